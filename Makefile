@@ -1,0 +1,38 @@
+# One command each; everything lives in .venv and is pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench shots clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev]'
+	@touch $@
+
+demo: $(STAMP) ## open the console on the sandbox (embedded PostgreSQL, Valkey and exchange)
+	@$(BIN)/qsuite-console sandbox
+
+lint: $(STAMP) ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint ## lint, then the whole suite on its own servers
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+bench: $(STAMP) ## ratios against peers and raw limits, in one run
+	$(BIN)/pytest tests/bench -s --ignore=none -p no:xdist
+
+shots: $(STAMP) ## pictures of every screen into docs/pictures
+	$(BIN)/python -m tests.screens.shots
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,123 @@
+"""Every setting with its type, unit and default. Loading and origins are in ``config.loading``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from qsuite_console.config.secrets import Secret
+
+# queue -> (slots, priority of its jobs): requirement C2
+QUEUES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        "execution": (4, 8),
+        "ai": (2, 6),
+        "data_processing": (3, 5),
+        "analytics": (2, 5),
+        "generation": (2, 5),
+        "general": (4, 5),
+        "maintenance": (1, 2),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSettings:
+    """The platform the console points at."""
+
+    name: str = "default"
+    word: str = ""  # shown in the header: PRODUCTION, SANDBOX
+    colour: str = "primary"  # theme token: primary, success, warning, error
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """PostgreSQL. An empty DSN means libpq's own PG* variables and pgpass."""
+
+    dsn: Secret = field(default_factory=lambda: Secret(""))
+    pool_min: int = 1
+    pool_max: int = 10
+    connect_timeout_s: float = 3.0
+    command_timeout_s: float = 10.0
+    pgbouncer: bool = False  # transaction pooling: no statement cache, no start-up parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Redis or Valkey."""
+
+    url: Secret = field(default_factory=lambda: Secret(""))
+    timeout_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """An Alpaca-compatible market-data provider."""
+
+    data_url: str = "https://data.alpaca.markets"
+    trading_url: str = "https://paper-api.alpaca.markets"
+    key_id: Secret = field(default_factory=lambda: Secret(""))
+    secret_key: Secret = field(default_factory=lambda: Secret(""))
+    rate_limit: int = 200  # requests a minute until the provider's headers say otherwise
+    feed: str = ""  # "" lets the provider choose
+    adjustment: str = "raw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillSettings:
+    """Defaults of the backfill; None leaves the profile's own value (requirement D4)."""
+
+    profile: str = "adaptive"
+    batch_size: int | None = None  # symbols a request (BACKFILL_BATCH_SIZE)
+    concurrent_requests: int | None = None  # BACKFILL_CONCURRENT_REQUESTS
+    delay_s: float | None = None  # between requests (RATE_LIMIT_DELAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSettings:
+    """Names of the platform's tables, optionally schema-qualified."""
+
+    tickers: str = "market_data_ticker"
+    market_data: str = "market_data_marketdata"
+    price_ticks: str = "price_ticks"
+    calendar: str = "market_calendar"
+    coverage: str = "backfill_coverage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The job engine."""
+
+    queues: Mapping[str, int] = field(default_factory=lambda: {name: slots for name, (slots, _) in QUEUES.items()})
+    durability: str = "full"  # "full" survives power loss, "normal" a kill
+    max_rescues: int = 5
+    drain_s: float = 15.0
+    result_ttl_s: float = 86_400.0
+    history_max_age_days: int = 90
+    history_max_jobs: int = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceSettings:
+    """The screen."""
+
+    theme: str = "qsuite-dark"
+    keymap: Mapping[str, str] = field(default_factory=dict)  # command id -> keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of it, resolved: file < environment < flags."""
+
+    target: TargetSettings = TargetSettings()
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    provider: ProviderSettings = field(default_factory=ProviderSettings)
+    backfill: BackfillSettings = BackfillSettings()
+    tables: TableSettings = TableSettings()
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    interface: InterfaceSettings = field(default_factory=InterfaceSettings)
+    log_level: str = "INFO"

@@ -1,0 +1,85 @@
+"""The whole contract between a front end and an engine, wherever that runs.
+
+``Control`` is implemented in process (``engine.local``) and over the socket of another process (``attach``). Every
+coroutine may be awaited on any event loop; ``state`` and ``events`` may be read from any thread at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.events import AnyEvent
+from qsuite_console.model.jobs import (
+    ActionResult,
+    JobAction,
+    JobDetail,
+    JobPage,
+    JobQuery,
+    LogLine,
+    QueueView,
+    Receipt,
+    Statistics,
+    Submission,
+)
+from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+
+
+class Control(Protocol):
+    """Ask, and be told. Raises only ``model.errors``."""
+
+    @property
+    def state(self) -> ConsoleState:
+        """The newest whole state; frozen, replaced as a whole."""
+        ...
+
+    def events(self, after: int) -> tuple[int, tuple[AnyEvent, ...]]:
+        """Return (newest sequence, facts after ``after``) from a bounded ring; a gap means: read ``state`` anew."""
+        ...
+
+    async def kinds(self) -> tuple[KindInfo, ...]:
+        """Return every kind of job with its parameters."""
+        ...
+
+    async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
+        """Validate parameters as they are typed; no I/O."""
+        ...
+
+    async def plan(self, kind: str, parameters: Mapping[str, Any]) -> Plan:
+        """Return what the job would do."""
+        ...
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Make a job; it is durable when this returns."""
+        ...
+
+    async def act(self, action: JobAction, job_ids: Sequence[int], *, origin: str = "") -> tuple[ActionResult, ...]:
+        """Do one thing to some jobs; one answer for each."""
+        ...
+
+    async def jobs(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs, newest first."""
+        ...
+
+    async def job(self, job_id: int) -> JobDetail:
+        """Return everything about one job; raises NotFound."""
+        ...
+
+    async def logs(self, job_id: int, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
+        """Return the job's log lines numbered above ``after``."""
+        ...
+
+    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+        """Pause, resume or resize a queue, live."""
+        ...
+
+    async def statistics(self, window_s: float) -> Statistics:
+        """Return success, failure and duration figures over a window."""
+        ...
+
+    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Put a named read-only question."""
+        ...

@@ -1,0 +1,259 @@
+"""What the engine needs from below and offers to workers, as Protocols: the only seam between it and the world.
+
+The store is implemented by ``history``; workers by ``workers`` and plug-ins; probes by ``workers`` and ``metrics``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from qsuite_console.model.health import Snapshot
+from qsuite_console.model.jobs import (
+    Attempt,
+    Job,
+    JobDetail,
+    JobPage,
+    JobQuery,
+    LogLine,
+    Outcome,
+    Progress,
+    Statistics,
+)
+from qsuite_console.model.kinds import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """What the engine must know of a kind of job; the rest is the worker's own business."""
+
+    name: str
+    title: str
+    description: str
+    parameters: type[msgspec.Struct]
+    queue: str = "general"
+    priority: int | None = None  # None: the queue's own
+    soft_limit_s: float = 1680.0  # raises SoftTimeLimit inside the job, so that it can clean up
+    hard_limit_s: float = 1800.0
+    max_attempts: int = 4  # one try and three retries
+    changes_data: bool = True  # refused on a read-only target
+
+
+class JobContext(Protocol):
+    """All that a running worker may touch of the engine. Methods without ``await`` never block."""
+
+    @property
+    def job_id(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """The last saved checkpoint of this job, from whichever attempt."""
+        ...
+
+    @property
+    def log(self) -> logging.Logger | logging.LoggerAdapter[Any]:
+        """Goes to the job's own log and, with the job id, to the console's."""
+        ...
+
+    def progress(
+        self,
+        done: float,
+        total: float | None = None,
+        *,
+        unit: str = "",
+        message: str = "",
+        figures: Mapping[str, float | str] | None = None,
+    ) -> None:
+        """Say how far it is; cheap at any rate (coalesced), rate and ETA are computed here."""
+        ...
+
+    async def save(self, checkpoint: Mapping[str, Any]) -> None:
+        """Make a checkpoint durable; it is on disk when this returns."""
+        ...
+
+    async def breathe(self) -> None:
+        """Honour pause and limits at a point where the work may stop; returns at once otherwise."""
+        ...
+
+
+@runtime_checkable
+class Worker(Protocol):
+    """Knows what one kind of job does. Made once by the composition root; ``run`` is called for every attempt."""
+
+    kind: JobKind
+
+    def title(self, parameters: Any) -> str:
+        """Return the line by which people recognise the job: "backfill AAPL, MSFT 1Min 2024"."""
+        ...
+
+    async def run(self, context: JobContext, parameters: Any) -> Mapping[str, Any]:
+        """Do the work and return its result (JSON-able). Raise Retryable, Permanent, or any exception (retried)."""
+        ...
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A worker that can say what it would do."""
+
+    async def plan(self, parameters: Any) -> Plan:
+        """Return the plan without changing anything; raise InvalidParameters for what can't be done."""
+        ...
+
+
+@runtime_checkable
+class Checker(Protocol):
+    """A worker with rules beyond the types of its parameters (start before end, known table)."""
+
+    def check(self, parameters: Any) -> Mapping[str, str]:
+        """Return field name -> problem; empty when the parameters are good. Pure, no I/O: called while typing."""
+        ...
+
+
+class Probe(Protocol):
+    """A named read-only question with a time limit (coverage map, symbol list)."""
+
+    name: str
+    timeout_s: float
+
+    async def ask(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Answer with a frozen struct of the model."""
+        ...
+
+
+class Retryable(Exception):
+    """The attempt failed for a passing reason. ``after_s``: not before that many seconds (a Retry-After)."""
+
+    def __init__(self, message: str, *, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Permanent(Exception):
+    """Trying again can't help: wrong key, unknown table, refused parameters. ``hint`` says what to do."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SoftTimeLimit(Exception):
+    """Raised inside a job at its soft limit; what it saves within the grace is kept."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The store's grant to run one attempt; ``number`` is the fencing token of everything the attempt writes."""
+
+    job: Job
+    number: int
+    checkpoint: dict[str, Any] | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended and what becomes of its job."""
+
+    outcome: Outcome
+    error: str | None = None
+    reason: str | None = None
+    result: dict[str, Any] | None = None
+    retry_at: datetime | None = None  # with Outcome.RETRY
+    run_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_delta: int = 0
+    progress: Progress = Progress()
+
+
+class Store(Protocol):
+    """Durable history. Every method returns after its facts are on disk; writes are group-committed.
+
+    Raises HistoryUnavailable when the disk refuses, Conflict when a transition is not allowed from the present state.
+    """
+
+    async def insert(self, job: Job, *, dedupe_key: str | None) -> tuple[Job, bool]:
+        """Store a new job (its ``id`` is ignored) and return it with its id, or the live job of that key and True."""
+        ...
+
+    async def claim(self, queues: Mapping[str, int], *, owner: str, now: datetime) -> Sequence[Claim]:
+        """Move up to ``queues[name]`` eligible jobs of each queue to running, by priority then age, as this owner."""
+        ...
+
+    async def claim_one(self, job_id: int, *, owner: str, now: datetime) -> Claim | None:
+        """Move just this job to running, if it is eligible."""
+        ...
+
+    async def finish(self, job_id: int, number: int, ending: Ending, *, owner: str, now: datetime) -> Job:
+        """End attempt ``number``; raises Conflict if it is no longer the running one of this owner."""
+        ...
+
+    async def save_checkpoint(self, job_id: int, number: int, checkpoint: Mapping[str, Any]) -> None:
+        """Keep the newest checkpoint; raises Conflict for an attempt that was replaced."""
+        ...
+
+    async def request_cancel(self, job_id: int, *, now: datetime) -> Job:
+        """Persist the wish; a job that is not running becomes cancelled at once."""
+        ...
+
+    async def hold(self, job_id: int, *, now: datetime) -> Job:
+        """Pause a job that is not running (a running one is paused by its own ending)."""
+        ...
+
+    async def release(self, job_id: int, *, now: datetime) -> Job:
+        """Resume a paused job: back to queued, checkpoint kept."""
+        ...
+
+    async def requeue(self, job_id: int, *, now: datetime) -> Job:
+        """Retry a failed or cancelled job by hand: queued, with a fresh set of attempts, checkpoint kept."""
+        ...
+
+    async def delete(self, job_ids: Sequence[int]) -> Sequence[int]:
+        """Remove finished jobs with all they own; returns the ids that went."""
+        ...
+
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
+        """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
+        ...
+
+    async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:
+        """Move scheduled jobs whose time has come to queued; return them and the next instant to look again."""
+        ...
+
+    async def jobs(self, query: JobQuery) -> JobPage: ...
+    async def detail(self, job_id: int) -> JobDetail: ...
+    async def logs(self, job_id: int, *, after: int, limit: int) -> Sequence[LogLine]: ...
+    async def attempts(self, job_id: int) -> Sequence[Attempt]: ...
+    async def counts(self) -> Mapping[str, int]:
+        """Return the number of jobs per state, from counters: independent of the history's length."""
+        ...
+
+    async def queue_depths(self) -> Mapping[str, tuple[int, int]]:
+        """Return queue -> (queued incl. interrupted, scheduled)."""
+        ...
+
+    async def statistics(self, *, window_s: float, now: datetime) -> Statistics: ...
+
+    def note_progress(self, job_id: int, progress: Progress) -> None:
+        """Keep the newest progress, coalesced; never waits."""
+        ...
+
+    def note_logs(self, lines: Sequence[LogLine]) -> None:
+        """Append log lines, coalesced; never waits. The tail per job is bounded."""
+        ...
+
+    async def prune(self, *, now: datetime) -> int:
+        """Drop expired results and jobs past age and count, in small steps; returns how many jobs went."""
+        ...
+
+
+class Sampler(Protocol):
+    """Measures what is watched, on the engine's loop."""
+
+    async def run(self, publish: Callable[[Snapshot], None]) -> None:
+        """Publish a snapshot every interval until cancelled; survives whatever a source does."""
+        ...

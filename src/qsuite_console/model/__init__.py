@@ -1,0 +1,1 @@
+"""Frozen values that cross boundaries. Nothing here does I/O; everything here survives JSON unchanged."""

@@ -1,0 +1,52 @@
+"""The root of every error a person may see: one line of what is wrong, one hint of what to do."""
+
+from __future__ import annotations
+
+
+class ConsoleError(Exception):
+    """An expected failure. ``hint`` says what to do about it; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(ConsoleError):
+    """The request itself is wrong: an unknown kind, a bad parameter, an unknown job."""
+
+    exit_code = 2
+
+
+class InvalidParameters(UsageProblem):
+    """Parameters were refused; ``problems`` maps each parameter's name ("" for the whole) to the reason."""
+
+    def __init__(self, problems: dict[str, str], *, hint: str = "") -> None:
+        super().__init__("; ".join(f"{name}: {why}" if name else why for name, why in problems.items()), hint=hint)
+        self.problems = problems
+
+
+class NotFound(UsageProblem):
+    """No such job, kind, queue or probe."""
+
+
+class ReadOnly(ConsoleError):
+    """The change was refused: this console only looks."""
+
+
+class Conflict(ConsoleError):
+    """The thing is not in a state that allows this: cancelling a finished job, a duplicate submission."""
+
+
+class HistoryUnavailable(ConsoleError):
+    """The history can't take a write: disk full, read-only, damaged."""
+
+
+class HistoryOwned(ConsoleError):
+    """Another process owns the history; ``owner`` describes it ("pid 4711 on db-1, since 09:12")."""
+
+    def __init__(self, message: str, *, owner: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.owner = owner
