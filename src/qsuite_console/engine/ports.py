@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -21,11 +22,13 @@ from qsuite_console.model.jobs import (
     JobPage,
     JobQuery,
     LogLine,
-    Outcome,
     Progress,
     Statistics,
 )
 from qsuite_console.model.kinds import Plan
+from qsuite_console.model.runs import AuditEntry as AuditEntry
+from qsuite_console.model.runs import Claim as Claim
+from qsuite_console.model.runs import Ending as Ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,29 +151,40 @@ class SoftTimeLimit(Exception):
     """Raised inside a job at its soft limit; what it saves within the grace is kept."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """The store's grant to run one attempt; ``number`` is the fencing token of everything the attempt writes."""
+class Claiming(StrEnum):
+    """Which jobs an engine may run."""
 
-    job: Job
-    number: int
-    checkpoint: dict[str, Any] | None = None
-
-
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended and what becomes of its job."""
-
-    outcome: Outcome
-    error: str | None = None
-    reason: str | None = None
-    result: dict[str, Any] | None = None
-    retry_at: datetime | None = None  # with Outcome.RETRY
-    run_s: float = 0.0
-    cpu_s: float = 0.0
-    memory_delta: int = 0
-    progress: Progress = Progress()
+    ALL = "all"
+    ONLY_SUBMITTED = "only_submitted"  # a foreground run: only what was submitted or joined through this engine
+    NONE = "none"  # edits of the history while no engine runs
 
 
-class Store(Protocol):
+class Ledger(Protocol):
+    """The part of the store that keeps books rather than jobs."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should know of how the history was opened: "was damaged, moved to …"."""
+        ...
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Keep who asked for what; never deleted with the job it speaks of."""
+        ...
+
+    async def queue_settings(self) -> Mapping[str, tuple[int, bool]]:
+        """Return queue -> (concurrency, is_paused) for the queues an operator has changed."""
+        ...
+
+    async def save_queue(self, name: str, *, concurrency: int, is_paused: bool) -> None:
+        """Keep an operator's setting of a queue over restarts."""
+        ...
+
+    async def probe(self) -> None:
+        """Try whether the history takes writes (again); raises HistoryUnavailable while it does not."""
+        ...
+
+
+class Store(Ledger, Protocol):
     """Durable history. Every method returns after its facts are on disk; writes are group-committed.
 
     Raises HistoryUnavailable when the disk refuses, Conflict when a transition is not allowed from the present state.

@@ -27,6 +27,7 @@ class JobDeleted(Event, frozen=True, kw_only=True):
     """A job left the history at an operator's wish or by pruning. Never dropped."""
 
     job_id: int
+    previous: str | None = None  # the state it had
 
 
 class JobProgressed(Event, frozen=True, kw_only=True):

@@ -83,6 +83,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None  # set exactly when the state is terminal
     attempt: int = 0  # number of the newest attempt, 0 before the first
     max_attempts: int = 4
+    tries: int = 0  # attempts used up of max_attempts: pauses, interruptions and rescues use none
     rescues: int = 0  # how often it was resumed after its process had died
     progress: Progress = Progress()
     error: str | None = None

@@ -1,0 +1,43 @@
+"""What passes between the engine and the history about one run of a job; neither imports the other for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from qsuite_console.model.jobs import Job, Outcome, Progress
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The store's grant to run one attempt; ``number`` is the fencing token of everything the attempt writes."""
+
+    job: Job
+    number: int
+    checkpoint: dict[str, Any] | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended and what becomes of its job."""
+
+    outcome: Outcome
+    error: str | None = None
+    reason: str | None = None
+    result: dict[str, Any] | None = None
+    retry_at: datetime | None = None  # the job is scheduled anew instead of failed
+    run_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_delta: int = 0
+    progress: Progress = Progress()
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asked for what, from where, and what came of it; one for every change, refused ones too."""
+
+    at: datetime
+    who: str
+    origin: str
+    action: str
+    subject: str
+    result: str
