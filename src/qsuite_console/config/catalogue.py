@@ -1,0 +1,105 @@
+"""What each setting means, the variable that sets it and the values it takes: one row a setting.
+
+Loading validates by this table; the reference page, the commented example file and ``config show`` are printed from
+it. A test keeps it complete against ``config.settings``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62})?")
+PROFILES: Final = (
+    "adaptive",
+    "baseline",
+    "conservative",
+    "aggressive",
+    "maximum",
+    "development",
+    "production",
+    "high",
+)
+COLOURS: Final = ("primary", "secondary", "accent", "success", "warning", "error")
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One setting: its help, its environment variable and what a good value is."""
+
+    help: str
+    env: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    form: str = ""  # "dsn", "redis", "http", "identifier"
+
+
+CATALOGUE: Final[Mapping[str, Entry]] = {
+    "log_level": Entry(help="how much the log file holds", env="LOG_LEVEL", choices=LEVELS),
+    "target.name": Entry(help="name of the platform, as the header shows it"),
+    "target.word": Entry(help="a word nobody can overlook in the header: PRODUCTION, SANDBOX"),
+    "target.colour": Entry(help="colour of that word, a theme token", choices=COLOURS),
+    "target.read_only": Entry(help="only look: every change is refused", env="QSUITE_CONSOLE_READ_ONLY"),
+    "database.dsn": Entry(
+        help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
+        env="DATABASE_URL",
+        form="dsn",
+    ),
+    "database.pool_min": Entry(help="connections kept open", env="DB_POOL_MIN_SIZE", minimum=0, maximum=100),
+    "database.pool_max": Entry(help="connections at most", env="DB_POOL_MAX_SIZE", minimum=1, maximum=500),
+    "database.connect_timeout_s": Entry(help="seconds to wait for a connection", minimum=0.1, maximum=300),
+    "database.command_timeout_s": Entry(help="seconds a panel's query may take", minimum=0.1, maximum=3600),
+    "database.pgbouncer": Entry(help="the DSN leads to PgBouncer in transaction mode: no prepared statements"),
+    "cache.url": Entry(help="redis://[user:password@]host:port/db or rediss://", env="REDIS_URL", form="redis"),
+    "cache.timeout_s": Entry(help="seconds one command may take", minimum=0.1, maximum=60),
+    "provider.data_url": Entry(help="market data of the provider", env="APCA_API_DATA_URL", form="http"),
+    "provider.trading_url": Entry(help="assets and calendar of the provider", env="APCA_API_BASE_URL", form="http"),
+    "provider.key_id": Entry(help="API key", env="APCA_API_KEY_ID"),
+    "provider.secret_key": Entry(help="API secret", env="APCA_API_SECRET_KEY"),
+    "provider.rate_limit": Entry(
+        help="requests a minute until the provider's headers say otherwise", minimum=1, maximum=1_000_000
+    ),
+    "provider.feed": Entry(help="sip, iex, otc, …; empty: the provider chooses"),
+    "provider.adjustment": Entry(
+        help="of prices for splits and dividends", choices=("raw", "split", "dividend", "all")
+    ),
+    "backfill.profile": Entry(help="how hard a backfill pulls", choices=PROFILES),
+    "backfill.batch_size": Entry(
+        help="symbols a request; unset: the profile's", env="BACKFILL_BATCH_SIZE", minimum=1, maximum=10_000
+    ),
+    "backfill.concurrent_requests": Entry(
+        help="requests in flight; unset: the profile's", env="BACKFILL_CONCURRENT_REQUESTS", minimum=1, maximum=100
+    ),
+    "backfill.delay_s": Entry(
+        help="seconds between requests; unset: the profile's", env="RATE_LIMIT_DELAY", minimum=0, maximum=60
+    ),
+    "tables.tickers": Entry(help="table of symbols", form="identifier"),
+    "tables.market_data": Entry(help="bars with numeric columns and a foreign key to the symbols", form="identifier"),
+    "tables.price_ticks": Entry(help="bars by symbol", form="identifier"),
+    "tables.calendar": Entry(help="sessions of the exchange", form="identifier"),
+    "tables.coverage": Entry(help="what a backfill has fetched and verified", form="identifier"),
+    "engine.queues": Entry(help="slots of each queue: how many of its jobs run at once", minimum=1, maximum=64),
+    "engine.durability": Entry(
+        help="full: a finished job survives power loss; normal: survives a kill", choices=("full", "normal")
+    ),
+    "engine.max_rescues": Entry(help="resumptions after its process died until a job fails", minimum=0, maximum=1000),
+    "engine.drain_s": Entry(
+        help="seconds running jobs get to save their checkpoint at shutdown", minimum=0, maximum=600
+    ),
+    "engine.result_ttl_s": Entry(help="seconds a result is kept", minimum=60, maximum=31_536_000),
+    "engine.history_max_age_days": Entry(help="days a finished job stays in the history", minimum=1, maximum=36_500),
+    "engine.history_max_jobs": Entry(help="finished jobs the history keeps", minimum=100, maximum=100_000_000),
+    "interface.theme": Entry(help="theme of the screen", env="QSUITE_CONSOLE_THEME"),
+    "interface.keymap": Entry(help='own keys: command id = "keys", for example "jobs.cancel" = "x"'),
+}
+
+ENVIRONMENT_ONLY: Final[Mapping[str, str]] = {
+    "QSUITE_CONSOLE_HOME": "directory under which configuration, state, data, cache and logs live",
+    "QSUITE_CONSOLE_TARGET": "name of the target, like --target",
+    "QSUITE_CONSOLE_LOG": "json writes the log as one JSON object a line",
+    "NO_COLOR": "no colour in any output",
+}

@@ -1,0 +1,126 @@
+"""The settings as people read them: the reference page and the commented example file, both printed from one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from qsuite_console.config.catalogue import CATALOGUE, ENVIRONMENT_ONLY, Entry
+from qsuite_console.config.loading import SCHEMA, TARGET_SECTIONS, is_table, walk
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import Settings
+
+_TITLES: Final = {
+    "target": "The platform",
+    "database": "PostgreSQL or TimescaleDB",
+    "cache": "Redis or Valkey",
+    "provider": "Market data (Alpaca-compatible)",
+    "backfill": "Backfill",
+    "tables": "Names of the platform's tables",
+    "engine": "The job engine",
+    "interface": "The screen",
+}
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML source; a secret is revealed, so the text belongs in a file of mode 0600."""
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{_toml_key(name)} = {toml_value(each)}" for name, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def example(given: Mapping[str, Any] | None = None) -> str:
+    """Return a commented file: every setting with its help, commented out unless ``given`` states its value."""
+    given = given or {}
+    lines = [
+        "# Configuration of qsuite-console. A line that starts with # shows the default.",
+        "# Environment variables beat this file, flags beat both: qsuite-console config show --origin",
+        "",
+    ]
+    lines += _example_lines("log_level", Settings().log_level, given)
+    lines += ['# Name of a [targets.NAME] below that is used without --target.\n# default_target = "staging"', ""]
+    defaults = dict(walk(Settings()))
+    for section, title in _TITLES.items():
+        lines += [f"# {title}", f"[{section}]"]
+        for key in (key for key in SCHEMA if key.startswith(f"{section}.")):
+            lines += _example_lines(key, defaults[key], given)
+        lines.append("")
+    lines += [
+        "# More platforms, chosen with --target NAME. Each may state what differs in its own tables",
+        f"# {', '.join(TARGET_SECTIONS)}; the rest comes from above.",
+        "# [targets.prod]",
+        '# word = "PRODUCTION"',
+        '# colour = "error"',
+        "# read_only = true",
+        "# [targets.prod.database]",
+        '# dsn = "postgresql://console@db-1.example.org/qsuite"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown() -> str:
+    """Return the reference page of all settings."""
+    lines = [
+        "# Settings",
+        "",
+        "Printed from the table that loading validates by; `make docs` writes it anew.",
+        "",
+        "TOML file < environment < flags. `qsuite-console config path` names the file, `config show --origin` tells",
+        "where each value comes from. A named target (`--target NAME`) beats the environment: see",
+        "[operating](operating.md#targets).",
+        "",
+    ]
+    defaults = dict(walk(Settings()))
+    for section in ("", *_TITLES):
+        keys = [key for key in SCHEMA if key.rpartition(".")[0] == section]
+        lines += [f"## `[{section}]` {_TITLES[section]}" if section else "## At the top of the file", ""]
+        lines += ["| key | default | takes | environment | meaning |", "|---|---|---|---|---|"]
+        for key in keys:
+            entry = CATALOGUE[key]
+            env = f"`{entry.env}`" if entry.env else ""
+            default = _shown(defaults[key])
+            lines.append(f"| `{key.rpartition('.')[2]}` | {default} | {_takes(key, entry)} | {env} | {entry.help} |")
+        lines.append("")
+    lines += ["## Only in the environment", "", "| variable | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, text in ENVIRONMENT_ONLY.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _example_lines(key: str, default: Any, given: Mapping[str, Any]) -> Iterator[str]:
+    entry = CATALOGUE[key]
+    name = key.rpartition(".")[2]
+    choices = f" ({', '.join(entry.choices)})" if entry.choices else ""
+    env = f" [{entry.env}]" if entry.env else ""
+    yield f"# {entry.help}{choices}{env}"
+    if key in given:
+        yield f"{name} = {toml_value(given[key])}"
+    elif default is None:
+        yield f"# {name} ="
+    else:
+        yield f"# {name} = {toml_value(default)}"
+
+
+def _toml_key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ("", {}) or isinstance(value, Secret):
+        return ""
+    return f"`{toml_value(value)}`"
+
+
+def _takes(key: str, entry: Entry) -> str:
+    if entry.choices:
+        return ", ".join(f"`{choice}`" for choice in entry.choices)
+    wanted = SCHEMA[key]
+    if wanted is bool:
+        return "`true`, `false`"
+    if entry.minimum is not None and entry.maximum is not None:
+        kind = "each " if is_table(key) else ""
+        return f"{kind}{entry.minimum:g} to {entry.maximum:.10g}"
+    return "secret" if wanted is Secret else "table" if is_table(key) else "text"
