@@ -16,7 +16,6 @@ import signal
 import sys
 import termios
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, Full
@@ -151,7 +150,7 @@ class TerminalGuard(App[None]):
         super().__init__(**options)
         self._scrub = Scrub()
         self._copying: set[asyncio.Task[None]] = set()
-        self._suspended_at: float | None = None
+        self._is_lent = False
 
     def get_driver_class(self) -> type[Driver]:
         """Return the driver that never waits for the terminal, unless another was asked for."""
@@ -167,13 +166,13 @@ class TerminalGuard(App[None]):
         self.app_resume_signal.subscribe(self, self._note_resume)
 
     def _note_suspend(self, _app: App[Any]) -> None:
-        self._suspended_at = time.monotonic()
+        self._is_lent = True  # to an editor, with the process running on; a SIGTSTP from outside says nothing before
 
     def _note_resume(self, _app: App[Any]) -> None:
         self.call_later(self.screen.refresh, layout=True)
-        if self._suspended_at is not None:
+        if not self._is_lent:
             self.notify("The process was stopped: its jobs stood still meanwhile.", severity="warning", markup=False)
-            self._suspended_at = None
+        self._is_lent = False
 
     def _fatal_error(self) -> None:
         """End with one line: a traceback with local variables would print passwords."""

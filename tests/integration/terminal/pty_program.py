@@ -67,6 +67,15 @@ class PtyProgram:
         """Wait until the program has the screen and has drawn on it."""
         self.wait_for(b"READY")
 
+    def wait_until_stopped(self) -> None:
+        """Read until the kernel says that the process stands still."""
+        end = time.monotonic() + DEADLINE_S
+        while os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)[0] == 0:
+            assert time.monotonic() < end, "the process was not stopped"
+            self.read()
+        while select.select([self.master], [], [], 0)[0]:
+            self.read()
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)

@@ -111,7 +111,8 @@ def test_a_stop_and_continue_repaints_the_screen(tmp_path: Path) -> None:
     with PtyProgram(tmp_path / "report", "idle") as program:
         program.wait_for_entry()
         program.signal(signal.SIGTSTP)
-        program.wait_for(LEFT_SCREEN)
+        program.wait_until_stopped()
+        assert LEFT_SCREEN in program.output
         program.output = b""
         program.signal(signal.SIGCONT)
         program.wait_for(b"\x1b[?1049h")
