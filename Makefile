@@ -14,6 +14,7 @@ help: ## show this list
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,dev]'
+	@packaging/pango $(BIN)/python
 	@touch $@
 
 demo: $(STAMP) ## open the console on the sandbox (embedded PostgreSQL, Valkey and exchange)
