@@ -1,0 +1,236 @@
+"""The line to an engine in another process: a thread and loop of its own that follows the engine's state.
+
+The screen's loop may freeze and the engine may hang; neither must hold the other up. What was heard last stays
+readable from any thread, the silence is dated, and the line heals by itself, also with an engine that was restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.events import AnyEvent
+from qsuite_console.model.wire import ErrorAnswer, EventsAnswer, unpack_error
+
+T = TypeVar("T")
+
+WAIT_S: Final = 2.0  # how long the engine may hold a question for news before it answers "nothing new"
+SILENCE_S: Final = 1.5  # how much longer before it counts as not answering
+PAUSE_S: Final = 0.1  # least time between two looks: a busy engine is not asked more than ten times a second
+RETRY_S: Final = 0.5
+CALL_S: Final = 120.0  # no answer takes longer: plans and questions have limits of their own, below this
+RING: Final = 256  # batches of facts kept
+_BASE: Final = "http://engine"
+_HINT: Final = "is its process alive? it is tried again by itself"
+_log: Final = logging.getLogger(__name__)
+
+
+class EngineGone(ConsoleError):
+    """The engine on the other side of the socket does not answer."""
+
+
+class Link:
+    """Follows one socket and carries questions over it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state = ConsoleState(is_attached=True, trouble="not connected to an engine yet")
+        self._lock = threading.Lock()  # guards the ring and its newest number
+        self._ring: deque[tuple[int, tuple[AnyEvent, ...]]] = deque(maxlen=RING)
+        self._newest = 0
+        self._heard: ConsoleState | None = None  # as the engine sent it
+        self._heard_at = time.monotonic()
+        self._loop = asyncio.new_event_loop()
+        self._lost = asyncio.Event()
+        self._thread: threading.Thread | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._follower: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> ConsoleState:
+        """Return the newest state, with the silence of the engine as its trouble."""
+        return self._state
+
+    def events(self, after: int) -> tuple[int, tuple[AnyEvent, ...]]:
+        """Return the newest number, and the facts of all batches that end above ``after``."""
+        with self._lock:
+            return self._newest, tuple(event for newest, batch in self._ring if newest > after for event in batch)
+
+    def open(self, timeout_s: float) -> None:
+        """Start following and wait for the first state; raises EngineGone."""
+        self._thread = threading.Thread(target=self._run, name="attach", daemon=True)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._start(timeout_s), self._loop).result()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Hang up; the engine goes on without us."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
+            thread.join(5.0)
+
+    async def call(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
+        """Put one question, awaitable on any loop, and return the answer as ``kind``; raises ``model.errors`` only."""
+        if self._thread is None:
+            raise EngineGone("not attached to an engine", hint=_HINT)
+        asked = self._ask_or_lose(method, path, kind, body, query)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _start(self, timeout_s: float) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(os.fspath(self._path), limit=64),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=2.0),
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        async with _named(self._path, timeout_s):
+            await self._look(0.0)
+        self._follower = asyncio.create_task(self._follow())
+
+    async def _finish(self) -> None:
+        self._lost.set()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+        self._loop.stop()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                wait_s = 0.0 if self._lost.is_set() else WAIT_S
+                async with _named(self._path, wait_s + SILENCE_S):
+                    await self._look(wait_s)
+                await asyncio.sleep(PAUSE_S)
+            except ConsoleError as error:
+                self._note_silence(error)
+                await asyncio.sleep(RETRY_S)
+            except Exception:  # a line that stops following would show old figures as new for ever
+                _log.exception("following the engine failed")
+                await asyncio.sleep(RETRY_S)
+
+    async def _look(self, wait_s: float) -> None:
+        before = self._heard
+        query = {"wait": f"{wait_s:g}", "after": str(before.sequence if before is not None else -1)}
+        state = await self._exchange("GET", "/state", ConsoleState, None, query)
+        is_same = before is not None and _engine_of(before) == _engine_of(state)
+        if not is_same:
+            with self._lock:
+                self._ring.clear()
+                self._newest = 0
+        facts = await self._exchange("GET", "/events", EventsAnswer, None, {"after": str(self._newest)})
+        self._heard_at = time.monotonic()
+        if facts.newest != self._newest or not is_same:
+            with self._lock:
+                self._newest = facts.newest
+                self._ring.append((facts.newest, facts.events))
+        if is_same and before is not None and before.sequence == state.sequence and not self._lost.is_set():
+            return
+        self._heard = state
+        self._lost.clear()
+        self._publish(state)
+
+    def _note_silence(self, error: ConsoleError) -> None:
+        if not self._lost.is_set():
+            _log.warning("lost the engine on %s: %s", self._path, error)
+            self._lost.set()
+        seconds = int(time.monotonic() - self._heard_at)
+        trouble = f"engine stopped answering {seconds} s ago"
+        if self._heard is not None and trouble != self._state.trouble:
+            self._publish(msgspec.structs.replace(self._heard, trouble=trouble))
+
+    def _publish(self, state: ConsoleState) -> None:
+        # Numbered here, not by the engine: silence is news too, and a restarted engine counts from the start again.
+        sequence = self._state.sequence + 1
+        self._state = msgspec.structs.replace(state, sequence=sequence, is_attached=True)
+
+    async def _ask_or_lose(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
+        if self._lost.is_set():
+            raise EngineGone(self._state.trouble or "the engine does not answer", hint=_HINT)
+        asked = asyncio.create_task(self._exchange(method, path, kind, body, query))
+        lost = asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({asked, lost}, timeout=CALL_S, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            unsure = "" if method == "GET" else "; whether it took the request is not known, look before repeating it"
+            raise EngineGone(f"the engine stopped answering{unsure}", hint=_HINT)
+        finally:
+            asked.cancel()
+            lost.cancel()
+            await asyncio.gather(asked, lost, return_exceptions=True)
+
+    async def _exchange(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
+        assert self._session is not None
+        data = None if body is None else msgspec.json.encode(body)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        try:
+            async with self._session.request(
+                method, _BASE + path, data=data, headers=headers, params=query, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineGone(f"no engine answers on {self._path}", hint=_HINT) from error
+        return _decode(status, content, kind)
+
+
+def _decode(status: int, content: bytes, kind: type[T]) -> T:
+    try:
+        if status < 400:
+            return msgspec.json.decode(content, type=kind)
+        refused = msgspec.json.decode(content, type=ErrorAnswer)
+    except msgspec.DecodeError as error:
+        raise ConsoleError(
+            f"the engine's answer (status {status}) can't be read",
+            hint="it runs another version of qsuite-console; restart it",
+        ) from error
+    raise unpack_error(refused.error)
+
+
+def _engine_of(state: ConsoleState) -> tuple[object, str]:
+    return state.started_at, state.owner
+
+
+class _named:
+    """A time limit whose end is an EngineGone that names the socket."""
+
+    def __init__(self, path: Path, limit_s: float) -> None:
+        self._path = path
+        self._limit_s = limit_s
+        self._timeout = asyncio.timeout(limit_s)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *failure: Any) -> None:
+        try:
+            await self._timeout.__aexit__(*failure)
+        except TimeoutError:
+            raise EngineGone(f"no answer on {self._path} within {self._limit_s:g} s", hint=_HINT) from None
