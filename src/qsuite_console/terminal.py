@@ -68,7 +68,9 @@ class Scrub(LineFilter):
         if all(segment.text.isprintable() for segment in segments):
             return segments
         return [
-            segment if segment.control else Segment(clean(segment.text, limit=len(segment.text) + 1), segment.style)
+            segment
+            if segment.control or segment.text.isprintable()
+            else Segment(clean(segment.text, limit=len(segment.text)), segment.style)
             for segment in segments
         ]
 
