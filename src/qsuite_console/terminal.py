@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import Empty, Full
 from subprocess import DEVNULL, PIPE
 from types import FrameType
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 from rich.segment import Segment
 from rich.text import Text
@@ -40,6 +40,7 @@ RESTORE: Final = (
     "\x1b[?7h\x1b[?1049l\x1b[?25h\x1b[0m"
 )
 _STALL_S: Final = 1.5  # how long leaving the screen waits for a terminal that does not read
+ResultT = TypeVar("ResultT")
 _LOG = logging.getLogger(__name__)
 
 
@@ -145,7 +146,7 @@ class StallSafeDriver(LinuxDriver):
             self._app.call_later(self._app.screen.refresh, layout=True)
 
 
-class TerminalGuard(App[None]):
+class TerminalGuard(App[ResultT]):
     """An app that keeps to the rules of this module; the console's App derives from it."""
 
     def __init__(self, **options: Any) -> None:

@@ -68,11 +68,11 @@ def test_a_crash_line_names_type_and_place_but_no_value() -> None:
 
 
 def test_the_guarded_app_draws_with_the_driver_that_never_waits() -> None:
-    assert TerminalGuard().driver_class is StallSafeDriver
+    assert TerminalGuard[None]().driver_class is StallSafeDriver
 
 
 async def test_copied_text_is_scrubbed() -> None:
-    app = TerminalGuard()
+    app = TerminalGuard[None]()
     async with app.run_test():
         app.copy_text("AAPL\n\x1b]52;c;!\x07")
         assert app.clipboard == "AAPL\n␛]52;c;!␇"

@@ -44,7 +44,7 @@ class Beat:
         self.last = now
 
 
-class Target(terminal.TerminalGuard):
+class Target(terminal.TerminalGuard[None]):
     """Draws what its scenario asks for."""
 
     def __init__(self, scenario: str, beat: Beat) -> None:
