@@ -1,0 +1,1 @@
+"""Market-data providers over HTTP: the only package below the front ends that imports aiohttp."""
