@@ -1,0 +1,50 @@
+"""Numbered steps from an empty file to today's tables. ``user_version`` repeats the number of the last step, so that
+an up-to-date file opens without loading sqlite-utils and a newer one is refused. Steps are only ever added.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from qsuite_console.history import schema
+from qsuite_console.model.errors import HistoryUnavailable
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+Step = tuple[str, Sequence[str]]
+
+HISTORY_STEPS: Final[Sequence[Step]] = (("0001_jobs", schema.HISTORY),)
+TELEMETRY_STEPS: Final[Sequence[Step]] = (("0001_telemetry", schema.TELEMETRY),)
+
+
+def migrate(connection: sqlite3.Connection, name: str, steps: Sequence[Step]) -> int:
+    """Apply the missing steps, each in its own transaction, and return how many; refuse a file from the future."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise HistoryUnavailable(
+            f"the {name} file was written by a newer version (schema {version}, this one knows {len(steps)})",
+            hint="upgrade qsuite-console, or point QSUITE_CONSOLE_HOME at another directory",
+        )
+    if version == len(steps):
+        return 0
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(name)
+    for number, (title, statements) in enumerate(steps, start=1):
+        migrations(name=title)(_step(title, number, statements))
+    migrations.apply(Database(connection))
+    return len(steps) - int(version)
+
+
+def _step(title: str, number: int, statements: Sequence[str]) -> Callable[[Database], None]:
+    def apply(database: Database) -> None:
+        for statement in statements:
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {number}")
+
+    apply.__name__ = title
+    return apply

@@ -1,0 +1,170 @@
+"""The durable store: a lock, one writer, one telemetry thread, one reader; this module only joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from qsuite_console.config.settings import EngineSettings
+from qsuite_console.history import endings, pruning, transitions
+from qsuite_console.history.ballast import Ballast
+from qsuite_console.history.files import open_for_writing, telemetry_path
+from qsuite_console.history.lock import HistoryLock
+from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
+from qsuite_console.history.reader import HistoryReader
+from qsuite_console.history.rows import moment, pack, stamp
+from qsuite_console.history.telemetry import Telemetry
+from qsuite_console.history.writer import Transaction, Writer
+from qsuite_console.model.clock import Clock
+from qsuite_console.model.errors import HistoryUnavailable
+from qsuite_console.model.jobs import Job, LogLine, Progress
+from qsuite_console.model.runs import AuditEntry, Claim, Ending
+
+CHECKPOINT_LIMIT: Final = 4 << 20  # bytes of JSON, packed
+
+
+class SqliteStore(HistoryReader):
+    """Implements ``engine.ports.Store``. Made by ``open_store``; ``close`` lets the next owner in."""
+
+    def __init__(
+        self, path: Path, lock: HistoryLock, writer: Writer, telemetry: Telemetry, settings: EngineSettings
+    ) -> None:
+        super().__init__(path, slots=settings.queues)
+        self._lock = lock
+        self._writer = writer
+        self._notes = telemetry
+        self._settings = settings
+        self.warnings: Sequence[str] = ()
+
+    async def insert(self, job: Job, *, dedupe_key: str | None) -> tuple[Job, bool]:
+        """Store a new job and return it with its id, or the live job of that key and True."""
+        return await self._writer.run(lambda t: transitions.insert(t, job, dedupe_key))
+
+    async def claim(self, queues: Mapping[str, int], *, owner: str, now: datetime) -> Sequence[Claim]:
+        """Move up to ``queues[name]`` eligible jobs of each queue to running, by priority then age."""
+        return await self._writer.run(lambda t: transitions.claim(t, queues, owner, now))
+
+    async def claim_one(self, job_id: int, *, owner: str, now: datetime) -> Claim | None:
+        """Move just this job to running, if it is eligible."""
+        return await self._writer.run(lambda t: transitions.claim_one(t, job_id, owner, now))
+
+    async def finish(self, job_id: int, number: int, ending: Ending, *, owner: str, now: datetime) -> Job:
+        """End attempt ``number``; raises Conflict if it is no longer the running one of this owner."""
+        expires = now + timedelta(seconds=self._settings.result_ttl_s)
+        return await self._writer.run(
+            lambda t: endings.finish(t, job_id, number, ending, owner, now, expires), is_essential=True
+        )
+
+    async def save_checkpoint(self, job_id: int, number: int, checkpoint: Mapping[str, Any]) -> None:
+        """Keep the newest checkpoint; raises Conflict for an attempt that was replaced."""
+        blob = pack(checkpoint)
+        if len(blob) > CHECKPOINT_LIMIT:
+            raise ValueError(
+                f"the checkpoint of job {job_id} is {len(blob):,} bytes packed; {CHECKPOINT_LIMIT:,} are kept"
+            )
+        await self._writer.run(lambda t: transitions.save_checkpoint(t, job_id, number, blob), is_essential=True)
+
+    async def request_cancel(self, job_id: int, *, now: datetime) -> Job:
+        """Persist the wish; a job that is not running becomes cancelled at once."""
+        return await self._writer.run(lambda t: transitions.request_cancel(t, job_id, now), is_essential=True)
+
+    async def hold(self, job_id: int, *, now: datetime) -> Job:
+        """Pause a job that is not running."""
+        return await self._writer.run(lambda t: transitions.hold(t, job_id), is_essential=True)
+
+    async def release(self, job_id: int, *, now: datetime) -> Job:
+        """Resume a paused job: back to queued, checkpoint kept."""
+        return await self._writer.run(lambda t: transitions.release(t, job_id, now))
+
+    async def requeue(self, job_id: int, *, now: datetime) -> Job:
+        """Retry a failed or cancelled job: queued, with a fresh set of attempts, checkpoint kept."""
+        return await self._writer.run(lambda t: transitions.requeue(t, job_id, now))
+
+    async def delete(self, job_ids: Sequence[int]) -> Sequence[int]:
+        """Remove finished jobs with all they own; returns the ids that went."""
+        gone = await self._writer.run(lambda t: transitions.delete(t, job_ids), is_essential=True)
+        self._notes.forget(gone)
+        return gone
+
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
+        """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
+        return await self._writer.run(lambda t: endings.rescue(t, owner, now, max_rescues), is_essential=True)
+
+    async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:
+        """Move scheduled jobs whose time has come to queued; return them and the next instant to look again."""
+        jobs, next_run = await self._writer.run(lambda t: transitions.due(t, now))
+        return jobs, None if next_run is None else moment(next_run)
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Keep who asked for what."""
+        values = (stamp(entry.at), entry.who, entry.origin, entry.action, entry.subject, entry.result)
+        sql = "INSERT INTO audit (at, who, origin, action, subject, result) VALUES (?, ?, ?, ?, ?, ?)"
+        await self._writer.run(lambda t: _execute(t, sql, values))
+
+    async def save_queue(self, name: str, *, concurrency: int, is_paused: bool) -> None:
+        """Keep an operator's setting of a queue over restarts."""
+        sql = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?)"
+        await self._writer.run(lambda t: _execute(t, sql, (name, concurrency, int(is_paused))))
+
+    async def probe(self) -> None:
+        """Try whether the history takes writes (again); raises HistoryUnavailable while it does not."""
+        await self._writer.probe()
+
+    def note_progress(self, job_id: int, progress: Progress) -> None:
+        """Keep the newest progress, coalesced; never waits."""
+        self._notes.note_progress(job_id, progress)
+
+    def note_logs(self, lines: Sequence[LogLine]) -> None:
+        """Append log lines, coalesced; never waits."""
+        self._notes.note_logs(lines)
+
+    async def prune(self, *, now: datetime) -> int:
+        """Drop expired results and jobs past age and count, in steps of a thousand; returns how many jobs went."""
+        return await pruning.prune(self._writer, self._notes, self._settings, now)
+
+    def close(self) -> None:
+        """Write what waits, fold the log into the file and let the next owner in."""
+        super().close()
+        self._notes.close()
+        self._writer.close()
+        self._lock.release()
+
+    def _settle(self) -> None:
+        self._notes.flush()
+
+
+def _execute(transaction: Transaction, sql: str, values: tuple[object, ...]) -> None:
+    transaction.connection.execute(sql, values)
+
+
+def open_store(path: Path, *, settings: EngineSettings, clock: Clock) -> SqliteStore:
+    """Own the history at ``path``; raises HistoryOwned while another does, HistoryUnavailable if it can't."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HistoryUnavailable(
+            f"the history directory {path.parent} can't be made: {error.strerror}",
+            hint="check the owner and permissions, or set QSUITE_CONSOLE_HOME",
+        ) from error
+    lock = HistoryLock(path, now=clock.now())
+    try:
+        jobs, jobs_warning = open_for_writing(
+            path, durability=settings.durability, name="history", steps=HISTORY_STEPS, now=clock.now()
+        )
+        notes, notes_warning = open_for_writing(
+            telemetry_path(path), durability="normal", name="telemetry", steps=TELEMETRY_STEPS, now=clock.now()
+        )
+    except BaseException:
+        lock.release()
+        raise
+    ballast = Ballast(path.with_name(path.name + ".reserve"))
+    warnings = [warning for warning in (jobs_warning, notes_warning) if warning]
+    try:
+        ballast.restore()
+    except HistoryUnavailable as error:
+        warnings.append(error.message)
+    store = SqliteStore(path, lock, Writer(jobs, str(path), ballast), Telemetry(notes), settings)
+    store.warnings = tuple(warnings)
+    return store

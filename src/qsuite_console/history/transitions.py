@@ -1,0 +1,188 @@
+"""Every change of a job as one operation of the writer. Each checks first and writes after, so that a refusal never
+leaves half a change in the shared transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from qsuite_console.history.rows import COLUMNS, Row, job_of, stamp, to_json, unpack
+from qsuite_console.history.schema import ELIGIBLE, LIVE_STATES
+from qsuite_console.history.writer import Transaction
+from qsuite_console.model.errors import Conflict, NotFound
+from qsuite_console.model.jobs import TERMINAL, Job, JobState
+from qsuite_console.model.runs import Claim
+
+_INSERT: Final = (
+    "INSERT INTO jobs (kind, title, queue, priority, state, parameters, dedupe_key, created_at, run_at, max_attempts,"
+    " reason, correlation_id, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+)
+_CLAIM: Final = (
+    "UPDATE jobs SET state = 'running', owner = ?1, attempt = attempt + 1, tries = tries + 1, started_at = ?2,"
+    " wait_us = max(0, ?2 - run_at), reason = NULL WHERE id IN (SELECT id FROM jobs WHERE {which}"
+    f" AND {ELIGIBLE} ORDER BY priority DESC, id LIMIT ?4) RETURNING {COLUMNS}"
+)
+_CLAIM_QUEUE: Final = _CLAIM.format(which="queue = ?3")
+_CLAIM_ONE: Final = _CLAIM.format(which="id = ?3")
+
+
+def _get(transaction: Transaction, job_id: int) -> Job:
+    row = transaction.connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", hint="`jobs list` shows what there is")
+    return job_of(row)
+
+
+def _move(transaction: Transaction, job_id: int, assignments: str, values: Sequence[object]) -> Job:
+    """Apply one UPDATE to a job that is known to exist and return what it became."""
+    rows: list[Row] = transaction.connection.execute(
+        f"UPDATE jobs SET {assignments} WHERE id = ? RETURNING {COLUMNS}", (*values, job_id)
+    ).fetchall()
+    return job_of(rows[0])
+
+
+def insert(transaction: Transaction, job: Job, dedupe_key: str | None) -> tuple[Job, bool]:
+    """Store a new job, or return the live one of that key and True."""
+    values = (
+        job.kind,
+        job.title,
+        job.queue,
+        job.priority,
+        job.state.value,
+        to_json(job.parameters),
+        dedupe_key,
+        stamp(job.created_at),
+        stamp(job.run_at),
+        job.max_attempts,
+        job.reason,
+        job.correlation_id,
+        job.origin,
+    )
+    rows = transaction.connection.execute(_INSERT, values).fetchall()
+    if rows:
+        return job_of(rows[0]), False
+    (row,) = transaction.connection.execute(
+        f"SELECT {COLUMNS} FROM jobs WHERE dedupe_key = ? AND {LIVE_STATES}", (dedupe_key,)
+    ).fetchall()
+    return job_of(row), True
+
+
+def claim(transaction: Transaction, queues: Mapping[str, int], owner: str, now: datetime) -> list[Claim]:
+    """Move up to ``queues[name]`` eligible jobs of each queue to running."""
+    claims: list[Claim] = []
+    for name, free in queues.items():
+        if free > 0:
+            rows = transaction.connection.execute(_CLAIM_QUEUE, (owner, stamp(now), name, free)).fetchall()
+            jobs = sorted((job_of(row) for row in rows), key=lambda job: (-job.priority, job.id))
+            claims.extend(_granted(transaction, job) for job in jobs)
+    return claims
+
+
+def claim_one(transaction: Transaction, job_id: int, owner: str, now: datetime) -> Claim | None:
+    """Move just this job to running, if it is eligible."""
+    rows = transaction.connection.execute(_CLAIM_ONE, (owner, stamp(now), job_id, 1)).fetchall()
+    return _granted(transaction, job_of(rows[0])) if rows else None
+
+
+def _granted(transaction: Transaction, job: Job) -> Claim:
+    return Claim(job=job, number=job.attempt, checkpoint=checkpoint(transaction, job.id) if job.attempt > 1 else None)
+
+
+def checkpoint(transaction: Transaction, job_id: int) -> dict[str, Any] | None:
+    """Return the newest checkpoint of a job."""
+    row = transaction.connection.execute("SELECT checkpoint FROM checkpoints WHERE job_id = ?", (job_id,)).fetchone()
+    return None if row is None else unpack(row[0])
+
+
+def save_checkpoint(transaction: Transaction, job_id: int, number: int, blob: bytes) -> None:
+    """Keep a packed checkpoint of the running attempt ``number``; raises Conflict for one that was replaced."""
+    row = transaction.connection.execute("SELECT state, attempt FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None or row != (JobState.RUNNING.value, number):
+        raise Conflict(f"attempt {number} of job {job_id} is over: its checkpoint is refused")
+    transaction.connection.execute(
+        "INSERT INTO checkpoints VALUES (?1, ?2, ?3)"
+        " ON CONFLICT DO UPDATE SET number = excluded.number, checkpoint = excluded.checkpoint",
+        (job_id, number, blob),
+    )
+
+
+def request_cancel(transaction: Transaction, job_id: int, now: datetime) -> Job:
+    """Persist the wish; a job that is not running becomes cancelled at once."""
+    job = _get(transaction, job_id)
+    if job.state in TERMINAL:
+        raise Conflict(f"job {job_id} has already {_ended(job.state)}")
+    if job.state is JobState.RUNNING:
+        return _move(transaction, job_id, "cancel_requested = 1, reason = 'cancel requested'", ())
+    transaction.figures.ended(stamp(now), job.kind, job.queue, "cancelled")
+    return _move(
+        transaction, job_id, "state = 'cancelled', cancel_requested = 1, finished_at = ?, reason = NULL", (stamp(now),)
+    )
+
+
+def hold(transaction: Transaction, job_id: int) -> Job:
+    """Pause a job that is not running."""
+    job = _get(transaction, job_id)
+    if job.state in TERMINAL:
+        raise Conflict(f"job {job_id} has already {_ended(job.state)}")
+    if job.state is JobState.PAUSED:
+        raise Conflict(f"job {job_id} is paused already")
+    if job.state is JobState.RUNNING:
+        raise Conflict(f"job {job_id} is running: it pauses when its worker reaches a safe point")
+    return _move(transaction, job_id, "state = 'paused', reason = 'held by the operator'", ())
+
+
+def release(transaction: Transaction, job_id: int, now: datetime) -> Job:
+    """Resume a paused job: queued, or scheduled where its time is still to come."""
+    job = _get(transaction, job_id)
+    if job.state is not JobState.PAUSED:
+        raise Conflict(f"job {job_id} is {job.state.value}, not paused")
+    if job.run_at > now:
+        return _move(transaction, job_id, "state = 'scheduled', reason = NULL", ())
+    return _move(transaction, job_id, "state = 'queued', run_at = ?, reason = NULL", (stamp(now),))
+
+
+def requeue(transaction: Transaction, job_id: int, now: datetime) -> Job:
+    """Retry a failed or cancelled job with a fresh set of attempts and its last checkpoint."""
+    job = _get(transaction, job_id)
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise Conflict(f"job {job_id} is {job.state.value}: only a failed or cancelled job can be retried")
+    twin = transaction.connection.execute(
+        f"SELECT id FROM jobs WHERE dedupe_key = (SELECT dedupe_key FROM jobs WHERE id = ?) AND {LIVE_STATES}",
+        (job_id,),
+    ).fetchone()
+    if twin is not None:
+        raise Conflict(f"job {twin[0]} does the same already", hint=f"follow job {twin[0]} instead")
+    assignments = (
+        "state = 'queued', run_at = ?, finished_at = NULL, tries = 0, rescues = 0, cancel_requested = 0,"
+        " error = NULL, reason = 'retried by hand'"
+    )
+    return _move(transaction, job_id, assignments, (stamp(now),))
+
+
+def delete(transaction: Transaction, job_ids: Sequence[int]) -> list[int]:
+    """Remove finished jobs with all they own; returns the ids that went."""
+    gone: list[int] = []
+    for job_id in job_ids:
+        rows = transaction.connection.execute(
+            "DELETE FROM jobs WHERE id = ? AND finished_at IS NOT NULL RETURNING id", (job_id,)
+        ).fetchall()
+        gone.extend(row[0] for row in rows)
+    return gone
+
+
+def due(transaction: Transaction, now: datetime) -> tuple[list[Job], int | None]:
+    """Move scheduled jobs whose time has come to queued, at most 500 at a time; return them and the next stamp."""
+    rows = transaction.connection.execute(
+        "UPDATE jobs SET state = 'queued', reason = NULL WHERE id IN (SELECT id FROM jobs WHERE state = 'scheduled'"
+        f" AND run_at <= ? ORDER BY run_at LIMIT 500) RETURNING {COLUMNS}",
+        (stamp(now),),
+    ).fetchall()
+    (next_run,) = transaction.connection.execute("SELECT min(run_at) FROM jobs WHERE state = 'scheduled'").fetchone()
+    return sorted((job_of(row) for row in rows), key=lambda job: job.id), next_run
+
+
+def _ended(state: JobState) -> str:
+    return {JobState.CANCELLED: "been cancelled"}.get(state, state.value)

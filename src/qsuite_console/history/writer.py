@@ -1,0 +1,199 @@
+"""The one connection that writes, in the one thread that owns it. Waiting operations share a transaction (group
+commit), so that many small facts cost one fsync; each gets its own answer once it is on disk.
+
+An operation raises a ConsoleError only before it has written anything; any other failure rolls the whole batch back
+and runs its operations one by one. While the disk is full only essential operations (endings, checkpoints, deletes)
+are tried; the rest is refused at once until ``probe`` finds room again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from qsuite_console.history.ballast import Ballast
+from qsuite_console.history.figures import Figures
+from qsuite_console.history.troubles import is_refused, unavailable
+from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
+
+BATCH: Final = 128
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What an operation works with."""
+
+    connection: sqlite3.Connection
+    figures: Figures = field(default_factory=Figures)
+
+
+Work = Callable[[Transaction], Any]
+
+
+@dataclass(slots=True)
+class _Item:
+    work: Work
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    is_essential: bool
+    is_probe: bool = False
+    value: Any = None
+    error: BaseException | None = None
+
+
+def _settle(items: list[_Item]) -> None:
+    for item in items:
+        if item.future.done():
+            continue
+        if item.error is not None:
+            item.future.set_exception(item.error)
+        else:
+            item.future.set_result(item.value)
+
+
+class Writer:
+    """Runs operations in order; ``run`` may be awaited on any loop."""
+
+    def __init__(self, connection: sqlite3.Connection, path: str, ballast: Ballast) -> None:
+        self._connection = connection
+        self._path = path
+        self._ballast = ballast
+        self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._refused: HistoryUnavailable | None = None
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="history-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Callable[[Transaction], T], *, is_essential: bool = False) -> T:
+        """Return what ``work`` returned, once it is durable. Raises HistoryUnavailable and what ``work`` raises."""
+        result: T = await self._put(work, is_essential=is_essential)
+        return result
+
+    async def probe(self) -> None:
+        """Try a real write and the ballast; raises HistoryUnavailable while the disk refuses either."""
+        await self._put(self._probe, is_probe=True)
+
+    def _put(self, work: Work, *, is_essential: bool = False, is_probe: bool = False) -> asyncio.Future[Any]:
+        if self._is_closed:
+            raise HistoryUnavailable("the history is closed", hint="the engine is stopping")
+        loop = asyncio.get_running_loop()
+        item = _Item(work, loop, loop.create_future(), is_essential, is_probe)
+        self._items.put(item)
+        return item.future
+
+    def close(self) -> None:
+        """Finish what waits and close the connection."""
+        self._is_closed = True
+        self._items.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (batch := self._next()) is not None:
+            self._commit(batch)
+            self._answer(batch)
+        with contextlib.suppress(
+            sqlite3.Error
+        ):  # closing folds the log into the file; failing that, the next open does
+            self._connection.execute("PRAGMA optimize")
+        self._connection.close()
+
+    def _next(self) -> list[_Item] | None:
+        first = self._items.get()
+        if first is None:
+            return None
+        batch = [first]
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < BATCH:
+                item = self._items.get_nowait()
+                if item is None:
+                    self._items.put(None)
+                    break
+                batch.append(item)
+        return batch
+
+    def _commit(self, batch: list[_Item]) -> None:
+        refused = self._refused
+        if refused is not None:
+            for item in batch:
+                if not (item.is_essential or item.is_probe):
+                    item.error = HistoryUnavailable(refused.message, hint=refused.hint)
+            batch = [item for item in batch if item.error is None]
+            if not batch:
+                return
+        try:
+            self._transact(batch)
+        except sqlite3.Error as error:
+            if is_refused(error) or len(batch) == 1:
+                self._commit_refused(batch, error)
+            else:
+                self._commit_singly(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = error
+            else:
+                self._commit_singly(batch)
+
+    def _commit_singly(self, batch: list[_Item]) -> None:
+        for item in batch:
+            try:
+                self._transact([item])
+            except sqlite3.Error as error:
+                self._commit_refused([item], error)
+            except Exception as error:
+                item.error = error
+
+    def _commit_refused(self, batch: list[_Item], error: sqlite3.Error) -> None:
+        trouble = unavailable(error, self._path)
+        if is_refused(error):
+            self._refused = trouble
+            essential = [item for item in batch if item.is_essential]
+            if self._ballast.release() and essential:
+                log.warning("%s; the reserve was released", trouble.message)
+                batch = [item for item in batch if not item.is_essential]
+                self._commit_singly(essential)
+        for item in batch:
+            item.error = HistoryUnavailable(trouble.message, hint=trouble.hint)
+
+    def _transact(self, batch: list[_Item]) -> None:
+        connection = self._connection
+        transaction = Transaction(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for item in batch:
+                item.error = None
+                try:
+                    item.value = item.work(transaction)
+                except ConsoleError as error:
+                    item.error = error
+            transaction.figures.write(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    connection.execute("ROLLBACK")
+            raise
+
+    def _probe(self, transaction: Transaction) -> None:
+        self._ballast.restore()
+        transaction.connection.execute("INSERT OR REPLACE INTO probes VALUES (1, zeroblob(65536))")
+        transaction.connection.execute("UPDATE probes SET body = zeroblob(0) WHERE id = 1")
+        self._refused = None
+
+    def _answer(self, batch: list[_Item]) -> None:
+        loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+        for item in batch:
+            loops.setdefault(item.loop, []).append(item)
+        for loop, items in loops.items():
+            try:
+                loop.call_soon_threadsafe(_settle, items)
+            except RuntimeError:  # the asker's loop is closed: its facts are on disk, nobody waits for the answer
+                log.debug("nobody waits for %d answers of the history", len(items))
