@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from qsuite_console.providers.session import HttpSession, Reply
 
 PAGE_BARS: Final = 10_000
 _INVALID_SYMBOL: Final = re.compile(r"invalid symbol\W+([A-Za-z0-9./:_-]{1,40})", re.IGNORECASE)
+T = TypeVar("T")
 _REGULAR: Final = timedelta(hours=6, minutes=30)
 
 
@@ -114,7 +115,10 @@ class AlpacaClient:
         parameters = {"start": start.isoformat(), "end": end.isoformat()}
         reply = await self._get(f"{self.settings.trading_url.rstrip('/')}/v2/calendar", parameters)
         days = _decode(reply, list[_Day])
-        return [_session(day) for day in days if start <= day.date <= end]
+        try:
+            return [_session(day) for day in days if start <= day.date <= end]
+        except ValueError as error:
+            raise ProviderUnavailable("the provider's calendar can't be read", status=reply.status) from error
 
     async def clock(self) -> MarketClock:
         """Return the exchange's clock: the cheapest question that proves the key."""
@@ -164,7 +168,7 @@ def _message(reply: Reply) -> str:
     return clean(found, 200) if found else "no reason given"
 
 
-def _decode(reply: Reply, kind: Any) -> Any:
+def _decode(reply: Reply, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(reply.body, type=kind, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
