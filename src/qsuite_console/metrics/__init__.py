@@ -1,0 +1,1 @@
+"""What is watched: one reader per source, thresholds, and the sampler that turns both into snapshots."""

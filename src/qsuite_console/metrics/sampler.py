@@ -1,0 +1,198 @@
+"""Turns sources into snapshots every two seconds, whatever the sources do.
+
+Each source is read by its own task under its own budget. What has answered is shown at once; who has not, is shown as
+soon as its budget is over, with the last good figures, their age and the cause. One source never holds up another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from qsuite_console.metrics import thresholds
+from qsuite_console.metrics.from_host import HostSource
+from qsuite_console.metrics.from_jobs import JobsSource, LoopLag
+from qsuite_console.metrics.from_postgres import PostgresSource
+from qsuite_console.metrics.from_redis import RedisSource
+from qsuite_console.metrics.sources import Sample, Source, SourceSilent
+from qsuite_console.metrics.thresholds import Watch
+from qsuite_console.model.clock import Clock
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.health import Alert, AlertState, Level, Reading, Snapshot
+from qsuite_console.model.jobs import QueueView, Statistics
+from qsuite_console.model.text import clean
+
+if TYPE_CHECKING:
+    from qsuite_console.workers import Services
+
+INTERVAL_S: Final = 2.0
+BUDGET_S: Final = 0.9  # with the interval: what stops answering is shown as stale within three seconds
+HISTORY: Final = 150  # points of a tile's curve: five minutes
+_FIRST_LOOK_S: Final = 0.25
+_CLEARED_FOR: Final = timedelta(minutes=15)
+_CLEARED_MOST: Final = 20
+_log: Final = logging.getLogger(__name__)
+
+
+class PlatformSampler:
+    """Implements ``engine.ports.Sampler`` over PostgreSQL, Redis, this host and the engine's jobs."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        job_counts: Callable[[], Mapping[str, int]],
+        queues: Callable[[], Sequence[QueueView]] | None = None,
+        statistics: Callable[[float], Awaitable[Statistics]] | None = None,
+        directories: Sequence[Path] = (),
+        interval_s: float = INTERVAL_S,
+        budget_s: float = BUDGET_S,
+    ) -> None:
+        """``directories``: whose disks count, our own first. ``job_counts``: jobs per state, without waiting."""
+        clock = services.clock
+        self._lag = LoopLag()
+        self._clock = clock
+        self._interval_s = interval_s
+        self._budget_s = budget_s
+        sources: tuple[Source, ...] = (
+            PostgresSource(services.settings.database, clock, budget_s=budget_s),
+            RedisSource(services.cache, clock),
+            HostSource(directories),
+            JobsSource(job_counts, queues=queues, statistics=statistics, lag=self._lag),
+        )
+        self._tiles = tuple(Tile(source, clock, interval_s) for source in sources)
+
+    async def run(self, publish: Callable[[Snapshot], None]) -> None:
+        """Publish a snapshot every interval until cancelled, then close every connection of its own."""
+        lag = asyncio.create_task(self._lag.run(), name="loop lag")
+        loop = asyncio.get_running_loop()
+        try:
+            publish(self.snapshot())
+            while True:
+                started = loop.time()
+                await self._round(publish)
+                # After a long hold-up (a suspended laptop) the missed rounds are left out, not made up for.
+                await asyncio.sleep(max(0.05, self._interval_s - (loop.time() - started)))
+        finally:
+            lag.cancel()
+            await asyncio.gather(lag, *(tile.source.close() for tile in self._tiles), return_exceptions=True)
+
+    def snapshot(self) -> Snapshot:
+        """Return what is known now."""
+        now = self._clock.now()
+        alerts = [alert for tile in self._tiles for alert in tile.alerts()]
+        firing = [alert for alert in alerts if alert.state is AlertState.FIRING]
+        firing.sort(key=lambda alert: (alert.level is not Level.CRITICAL, alert.since))
+        cleared = [alert for alert in alerts if alert.cleared_at is not None and now - alert.cleared_at < _CLEARED_FOR]
+        cleared.sort(key=lambda alert: alert.cleared_at or now, reverse=True)
+        return Snapshot(
+            at=now,
+            readings=tuple(tile.reading() for tile in self._tiles),
+            alerts=(*firing, *cleared[:_CLEARED_MOST]),
+        )
+
+    async def _round(self, publish: Callable[[Snapshot], None]) -> None:
+        reads = {asyncio.create_task(tile.measure(self._budget_s)) for tile in self._tiles}
+        try:
+            _, late = await asyncio.wait(reads, timeout=_FIRST_LOOK_S)
+            publish(self.snapshot())
+            if late:
+                await asyncio.wait(late)
+                publish(self.snapshot())
+        finally:
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
+
+
+class Tile:
+    """One source with its history, its newest sample and where its alerts stand."""
+
+    def __init__(self, source: Source, clock: Clock, interval_s: float) -> None:
+        self.source = source
+        self._clock = clock
+        self._interval_s = interval_s
+        self._sample: Sample | None = None
+        self._sampled_at: datetime | None = None
+        self._error: str | None = None
+        self._failures = 0
+        self._history: deque[float | None] = deque(maxlen=HISTORY)
+        self._watches: dict[str, Watch] = {}
+        self._silence = thresholds.silence(source.name, source.title)
+
+    async def measure(self, budget_s: float) -> None:
+        """Take one sample within ``budget_s``; a failure is kept as the tile's error, never raised."""
+        if self.source.unconfigured:
+            return
+        try:
+            async with asyncio.timeout(budget_s + 0.05):  # sources that know the budget shall say the cause themselves
+                sample = await self.source.read()
+        except TimeoutError:
+            self._fail(SourceSilent(f"{self.source.title} did not answer within {budget_s:g} s"))
+        except ConsoleError as error:
+            self._fail(error)
+        except Exception as error:  # a bug in one reader must cost one tile, not the sampler
+            _log.exception("reading %s failed", self.source.name)
+            self._fail(SourceSilent(f"reading failed: {type(error).__name__}: {clean(error, 120)}"))
+        else:
+            self._keep(sample)
+
+    def reading(self) -> Reading:
+        """Return the tile as it shall be shown."""
+        missing = self.source.unconfigured
+        if missing:
+            headline = structs.replace(self.source.headline, text="–")
+            return self._reading(Level.UNKNOWN, Sample(headline=headline), missing)
+        sample = self._sample or Sample(headline=self.source.headline)
+        if self._error is not None:
+            return self._reading(Level.CRITICAL, sample, self._error)
+        level = thresholds.worst((sample.headline.level, *(figure.level for figure in sample.figures)))
+        return self._reading(level, sample, None)
+
+    def alerts(self) -> list[Alert]:
+        """Return every alert of this source that burns or has burnt."""
+        return [watch.alert for watch in self._watches.values() if watch.alert is not None]
+
+    def _reading(self, level: Level, sample: Sample, error: str | None) -> Reading:
+        return Reading(
+            source=self.source.name,
+            title=self.source.title,
+            level=level,
+            headline=sample.headline,
+            figures=sample.figures,
+            history=tuple(self._history),
+            interval_s=self._interval_s,
+            sampled_at=self._sampled_at,
+            error=error,
+        )
+
+    def _keep(self, sample: Sample) -> None:
+        self._sample, self._sampled_at = sample, self._clock.now()
+        self._error, self._failures = None, 0
+        self._history.append(sample.headline.value)
+        self._judge(sample.watched)
+
+    def _fail(self, error: ConsoleError) -> None:
+        self._failures += 1
+        self._error = clean(error, 300)
+        self._history.append(None)
+        self._judge({})
+
+    def _judge(self, watched: Mapping[str, float | None]) -> None:
+        at, now = self._clock.now(), self._clock.monotonic()
+        silence = self._watches.get(self._silence.id, Watch())
+        message = self._error or ""
+        self._watches[self._silence.id] = thresholds.step(
+            self._silence, silence, self._failures, at=at, now=now, message=message
+        )
+        for rule_id, rule in thresholds.RULES.items():
+            if rule.source == self.source.name:
+                watch = self._watches.get(rule_id, Watch())
+                self._watches[rule_id] = thresholds.step(rule, watch, watched.get(rule_id), at=at, now=now)
