@@ -1,0 +1,237 @@
+"""The console's app: modes, theme, keys, quitting. It knows no job, database or HTTP: screens do.
+
+Everything a person can do is in the table of ``commands``; everything that is known comes through ``bridge``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.text import Text
+from textual import work
+from textual.app import App
+from textual.binding import BindingType
+from textual.color import Color
+from textual.driver import Driver
+from textual.filter import LineFilter
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from qsuite_console import commands, keymaps, themes
+from qsuite_console.bridge import INTERVAL_S, Bridge
+from qsuite_console.config.settings import InterfaceSettings
+from qsuite_console.engine.control import Control
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.messages import Leaving, StateChanged
+from qsuite_console.model.clock import Clock, SystemClock
+from qsuite_console.model.text import clean
+from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.screens.dialogs.command_line import CommandLine
+from qsuite_console.screens.dialogs.go import GoDialog
+from qsuite_console.screens.dialogs.quit import QuitDialog
+from qsuite_console.screens.help import HelpScreen, help_groups
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def _loader(target: str) -> Callable[..., Screen[None]]:
+    def load(*arguments: object) -> Screen[None]:
+        module, _, name = target.partition(":")
+        screen: Screen[None] = getattr(importlib.import_module(module), name)(*arguments)
+        return screen
+
+    return load
+
+
+class Scrub(LineFilter):
+    """The last line of defence: nothing that a terminal would act on leaves as text, whoever forgot to clean it."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Replace control characters in printable segments."""
+        if all(segment.text.isprintable() for segment in segments):
+            return segments
+        return [s if s.control else Segment(clean(s.text, 10_000), s.style) for s in segments]
+
+
+class ConsoleApp(App[Leaving]):
+    """Opens on the overview; ends with how the operator left."""
+
+    TITLE = "qsuite-console"
+    SCOPE = "app"
+    CSS_PATH = ["screens/base.tcss"]
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        place.name: _loader(place.target) for place in commands.PLACES
+    }
+    DEFAULT_MODE = commands.PLACES[0].name
+    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("app")
+    BINDING_GROUP_TITLE = commands.SCOPES["app"]
+    ENABLE_COMMAND_PALETTE = True
+
+    state: reactive[ConsoleState] = reactive(ConsoleState, repaint=False)
+
+    def __init__(
+        self,
+        control: Control,
+        *,
+        interface: InterfaceSettings | None = None,
+        clock: Clock | None = None,
+        zone: tzinfo | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.control = control
+        self.clock = clock or SystemClock()
+        self.zone = zone
+        self._interface = interface or InterfaceSettings()
+        self._scrub = Scrub()
+        self._bridge = Bridge(control, self.post_message)
+        self.set_reactive(ConsoleApp.state, control.state)
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+        for name in list(self.available_themes):
+            if not name.startswith(themes.PREFIX):
+                self.unregister_theme(name)
+        self.theme = themes.find(self._interface.theme) or themes.DEFAULT
+
+    def on_mount(self) -> None:
+        """Bind the operator's keys and start looking at the engine."""
+        keymap = keymaps.validate(self._interface.keymap)
+        self.set_keymap(dict(keymap.keys))
+        for problem in keymap.problems:
+            self.notify(clean(problem), severity="warning", markup=False, timeout=10)
+        self.set_interval(INTERVAL_S, self._bridge.poll)
+        self.set_interval(1.0, self._pulse)
+
+    def on_state_changed(self, message: StateChanged) -> None:
+        """Give the news to every screen that can be seen: the current one, and those under a dialog."""
+        self.state = message.state
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.news(message.state, message.events, is_whole=message.is_whole)
+
+    def _pulse(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.pulse()
+
+    # going places
+
+    async def action_go(self, name: str) -> None:
+        """Show a main screen; pages pushed over it stay where they were."""
+        await self.switch_mode(name)
+
+    def open_page(self, name: str, subject: object) -> None:
+        """Push a page of the table over the current screen."""
+        self.push_screen(_loader(commands.PAGES[name])(subject))
+
+    @work
+    async def action_prefix(self) -> None:
+        """Wait for the letter after g."""
+        chosen = await self.push_screen_wait(GoDialog())
+        if chosen == GoDialog.TOP and isinstance(self.screen, ConsoleScreen):
+            self.screen.action_top()
+        elif chosen is not None:
+            await self.switch_mode(chosen)
+
+    @work
+    async def action_command_line(self) -> None:
+        """Ask for a command and do it."""
+        invocation = await self.push_screen_wait(CommandLine())
+        if invocation is not None:
+            await self.invoke(invocation)
+
+    async def invoke(self, invocation: commands.Invocation) -> None:
+        """Do what was typed or picked from the palette, on the screen in front."""
+        command, argument = invocation
+        if command.id.startswith("go."):
+            await self.switch_mode(command.id.removeprefix("go."))
+        elif command.id == "app.theme" and argument:
+            self._use_theme(argument)
+            return
+        elif not argument and command.action:
+            await self.do(command)
+            return
+        if argument and isinstance(self.screen, ConsoleScreen):
+            await self.screen.take(command, argument)
+
+    async def do(self, command: commands.Command) -> None:
+        """Run a command's action on the innermost node of its scope: the focused widget, its parents, the app."""
+        screen = self.screen
+        for node in [*(screen.focused or screen).ancestors_with_self, self]:
+            if getattr(node, "SCOPE", None) == command.scope:
+                name, _, rest = command.action.partition("(")
+                if node.check_action(name, tuple(p.strip("' ") for p in rest.rstrip(")").split(",") if p)) is True:
+                    await self.run_action(command.action, default_namespace=node)
+                else:
+                    self.notify(f"{command.title} is not possible here and now", severity="warning", markup=False)
+                return
+        scope = commands.SCOPES[command.scope]
+        self.notify(f"{command.title} works on: {scope}", severity="warning", markup=False)
+
+    def action_help(self) -> None:
+        """Show the keys that work here and now."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(help_groups(self.screen)))
+
+    # looks
+
+    def action_next_theme(self) -> None:
+        """Use the next theme."""
+        names = list(themes.short_names())
+        here = names.index(self.theme.removeprefix(themes.PREFIX))
+        self._use_theme(names[(here + 1) % len(names)])
+
+    def _use_theme(self, name: str) -> None:
+        full = themes.find(name.strip())
+        if full is None:
+            known = ", ".join(themes.short_names())
+            self.notify(f"no theme {clean(name, 40)}: {known}", severity="error", markup=False)
+            return
+        self.theme = full
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Add the scrubber to Textual's own filters (NO_COLOR)."""
+        return [*super().get_line_filters(), self._scrub]
+
+    # leaving
+
+    async def action_back(self) -> None:
+        """Leave one layer; on a main screen there is none to leave."""
+        if isinstance(self.screen, ConsoleScreen):
+            self.screen.action_back()
+
+    async def action_leave(self) -> None:
+        """Go back from a page, or quit from a main screen."""
+        if len(self.screen_stack) > 1:
+            await self.action_back()
+        else:
+            await self.action_quit()
+
+    async def action_quit(self) -> None:
+        """Quit; asks first while jobs run in this process."""
+        if isinstance(self.screen, QuitDialog):
+            return
+        running = len(self.state.running)
+        if self.state.is_attached or not running:
+            self.exit(Leaving.LEFT)
+            return
+        self._ask_how_to_leave(running)
+
+    @work
+    async def _ask_how_to_leave(self, running: int) -> None:
+        leaving = await self.push_screen_wait(QuitDialog(running))
+        if leaving is not None:
+            self.exit(leaving)
+
+    def _fatal_error(self) -> None:
+        """Say what broke without showing local variables: they may hold secrets. The log has the traceback."""
+        error = sys.exc_info()[1]
+        _LOG.error("the screen crashed", exc_info=error)
+        self._exit_renderables.append(Text(f"the screen crashed: {type(error).__name__}; see the log"))
+        self._close_messages_no_wait()

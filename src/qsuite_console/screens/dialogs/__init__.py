@@ -1,0 +1,1 @@
+"""Questions and small pages over a screen; Esc always leaves them without consequence."""

@@ -1,0 +1,177 @@
+"""The first screen: four tiles of health, what runs, what needs attention. Everything on it opens with Enter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+
+from qsuite_console import commands
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.health import Alert, AlertState
+from qsuite_console.model.jobs import Job, JobState
+from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.screens.dialogs.reading import ReadingDialog
+from qsuite_console.widgets import figures, job_rows, looks
+from qsuite_console.widgets.live_table import Cell, Column, Key, LiveTable, Row
+from qsuite_console.widgets.status_bar import reading_of
+from qsuite_console.widgets.tile import Tile
+
+TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
+ATTENTION = 50
+
+_ATTENTION_COLUMNS = (
+    Column("look", "", 1, keep=9),
+    Column("when", "SINCE", 8, keep=5),
+    Column("state", "STATE", 9, keep=3),
+    Column("source", "SOURCE", 12, keep=4),
+    Column("message", "WHAT", 20, is_flexible=True, keep=8),
+)
+
+
+class OverviewScreen(ConsoleScreen):
+    """Tiles, running jobs, alerts and failures."""
+
+    SCOPE = "overview"
+    CSS_PATH = "overview.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("overview")
+    BINDING_GROUP_TITLE = commands.SCOPES["overview"]
+    AUTO_FOCUS = "#running"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: dict[Key, Job] = {}
+        self._attention: dict[Key, Alert | Job] = {}
+
+    def compose_body(self) -> ComposeResult:
+        """Tiles above, lists below."""
+        with Container(id="tiles"):
+            for source, title in TILES:
+                yield Tile(source, title)
+        running = LiveTable(job_rows.RUNNING_COLUMNS, self._running_row, id="running", classes="panel")
+        running.border_title = "Running"
+        yield running
+        attention = LiveTable(_ATTENTION_COLUMNS, self._attention_row, id="attention", classes="panel")
+        attention.border_title = "Alerts and failures"
+        yield attention
+
+    # what it shows
+
+    def show(self, state: ConsoleState) -> None:
+        """Update tiles and lists; rows that are the same are not drawn again."""
+        now = self.now
+        for tile in self.query(Tile):
+            tile.show(reading_of(state, tile.source), now)
+        self._show_running(state)
+        self._show_attention(state)
+
+    def _show_running(self, state: ConsoleState) -> None:
+        table = self.query_one("#running", LiveTable)
+        before, self._live = self._live, {job.id: job for job in state.running}
+        key = commands.spoken(commands.BY_ID["go.backfill"].keys)
+        waiting = state.counts.get(JobState.QUEUED, 0)
+        table.empty = (
+            f"No job is running; {figures.plural(waiting, 'job waits', 'jobs wait')} for a free slot"
+            if waiting
+            else f"No job is running · {key} to start a backfill"
+        )
+        _refill(table, before, self._live)
+        table.border_subtitle = f"{len(self._live)} running · {figures.count(waiting)} queued"
+
+    def _show_attention(self, state: ConsoleState) -> None:
+        table = self.query_one("#attention", LiveTable)
+        alerts: dict[Key, Alert | Job] = {f"alert:{alert.id}": alert for alert in state.snapshot.alerts}
+        failed = [job for job in state.recent if job.state is JobState.FAILED]
+        alerts.update({job.id: job for job in failed})
+        before, self._attention = self._attention, dict(list(alerts.items())[:ATTENTION])
+        table.empty = "Nothing needs attention: no alert, no failed job"
+        _refill(table, before, self._attention)
+        firing = sum(alert.state is AlertState.FIRING for alert in state.snapshot.alerts)
+        table.border_subtitle = f"{firing} firing · {len(failed)} failed"
+
+    def tick(self, now: datetime) -> None:
+        """Let readings grow old."""
+        for tile in self.query(Tile):
+            tile.show(reading_of(self.state, tile.source), now)
+
+    def _running_row(self, key: Key) -> Row:
+        return job_rows.running_row(self._live[key], self.now, self.console.zone)
+
+    def _attention_row(self, key: Key) -> Row:
+        entry, now, zone = self._attention[key], self.now, self.console.zone
+        if isinstance(entry, Job):
+            look = looks.JOBS[entry.state]
+            message = f"{entry.title}: {entry.error or 'no reason given'}"
+            at, word, source = entry.finished_at, look.word, f"job {entry.id}"
+        else:
+            look = looks.LEVELS[entry.level]
+            is_firing = entry.state is AlertState.FIRING
+            at, source, message = entry.since, entry.source, entry.message
+            word = look.word if is_firing else "cleared"
+            if not is_firing:
+                look = looks.Look("✔", "cleared", "dim")
+        return {
+            "look": Cell(look.glyph, look.tone),
+            "when": Cell(figures.moment(at, zone, now), "dim"),
+            "state": Cell(word, look.tone),
+            "source": Cell(source, "dim"),
+            "message": Cell(message, "dim" if look.tone == "dim" else ""),
+        }
+
+    # moving and opening
+
+    def _panels(self) -> list[Widget]:
+        return [*self.query(Tile), self.query_one("#running"), self.query_one("#attention")]
+
+    def action_step(self, by: int) -> None:
+        """Focus the next or previous panel."""
+        panels = self._panels()
+        here = panels.index(self.focused) if self.focused in panels else -1
+        panels[(here + by) % len(panels)].focus()
+
+    def action_sink(self, by: int) -> None:
+        """Focus the panel below or above a tile; lists move their own cursor."""
+        tiles = list(self.query(Tile))
+        if self.focused not in tiles:
+            return
+        columns = max(1, len({tile.region.x for tile in tiles}))
+        target = tiles.index(self.focused) + by * columns
+        if 0 <= target < len(tiles):
+            tiles[target].focus()
+        elif by > 0:
+            self.query_one("#running").focus()
+
+    def action_open(self) -> None:
+        """Open what has the focus."""
+        if isinstance(self.focused, Tile):
+            self._open_reading(self.focused.source)
+
+    def on_tile_opened(self, message: Tile.Opened) -> None:
+        """Open a tile that was clicked."""
+        self._open_reading(message.source)
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Open a job, or the reading that an alert is about."""
+        if isinstance(message.key, int):
+            self.console.open_page("job", message.key)
+        else:
+            alert = self._attention.get(message.key)
+            if isinstance(alert, Alert):
+                self._open_reading(alert.source)
+
+    def _open_reading(self, source: str) -> None:
+        title = dict(TILES).get(source, source)
+        self.app.push_screen(ReadingDialog(source, title, lambda: (reading_of(self.state, source), self.now)))
+
+
+def _refill(
+    table: LiveTable, before: dict[Key, Job] | dict[Key, Alert | Job], after: dict[Key, Job] | dict[Key, Alert | Job]
+) -> None:
+    if list(before) != list(after) or not table.keys:
+        table.set_keys(after)
+    else:
+        table.touch(key for key, entry in after.items() if before[key] != entry)

@@ -1,0 +1,116 @@
+"""A job as a line of a table: the same words and colours in every list. Pure: no widget, no clock of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Final
+
+from qsuite_console.model.jobs import TERMINAL, Job, JobState
+from qsuite_console.widgets import figures, looks
+from qsuite_console.widgets.live_table import Cell, Column, Row
+
+BAR: Final = 14
+
+RUNNING_COLUMNS: Final = (
+    Column("look", "", 1, keep=9),
+    Column("id", "ID", 5, is_right=True, keep=6),
+    Column("title", "JOB", 18, is_flexible=True, keep=9),
+    Column("progress", "PROGRESS", BAR + 5, keep=8),
+    Column("done", "DONE", 10, is_right=True, keep=2),
+    Column("rate", "RATE", 12, is_right=True, keep=5),
+    Column("eta", "ETA", 7, is_right=True, keep=7),
+    Column("message", "NOW", 18, keep=3),
+    Column("try", "TRY", 3, is_right=True, keep=1),
+)
+
+JOB_COLUMNS: Final = (
+    Column("look", "", 1, keep=20),
+    Column("id", "ID", 5, is_right=True, keep=15),
+    Column("title", "JOB", 22, is_flexible=True, keep=19),
+    Column("state", "STATE", 11, keep=18),
+    Column("progress", "PROGRESS", BAR + 5, keep=14),
+    Column("rate", "RATE", 12, is_right=True, keep=8),
+    Column("left", "TIME", 8, is_right=True, keep=13),
+    Column("queue", "QUEUE", 15, keep=7),
+    Column("try", "TRY", 3, is_right=True, keep=9),
+    Column("started", "STARTED", 8, is_right=True, keep=10),
+    Column("origin", "FROM", 16, keep=4),
+)
+
+
+def look_of(job: Job) -> looks.Look:
+    """Return how the job looks."""
+    return looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
+
+
+def progress_cells(job: Job, width: int = BAR) -> tuple[Cell, ...]:
+    """Return bar and percentage; a count where the total is unknown."""
+    tone = look_of(job).tone
+    fraction = job.progress.fraction
+    if fraction is None:
+        if not job.progress.done:
+            return (Cell(""),)
+        return (Cell(f"{figures.short(job.progress.done)} {job.progress.unit}".strip()),)
+    done, rest = figures.bar(fraction, width)
+    return (Cell(done, tone), Cell(rest, "dim"), Cell(f" {figures.percent(fraction):>4}"))
+
+
+def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
+    """Return a running job for the overview."""
+    look, progress = look_of(job), job.progress
+    return {
+        "look": Cell(look.glyph, look.tone),
+        "id": Cell(str(job.id), "dim"),
+        "title": job.title,
+        "progress": progress_cells(job),
+        "done": figures.count(progress.done),
+        "rate": Cell(figures.rate(progress.rate, progress.unit), ""),
+        "eta": figures.countdown(progress.eta_s),
+        "message": Cell(progress.message, "dim"),
+        "try": Cell(str(job.attempt), "warn" if job.attempt > 1 else "dim"),
+    }
+
+
+def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
+    """Return a job for the list of all jobs."""
+    look, progress = look_of(job), job.progress
+    is_over = job.state in TERMINAL
+    plain = "dim" if is_over else ""
+    return {
+        "look": Cell(look.glyph, look.tone),
+        "id": Cell(str(job.id), "dim"),
+        "title": Cell(job.title, plain if job.state is not JobState.FAILED else ""),
+        "state": Cell(_state_word(job, look, now), look.tone),
+        "progress": _progress_or_cause(job),
+        "rate": Cell(figures.rate(progress.rate, progress.unit) if progress.rate else "", plain),
+        "left": Cell(_time(job, now), plain),
+        "queue": Cell(job.queue, "dim"),
+        "try": Cell(str(job.attempt) if job.attempt else "", "warn" if job.attempt > 1 else "dim"),
+        "started": Cell(figures.moment(job.started_at, zone, now) if job.started_at else "", "dim"),
+        "origin": Cell(job.origin, "dim"),
+    }
+
+
+def _state_word(job: Job, look: looks.Look, now: datetime) -> str:
+    if job.state is JobState.SCHEDULED:
+        return f"{'retry' if job.attempt else 'in'} {figures.countdown((job.run_at - now).total_seconds())}"
+    return look.word
+
+
+def _progress_or_cause(job: Job) -> Cell | tuple[Cell, ...]:
+    if job.state is JobState.FAILED:
+        return Cell(job.error or "", "error")
+    if job.state is JobState.SUCCEEDED:
+        return Cell(f"{figures.count(job.progress.done)} {job.progress.unit}" if job.progress.done else "", "dim")
+    if job.state in (JobState.QUEUED, JobState.CANCELLED) and not job.progress.done:
+        return Cell("")
+    return progress_cells(job)
+
+
+def _time(job: Job, now: datetime) -> str:
+    """The remaining time of a running job, the run time of a finished one."""
+    if job.state is JobState.RUNNING:
+        return figures.countdown(job.progress.eta_s) if job.progress.eta_s is not None else ""
+    if job.finished_at is not None and job.started_at is not None:
+        return figures.duration((job.finished_at - job.started_at).total_seconds())
+    return ""

@@ -1,0 +1,74 @@
+"""The line at the bottom: the keys that work here, as they are bound now. What doesn't fit is never half shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from qsuite_console import commands
+
+GAP: Final = "  "
+
+
+class KeyBar(Widget):
+    """Left: the screen's own keys. Right: the screens and the help, shortened where the line is."""
+
+    DEFAULT_CSS = """
+    KeyBar { height: 1; dock: bottom; background: $bar; color: $foreground; }
+    """
+
+    def on_mount(self) -> None:
+        """Repaint when another widget has the focus or an action became possible."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, screen: Screen[object]) -> None:
+        if screen is self.screen:
+            self.refresh()
+
+    def render(self) -> Content:
+        """Take keys in table order while they fit."""
+        width = self.size.width - 2
+        wide, narrow = self._places(is_long=True), self._places(is_long=False)
+        own = self._own()
+        right = wide if sum(c.cell_length + len(GAP) for c in own) + wide.cell_length <= width else narrow
+        room = width - right.cell_length
+        taken: list[Content] = []
+        for entry in own:
+            room -= entry.cell_length + len(GAP)
+            if room < 0:
+                break
+            taken.append(entry)
+        left = Content(GAP).join(taken)
+        return Content.assemble(" ", left, " " * max(1, width - left.cell_length - right.cell_length), right)
+
+    def _own(self) -> list[Content]:
+        entries: dict[str, tuple[int, Content]] = {}
+        for _, binding, is_enabled, _ in self.screen.active_bindings.values():
+            if not binding.show or binding.action in entries or not is_enabled:
+                continue
+            order = commands.ORDER.get(binding.id or "", len(commands.ORDER))
+            entries[binding.action] = (order, key_entry(self.app.get_key_display(binding), binding.description))
+        return [content for _, content in sorted(entries.values(), key=lambda entry: entry[0])]
+
+    def _places(self, *, is_long: bool) -> Content:
+        bound = {binding.id: binding for _, binding, _, _ in self.screen.active_bindings.values()}
+        entries: list[Content] = []
+        if is_long:
+            for place in commands.PLACES:
+                if (binding := bound.get(f"go.{place.name}")) is not None:
+                    is_here = self.app.current_mode == place.name
+                    entries.append(key_entry(self.app.get_key_display(binding), place.title, is_here=is_here))
+        elif bound.get("go.overview") is not None:
+            keys = [self.app.get_key_display(b) for p in commands.PLACES if (b := bound.get(f"go.{p.name}"))]
+            entries.append(key_entry(f"{keys[0]}-{keys[-1]}", "Screens"))
+        if (binding := bound.get("app.help")) is not None:
+            entries.append(key_entry(self.app.get_key_display(binding), "Help"))
+        return Content(GAP).join(entries)
+
+
+def key_entry(key: str, title: str, *, is_here: bool = False) -> Content:
+    """Return a key and its word, as every hint in the console shows them."""
+    return Content.assemble((key, "bold $footer-key-foreground"), " ", (title, "bold" if is_here else "$dim"))

@@ -1,0 +1,122 @@
+"""The line on top of every screen: which platform this is, how it is, what runs, what time it is.
+
+At any width the target stays readable; what is least needed leaves first. It repaints when its text changes, and the
+clock alone once a second.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Final
+
+from textual.content import Content
+from textual.geometry import Region
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.health import Level, Reading
+from qsuite_console.model.jobs import JobState
+from qsuite_console.model.text import clean
+from qsuite_console.widgets import figures, looks
+
+PRODUCT: Final = "qsuite"
+LIGHTS: Final = (("postgresql", "PG", "PostgreSQL"), ("redis", "Redis", "Redis"))
+GAP: Final = "  "
+
+
+class StatusBar(Widget):
+    """Shows a ConsoleState; ``tick`` moves the clock."""
+
+    DEFAULT_CSS = """
+    StatusBar { height: 1; dock: top; background: $bar; color: $foreground; }
+    """
+
+    state: reactive[ConsoleState] = reactive(ConsoleState, layout=False)
+    now: reactive[datetime | None] = reactive(None, repaint=False)
+
+    def __init__(self, zone: tzinfo | None = None) -> None:
+        super().__init__()
+        self._zone = zone
+        self._looks: tuple[str, ...] = ()
+
+    def tick(self, now: datetime) -> None:
+        """Show the time; repaints the clock, and the lights only if one went stale."""
+        self.now = now
+        seen = tuple(_light(self.state, source, now).glyph for source, _, _ in LIGHTS)
+        if seen != self._looks:
+            self._looks = seen
+            self.refresh()
+            return
+        width = min(self.size.width, len(self._clock()) + 2)
+        self.refresh(Region(self.size.width - width, 0, width, 1))
+
+    def _clock(self) -> str:
+        return "" if self.now is None else self.now.astimezone(self._zone).strftime("%H:%M:%S %Z")
+
+    def render(self) -> Content:
+        """Fill the line from both ends; parts that don't fit leave by their weight."""
+        width = self.size.width
+        left, right = self._left(is_roomy=width >= 110), self._right()
+        parts = sorted([*left, *right], key=lambda part: part[0])
+        while parts and sum(p[1].cell_length + len(GAP) for p in parts) > width and len(parts) > 1:
+            parts.pop()
+        kept = {id(part[1]) for part in parts}
+        start = Content(GAP).join([c for _, c in left if id(c) in kept])
+        end = Content(GAP).join([c for _, c in right if id(c) in kept])
+        room = max(1, width - start.cell_length - end.cell_length - 2)
+        return Content.assemble(" ", start, " " * room, end, " ")
+
+    def _left(self, *, is_roomy: bool) -> list[tuple[int, Content]]:
+        state, now = self.state, self.now
+        parts = [(1, Content.styled(PRODUCT, "bold $primary")), (0, badge(state))]
+        for source, short, name in LIGHTS:
+            look = _light(state, source, now)
+            parts.append((3, Content.assemble((look.glyph, looks.TONES[look.tone]), f" {name if is_roomy else short}")))
+        running, queued, failed = (state.counts.get(s, 0) for s in (JobState.RUNNING, JobState.QUEUED, JobState.FAILED))
+        parts.append((2, _tally(looks.JOBS[JobState.RUNNING], running, is_roomy=is_roomy)))
+        if queued or is_roomy:
+            parts.append((4, _tally(looks.JOBS[JobState.QUEUED], queued, is_roomy=is_roomy)))
+        if failed:
+            parts.append((4, _tally(looks.JOBS[JobState.FAILED], failed, is_roomy=is_roomy)))
+        return parts
+
+    def _right(self) -> list[tuple[int, Content]]:
+        state, parts = self.state, []
+        if state.is_read_only or state.target.is_read_only:
+            parts.append((2, Content.styled("read-only", "bold $warning")))
+        if state.is_attached:
+            parts.append((5, Content.styled(f"engine: {clean(state.owner, 30)}", "$dim")))
+        parts.append((6, Content.styled(self._clock(), "$dim")))
+        return parts
+
+
+def badge(state: ConsoleState) -> Content:
+    """Return the target as a badge: filled for production and whatever is marked as dangerous, plain otherwise."""
+    target = state.target
+    word = clean(target.word, 24) or clean(target.name, 24)
+    name = f" {clean(target.name, 24)}" if target.word and target.name not in ("default", target.word.lower()) else ""
+    if target.colour == "error" or target.word.upper().startswith("PROD"):
+        return Content.styled(f" {word}{name} ", "bold $badge-text on $badge")
+    token = target.colour if target.colour in ("primary", "success", "warning", "accent") else "primary"
+    return Content.styled(word + name, f"bold ${token}")
+
+
+def _light(state: ConsoleState, source: str, now: datetime | None) -> looks.Look:
+    reading = next((r for r in state.snapshot.readings if r.source == source), None)
+    if reading is None or now is None:
+        return looks.LEVELS[Level.UNKNOWN]
+    return looks.of_reading(reading, now)
+
+
+def _tally(look: looks.Look, number: int, *, is_roomy: bool) -> Content:
+    tone = looks.TONES[look.tone] if number else "$dim"
+    word = f" {look.word}" if is_roomy else ""
+    return Content.assemble(
+        (f"{look.glyph} ", tone), (figures.count(number), "bold" if number else "$dim"), (word, "$dim")
+    )
+
+
+def reading_of(state: ConsoleState, source: str) -> Reading | None:
+    """Return the reading of a source, if it is watched."""
+    return next((r for r in state.snapshot.readings if r.source == source), None)
