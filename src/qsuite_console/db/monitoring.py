@@ -54,7 +54,7 @@ class MonitorConnection:
     @property
     def is_configured(self) -> bool:
         """Tell whether a server was named, by a DSN or by libpq's own variables."""
-        return bool(self._settings.dsn) or any(os.environ.get(name) for name in _NAMED_BY)
+        return is_named(self._settings)
 
     async def row(self, name: str, budget_s: float) -> Mapping[str, Any]:
         """Return the single row of the named query within about ``budget_s`` seconds; raises DatabaseError."""
@@ -170,6 +170,11 @@ class MonitorConnection:
             asking.cancel()
             for outcome in await asyncio.gather(asking, return_exceptions=True):
                 _log.debug("cut a question in flight: %s", clean(outcome, 200))
+
+
+def is_named(settings: DatabaseSettings) -> bool:
+    """Tell whether a server was named at all, by a DSN or by libpq's own variables."""
+    return bool(settings.dsn) or any(os.environ.get(name) for name in _NAMED_BY)
 
 
 def _pause_after(failure: DatabaseError) -> float:
