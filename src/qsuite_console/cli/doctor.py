@@ -1,0 +1,116 @@
+"""``doctor``: every check in one list, worst news said plainly, each with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from qsuite_console.cli import output
+from qsuite_console.cli.checks import Finding, Verdict, fail, local, ok, warn
+from qsuite_console.cli.invocation import Invocation
+from qsuite_console.cli.jobs import json_option
+from qsuite_console.cli.lazy import examples
+from qsuite_console.config.loading import ConfigurationProblem, Loaded
+from qsuite_console.config.settings import Settings
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.paths import Paths
+
+
+@click.command(epilog=examples("qsuite-console doctor", "qsuite-console --target prod doctor --json"))
+@json_option
+@click.pass_obj
+def doctor(invocation: Invocation, *, is_json: bool) -> int:
+    """Check everything the console depends on and say what to do.
+
+    Exit codes: 0 nothing failed (there may be warnings), 1 something must be put right.
+    """
+    findings = examine(invocation)
+    has_failed = any(finding.verdict is Verdict.FAIL for finding in findings)
+    if is_json:
+        output.document({"ok": not has_failed, "checks": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        print_findings(findings)
+        worst = "something must be put right" if has_failed else "nothing stands in the way"
+        output.note(f"{len(findings)} checks: {worst}")
+    return 1 if has_failed else 0
+
+
+def examine(invocation: Invocation) -> list[Finding]:
+    """Return every finding; a broken configuration is one of them and ends the list."""
+    findings = [local.python(), local.sqlite(), *local.directories(invocation.paths)]
+    findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox()]
+    try:
+        loaded = invocation.loaded
+    except ConfigurationProblem as error:
+        todo = f"correct it; {invocation.paths.config_file} is read, then the environment"
+        return [*findings, *(fail("configuration", problem, todo) for problem in error.problems)]
+    findings += _configuration(loaded, invocation.paths)
+    findings += _interface(loaded.settings)
+    findings.append(_engine(invocation.paths))
+    return [*findings, *asyncio.run(_services(loaded.settings))]
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print one line a finding, and below it what to do."""
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        output.line(f"{finding.verdict:<4}  {finding.name.ljust(width)}  {finding.what}")
+        if finding.todo:
+            output.line(f"{'':<4}  {'':<{width}}  -> {finding.todo}")
+
+
+def _configuration(loaded: Loaded, paths: Paths) -> list[Finding]:
+    file = paths.config_file
+    findings = [warn("configuration", warning, f"chmod 600 {file}") for warning in loaded.warnings]
+    if findings:
+        return findings
+    given = sum(origin != "default" for origin in loaded.origins.values())
+    what = f"{file}" if file.exists() else f"no file at {file}"
+    return [ok("configuration", f"{what}, {given} settings given, target {loaded.settings.target.name}")]
+
+
+def _interface(settings: Settings) -> list[Finding]:
+    if not settings.interface.keymap and settings.interface.theme.startswith("qsuite-"):
+        return []
+    keymaps: Any = importlib.import_module("qsuite_console.keymaps")
+    themes: Any = importlib.import_module("qsuite_console.themes")
+    problems = list(keymaps.validate(settings.interface.keymap).problems)
+    findings = [warn("keys", problem, "correct [interface.keymap]; see docs/keys.md") for problem in problems]
+    if themes.find(settings.interface.theme) is None:
+        known = ", ".join(themes.short_names())
+        findings.append(warn("theme", f"no theme {settings.interface.theme!r}", f"choose one of {known}"))
+    return findings or [ok("keys and theme", "good")]
+
+
+def _engine(paths: Paths) -> Finding:
+    from qsuite_console.attach import find_engine
+    from qsuite_console.history.reader import open_reader
+
+    info = find_engine(paths)
+    if info is not None:
+        if info.problems:
+            return warn("engine", f"{info.owner} is in trouble: {'; '.join(info.problems)}", f"see {paths.log_file}")
+        return ok("engine", f"{info.owner} answers ({info.origin or 'console'} {info.version})")
+    if not paths.history.exists():
+        return ok("engine", "none runs; no history yet")
+    try:
+        open_reader(paths.history).close()
+    except ConsoleError as error:
+        return fail("history", error.message, error.hint)
+    return ok("engine", f"none runs; the history {paths.history} can be read")
+
+
+async def _services(settings: Settings) -> list[Finding]:
+    from qsuite_console.cli.checks import services
+
+    groups = await asyncio.gather(
+        services.database(settings.database, settings.tables),
+        services.cache(settings.cache),
+        services.provider(settings.provider),
+    )
+    return [finding for group in groups for finding in group]

@@ -1,0 +1,64 @@
+"""What the flags before the verb mean: the directories, the settings and the log of this process, made on first use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from qsuite_console import logs, paths
+from qsuite_console.cli import output
+from qsuite_console.config.loading import Loaded, load, secrets_of
+from qsuite_console.model.errors import UsageProblem
+
+
+@dataclass
+class Invocation:
+    """One process's options; ``environ`` may be overlaid by the sandbox before the settings are read."""
+
+    target: str | None = None
+    is_read_only: bool = False
+    theme: str | None = None
+    log_level: str | None = None
+    has_mouse: bool = True
+    home: str | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @cached_property
+    def paths(self) -> paths.Paths:
+        """Return the directories, made if need be; refuses those that can't be."""
+        found = paths.resolve(self.home or self.environ.get(paths.HOME_VARIABLE))
+        try:
+            return found.ensure()
+        except OSError as error:
+            raise UsageProblem(
+                f"{error.filename}: can't be made: {error.strerror}",
+                hint=f"name a directory that can be written with --home or {paths.HOME_VARIABLE}",
+            ) from error
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """Return the resolved settings; warns on stderr about what is unwise."""
+        flags: dict[str, Any] = {
+            "target": self.target,
+            "read_only": True if self.is_read_only else None,
+            "theme": self.theme,
+            "log_level": self.log_level.upper() if self.log_level else None,
+        }
+        loaded = load(self.paths, self.environ, flags)
+        for warning in loaded.warnings:
+            output.warning(warning)
+        return loaded
+
+    def start_log(self, *, on_stderr: bool = False) -> None:
+        """Begin logging; every secret of the settings is masked."""
+        settings = self.loaded.settings
+        logs.configure(
+            self.paths.log_file,
+            level=settings.log_level,
+            secrets=secrets_of(settings),
+            is_json=self.environ.get("QSUITE_CONSOLE_LOG", "").lower() == "json",
+            on_stderr=on_stderr,
+        )

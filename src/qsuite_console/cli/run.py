@@ -1,0 +1,278 @@
+"""``run KIND``: one job in the foreground. Its flags are made from the kind's own parameters.
+
+Where an engine runs for this history the job is handed to it and followed; else an engine is opened here that runs
+nothing but this job, and serves the socket so that other processes see and steer it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import click
+
+from qsuite_console.cli import output
+from qsuite_console.cli.connect import running_engine
+from qsuite_console.cli.follow import Follower
+from qsuite_console.cli.invocation import Invocation
+from qsuite_console.cli.jobs import result_rows
+from qsuite_console.cli.kinds import find_kind, known_kinds
+from qsuite_console.cli.lazy import LazyGroup, examples
+from qsuite_console.cli.progress import ProgressLine
+from qsuite_console.cli.signals import Signals
+from qsuite_console.engine.control import Control
+from qsuite_console.engine.ports import Claiming
+from qsuite_console.model.jobs import Job, JobAction, JobDetail, JobState, Submission
+from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
+
+ORIGIN: Final = "run"
+CANCELLED: Final = 130
+_OWN: Final = frozenset({"json", "dry-run", "queue", "priority", "help", "new"})
+_CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
+
+
+class KindGroup(LazyGroup):
+    """One subcommand for each kind of job; a kind's module is imported when it is named."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(verbs={}, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the kinds."""
+        return list(known_kinds())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb that runs a kind, with a flag for each parameter."""
+        return command_for(find_kind(cmd_name)) if cmd_name in known_kinds() else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the kinds with their titles."""
+        with formatter.section("Kinds"):
+            formatter.write_dl([(name, find_kind(name).title) for name in known_kinds()])
+
+
+@click.command(
+    cls=KindGroup,
+    epilog=examples(
+        "qsuite-console run backfill --symbols AAPL,MSFT --start 2025-01-02 --end 2025-12-31 --dry-run",
+        "qsuite-console run backfill --symbols all --timeframe 1Day --start 2025-01-02 --json",
+        "qsuite-console run backfill --help",
+    ),
+)
+def run() -> None:
+    """Run one job in the foreground.
+
+    Exit codes: 0 succeeded, 1 failed, 2 usage, 130 cancelled, 143 interrupted by SIGTERM. Ctrl-C cancels and keeps the
+    checkpoint; a second Ctrl-C leaves at once. The same command again resumes an interrupted job.
+    """
+
+
+def command_for(kind: KindInfo) -> click.Command:
+    """Return ``run KIND`` with the kind's parameters as flags."""
+
+    def callback(**given: Any) -> int:
+        options = Options(
+            kind=kind,
+            parameters={spec.name: given[spec.name] for spec in kind.parameters if given[spec.name] is not None},
+            is_json=given["own_json"],
+            is_dry=given["own_dry_run"],
+            queue=given["own_queue"],
+            priority=given["own_priority"],
+        )
+        return run_one(click.get_current_context().obj, options)
+
+    params: list[click.Parameter] = [_option(spec) for spec in kind.parameters]
+    params += [
+        click.Option(
+            ["own_dry_run", "--dry-run"], is_flag=True, help="Print the plan and do nothing.", hidden=not kind.can_plan
+        ),
+        click.Option(["own_queue", "--queue"], metavar="NAME", help=f"Queue to run in.  [default: {kind.queue}]"),
+        click.Option(
+            ["own_priority", "--priority"],
+            type=click.IntRange(0, 9),
+            help=f"0 (last) to 9 (first).  [default: {kind.priority}]",
+        ),
+        click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
+    ]
+    sample = " ".join(f"{flag_of(spec)} {spec.placeholder or '…'}" for spec in kind.parameters if spec.is_required)
+    return click.Command(
+        kind.name,
+        callback=callback,
+        params=params,
+        help=f"{kind.title}.\n\n{kind.description}",
+        short_help=kind.title,
+        epilog=examples(
+            f"qsuite-console run {kind.name} {sample}".rstrip(), f"qsuite-console run {kind.name} {sample} --json"
+        ),
+    )
+
+
+class Options:
+    """What one ``run`` was asked to do."""
+
+    def __init__(
+        self,
+        *,
+        kind: KindInfo,
+        parameters: dict[str, Any],
+        is_json: bool = False,
+        is_dry: bool = False,
+        queue: str | None = None,
+        priority: int | None = None,
+    ) -> None:
+        self.kind = kind
+        self.parameters = parameters
+        self.is_json = is_json
+        self.is_dry = is_dry
+        self.queue = queue
+        self.priority = priority
+
+
+def run_one(invocation: Invocation, options: Options) -> int:
+    """Run or plan one job and return the exit code."""
+    invocation.start_log()
+    if options.is_dry:
+        with _engine(invocation, Claiming.NONE) as control:
+            return _print_plan(
+                asyncio.run(control.plan(options.kind.name, options.parameters)), is_json=options.is_json
+            )
+    with Signals().installed() as signals:
+        line = ProgressLine()
+        try:
+            with _engine(invocation, Claiming.ONLY_SUBMITTED) as control:
+                job, detail = asyncio.run(_submit_and_follow(control, options, signals, line))
+                is_here = not control.state.is_attached
+                line.close()
+        finally:
+            line.close()
+        if detail is not None:
+            return _print_end(detail, is_json=options.is_json)
+        return _print_left(job, signals, is_here=is_here, is_json=options.is_json)
+
+
+@contextmanager
+def _engine(invocation: Invocation, claim: Claiming) -> Iterator[Control]:
+    settings = invocation.loaded.settings
+    with ExitStack() as stack:
+        control: Control | None = running_engine(invocation, stack, read_only=settings.target.read_only)
+        if control is None:
+            from qsuite_console.headless.http import socket_service
+            from qsuite_console.runtime import open_runtime
+
+            served = [] if claim is Claiming.NONE else [socket_service(invocation.paths.socket, origin=ORIGIN)]
+            runtime = open_runtime(settings, invocation.paths, claim=claim, origin=ORIGIN, extra_services=served)
+            control = stack.enter_context(runtime).control
+        yield control
+
+
+async def _submit_and_follow(
+    control: Control, options: Options, signals: Signals, line: ProgressLine
+) -> tuple[Job, JobDetail | None]:
+    submission = Submission(
+        kind=options.kind.name,
+        parameters=options.parameters,
+        queue=options.queue,
+        priority=options.priority,
+        origin=ORIGIN,
+    )
+    receipt = await control.submit(submission)
+    job = (await control.job(receipt.job_id)).job
+    await _announce(control, job, line, joined=receipt.joined)
+    follower = Follower(control, job.id, signals=signals, line=line, origin=ORIGIN)
+    return job, await follower.to_the_end()
+
+
+async def _announce(control: Control, job: Job, line: ProgressLine, *, joined: bool) -> None:
+    where = f" in {control.state.owner}" if control.state.is_attached else ""
+    if not joined:
+        line.say(f"job {job.id}: {job.title}{where}")
+        return
+    if job.state is JobState.PAUSED:
+        await control.act(JobAction.RESUME, [job.id], origin=ORIGIN)
+    has_progress = job.attempt > 0 and job.progress.fraction is not None
+    done = f", {(job.progress.fraction or 0) * 100:.0f} % done" if has_progress else ""
+    if job.attempt and not where:
+        line.say(f"resuming job {job.id} from its checkpoint{done}")
+    else:
+        line.say(f"joining job {job.id}{where}: {job.title}{done}")
+
+
+def _print_plan(plan: Plan, *, is_json: bool) -> int:
+    if is_json:
+        output.document(plan)
+        return 0
+    output.line(f"plan: {plan.title}")
+    width = max((len(each.label) for each in plan.lines), default=0)
+    for each in plan.lines:
+        output.line(f"  {each.label.ljust(width)}  {each.value}{f'  ({each.note})' if each.note else ''}")
+    for warning in plan.warnings:
+        output.warning(warning)
+    if plan.is_noop:
+        output.line("nothing is to be done")
+    return 0
+
+
+def _print_end(detail: JobDetail, *, is_json: bool) -> int:
+    job = detail.job
+    duration_s = None
+    if job.started_at and job.finished_at:
+        duration_s = round((job.finished_at - job.started_at).total_seconds(), 3)
+    if is_json:
+        output.document(_answer(job, duration_s, detail.result, job.error))
+    elif detail.result:
+        output.pairs(result_rows(detail.result))
+    if job.state is JobState.FAILED:
+        output.error(
+            f"job {job.id} failed: {job.error or job.reason or 'no reason given'}", f"qsuite-console jobs show {job.id}"
+        )
+    elif job.state is JobState.CANCELLED:
+        output.note(f"job {job.id} cancelled; its checkpoint is kept: qsuite-console jobs retry {job.id}")
+    elif not is_json:
+        output.note(f"job {job.id} succeeded in {output.duration(duration_s)}")
+    return _CODES.get(job.state, 1)
+
+
+def _print_left(job: Job, signals: Signals, *, is_here: bool, is_json: bool) -> int:
+    if is_json:
+        state = JobState.INTERRUPTED if is_here else JobState.RUNNING
+        output.document({**_answer(job, None, None, None), "state": state})
+    if is_here:
+        output.note(f"job {job.id} interrupted; the same command resumes it from its checkpoint")
+    else:
+        output.note(f"left job {job.id} to the engine that runs it: qsuite-console jobs show {job.id}")
+    return signals.exit_code
+
+
+def _answer(job: Job, duration_s: float | None, result: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "duration_s": duration_s,
+        "result": result,
+        "error": error,
+    }
+
+
+def flag_of(spec: ParameterSpec) -> str:
+    """Return the flag of a parameter; one that would hide an own flag of ``run`` gets a prefix."""
+    name = spec.name.replace("_", "-")
+    return f"--param-{name}" if name in _OWN else f"--{name}"
+
+
+def _option(spec: ParameterSpec) -> click.Option:
+    flag = flag_of(spec)
+    text = spec.help or spec.label
+    if spec.default not in (None, "", False, ()):
+        text = f"{text}  [default: {spec.default}]"
+    if spec.type == "boolean":
+        return click.Option([spec.name, f"{flag}/--no-{flag.removeprefix('--')}"], default=None, help=text)
+    return click.Option(
+        [spec.name, flag],
+        type=click.Choice(spec.choices) if spec.choices else str,
+        required=spec.is_required,
+        metavar=None if spec.choices else (spec.placeholder or spec.type).upper().replace(" ", "_"),
+        help=text,
+    )
