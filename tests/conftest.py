@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +21,9 @@ import pytest
 from qsuite_console.config.settings import TableSettings
 from qsuite_console.db.schema import create_schema
 from qsuite_console.sandbox import servers
+from qsuite_console.sandbox.exchange.options import ExchangeOptions
+from qsuite_console.sandbox.exchange.server import Exchange
+from qsuite_console.sandbox.market import Market
 
 TEMPLATE = "qsuite_template"
 _numbers = itertools.count(1)
@@ -111,3 +116,24 @@ def valkey_url(valkey: servers.Server) -> str:
 
     run_apart(flush)
     return valkey.url
+
+
+@functools.lru_cache(maxsize=4)
+def _market(symbols: int, seed: int) -> Market:
+    return Market(symbols=symbols, seed=seed)
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Callable[..., Awaitable[Exchange]]]:
+    """Start sample exchanges: ``await exchange(rate_limit=…, fail_rate=…, latency_ms=…, symbols=…)``.
+
+    Each has ``.data_url``, ``.environment`` and ``.requests``, the log of what it was asked.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> Exchange:
+            chosen = ExchangeOptions(**{"symbols": 20, "rate_limit": 100_000, **options})
+            server = Exchange(chosen, market=_market(chosen.symbols, chosen.seed))
+            return await stack.enter_async_context(server)
+
+        yield start

@@ -1,0 +1,280 @@
+"""The prices of the sample exchange: every bar is a pure function of seed, symbol, timeframe and time.
+
+Days come first: a mean-reverting walk over all sessions since 2016 from one hash stream a symbol. Minutes are a bridge
+from the day's open to its close that stays within and touches its high and low, and shares out its volume, so any
+session can be made alone and minutes add up to days. Prices are whole cents inside, hence exact on the wire.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Final
+
+import msgspec
+
+from qsuite_console.model import calendar
+from qsuite_console.model.market import Session
+from qsuite_console.sandbox.timeframes import Timeframe, Unit
+from qsuite_console.sandbox.universe import Instrument, instruments
+
+FIRST_DAY: Final = date(2016, 1, 4)
+LAST_DAY: Final = date(calendar.LAST_YEAR, 12, 31)
+_LEVELS: Final = 4096
+_REPEAT: Final = 65_536 // _LEVELS
+_REVERSION: Final = 0.998  # of the daily log price: keeps it within a factor of about two for ever
+_OPEN_MINUTE: Final = 570  # 09:30 New York
+_STREAMS: Final = 5
+_CLOCK: Final = tuple(f"T{m // 60:02}:{m % 60:02}:00Z" for m in range(1440))
+LABEL: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Bar(msgspec.Struct, gc=False):
+    """A bar as it goes over the wire: prices in dollars, ``t`` its start."""
+
+    c: float
+    h: float
+    l: float  # noqa: E741 - the provider's name
+    n: int
+    o: float
+    t: str
+    v: int
+    vw: float
+
+
+@lru_cache(maxsize=1)
+def _normals() -> tuple[float, ...]:
+    """Return a table that turns any 16-bit number into a standard normal."""
+    normal = NormalDist()
+    return tuple(normal.inv_cdf((i + 0.5) / _LEVELS) for i in range(_LEVELS)) * _REPEAT
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[float, ...]:
+    """Return a table that turns any 16-bit number into a log-normal weight around 1."""
+    return tuple(math.exp(0.35 * x) for x in _normals()[:_LEVELS]) * _REPEAT
+
+
+@lru_cache(maxsize=1)
+def all_sessions() -> tuple[tuple[Session, ...], tuple[date, ...], tuple[str, ...]]:
+    """Return every session the exchange knows, their days and the labels of their daily bars."""
+    found = tuple(calendar.sessions(FIRST_DAY, LAST_DAY))
+    return found, tuple(s.day for s in found), tuple(calendar.midnight(s.day).strftime(LABEL) for s in found)
+
+
+@lru_cache(maxsize=128)
+def _minute_labels(session: Session) -> tuple[str, ...]:
+    first = session.open_at.hour * 60 + session.open_at.minute
+    day = session.open_at.strftime("%Y-%m-%d")
+    return tuple(day + _CLOCK[first + k] for k in range(session_minutes(session)))
+
+
+def session_minutes(session: Session) -> int:
+    """Return the length of a session in minutes."""
+    return int((session.close_at - session.open_at).total_seconds()) // 60
+
+
+class Market:
+    """All instruments of one universe and their bars."""
+
+    def __init__(self, *, symbols: int, seed: int) -> None:
+        self.seed = seed
+        self.instruments = instruments(symbols, seed)
+        self.by_symbol = {i.symbol: i for i in self.instruments}
+        self._days: dict[str, tuple[array[int], memoryview]] = {}
+
+    def bars(
+        self, symbol: str, timeframe: Timeframe, first: str, last: str, *, until: datetime, descending: bool = False
+    ) -> Iterator[Sequence[Bar]]:
+        """Yield pieces of the bars labelled ``first`` to ``last`` (inclusive, as LABEL), in order of time.
+
+        Only sessions that had begun at ``until`` have any; a day's bar appears when its session has closed.
+        """
+        instrument = self.by_symbol[symbol]
+        if timeframe.minutes:
+            pieces = self._intraday(instrument, timeframe.minutes, first, last, until, descending)
+            yield from pieces
+            return
+        found = self._longer(instrument, timeframe, first, last, until)
+        yield found[::-1] if descending else found
+
+    def daily(self, instrument: Instrument, start: int, stop: int) -> list[Bar]:
+        """Return the daily bars of sessions ``start`` to ``stop`` (indexes into ``all_sessions``, end excluded)."""
+        labels = all_sessions()[2][start:stop]
+        closes, noise = self._path(instrument)
+        normals, weights = _normals(), _weights()
+        spread, usual = 0.5 * instrument.volatility, instrument.volume
+        bars = []
+        for index, label in enumerate(labels, start + 1):
+            _, gap, up, down, size = noise[index * _STREAMS : (index + 1) * _STREAMS]
+            opened, close = int(closes[index - 1] * (1 + 0.6 * spread * normals[gap])), closes[index]
+            high, low = (opened, close) if opened > close else (close, opened)
+            high += 1 + int(high * spread * abs(normals[up]))
+            low -= 1 + int(low * spread * abs(normals[down]))
+            volume = 1000 + int(usual * weights[size])
+            average = (opened + high + low + close) / 400
+            trades = 390 + volume // 90
+            bars.append(Bar(close / 100, high / 100, low / 100, trades, opened / 100, label, volume, average))
+        return bars
+
+    def minutes(self, instrument: Instrument, index: int) -> list[Bar]:
+        """Return the minute bars of the session with this index."""
+        session = all_sessions()[0][index]
+        day = self.daily(instrument, index, index + 1)[0]
+        labels: Sequence[str] = _minute_labels(session)
+        count = len(labels)
+        key = f"{self.seed}/{instrument.symbol}/{session.day}".encode()
+        noise = memoryview(hashlib.shake_128(key).digest(count * 8)).cast("H")
+        walk = list(accumulate(map(_normals().__getitem__, noise[:count])))
+        shares = noise[3 * count :]
+        if instrument.is_illiquid:
+            kept = [k for k, x in enumerate(shares) if x % 33]
+            labels = [labels[k] for k in kept]
+            walk, shares = [walk[k] for k in kept], memoryview(array("H", [shares[k] for k in kept]))
+        return _bridge(day, instrument.volatility, walk, noise[count : 3 * count], shares, labels)
+
+    def index_range(self, instrument: Instrument, first: str, last: str, until: datetime) -> tuple[int, int]:
+        """Return the sessions [start, stop) of the instrument that touch the labels and had begun at ``until``."""
+        sessions, days, labels = all_sessions()
+        start = max(0, bisect.bisect_right(labels, first) - 1)
+        stop = min(bisect.bisect_right(labels, last), bisect.bisect_right(sessions, until, key=lambda s: s.open_at))
+        if instrument.listed is not None:
+            start = max(start, bisect.bisect_left(days, instrument.listed))
+        if instrument.delisted is not None:
+            stop = min(stop, bisect.bisect_left(days, instrument.delisted))
+        return start, stop
+
+    def _path(self, instrument: Instrument) -> tuple[array[int], memoryview]:
+        """Return the closes in cents, one before the first session, and the noise of every session."""
+        found = self._days.get(instrument.symbol)
+        if found is None:
+            count = len(all_sessions()[0]) + 1
+            key = f"{self.seed}/{instrument.symbol}/days".encode()
+            noise = memoryview(hashlib.shake_128(key).digest(count * _STREAMS * 2)).cast("H")
+            scale = instrument.volatility
+            steps = map(_normals().__getitem__, noise[::_STREAMS].tolist())
+            walk = accumulate(steps, lambda x, step: _REVERSION * x + step)
+            cents = instrument.price * 100
+            exp = math.exp
+            found = array("i", [int(cents * exp(scale * x)) for x in walk]), noise
+            self._days[instrument.symbol] = found
+        return found
+
+    def _intraday(
+        self, instrument: Instrument, length: int, first: str, last: str, until: datetime, descending: bool
+    ) -> Iterator[Sequence[Bar]]:
+        sessions = all_sessions()[0]
+        start, stop = self.index_range(instrument, first, last, until)
+        final = min(last, (until - timedelta(minutes=length)).strftime(LABEL))
+        for index in reversed(range(start, stop)) if descending else range(start, stop):
+            found = self.minutes(instrument, index)
+            if length > 1:
+                found = _grouped(found, sessions[index], length)
+            if found and (found[0].t < first or found[-1].t > final):
+                found = [bar for bar in found if first <= bar.t <= final]
+            yield found[::-1] if descending else found
+
+    def _longer(
+        self, instrument: Instrument, timeframe: Timeframe, first: str, last: str, until: datetime
+    ) -> list[Bar]:
+        sessions, _, labels = all_sessions()
+        starts = labels
+        if timeframe.unit is not Unit.DAY:
+            starts = _period_labels(timeframe)
+        start, stop = self.index_range(instrument, "", "9", until)
+        if stop > start and sessions[stop - 1].close_at > until:
+            stop -= 1
+        start = max(start, bisect.bisect_left(starts, first))
+        stop = min(stop, bisect.bisect_right(starts, last))
+        found = self.daily(instrument, start, stop)
+        return found if timeframe.unit is Unit.DAY else _merged(found, starts[start:stop])
+
+
+@lru_cache(maxsize=16)
+def _period_labels(timeframe: Timeframe) -> tuple[str, ...]:
+    """Return for every session the label of the week or months it belongs to: never falling."""
+    return tuple(calendar.midnight(_period_start(day, timeframe)).strftime(LABEL) for day in all_sessions()[1])
+
+
+def _period_start(day: date, timeframe: Timeframe) -> date:
+    if timeframe.unit is Unit.WEEK:
+        return day - timedelta(days=day.weekday())
+    return day.replace(month=(day.month - 1) // timeframe.count * timeframe.count + 1, day=1)
+
+
+def _bridge(
+    day: Bar, volatility: float, walk: list[float], edges: memoryview, shares: Sequence[int], labels: Sequence[str]
+) -> list[Bar]:
+    """Return minute bars from the day's open to its close, within its range, with all of its volume."""
+    count = len(labels)
+    opened, close = round(day.o * 100), round(day.c * 100)
+    highest, lowest = round(day.h * 100), round(day.l * 100)
+    scale = opened * volatility / 20  # about the square root of 390
+    slope = (close - opened - scale * walk[-1]) / count
+    path = [int(opened + scale * w + slope * (k + 1)) for k, w in enumerate(walk)]
+    path[-1] = close
+    path = [lowest if p < lowest else highest if p > highest else p for p in path]
+    top, bottom = path.index(max(path)), path.index(min(path))
+    reach = max(1, int(scale * 0.6))
+    weights = list(accumulate(map(_weights().__getitem__, shares)))
+    unit = day.v / weights[-1]
+    bars = []
+    before, sold = opened, 0
+    ups, downs = edges[:count], edges[count : 2 * count]
+    for k, (after, up, down, weight, label) in enumerate(zip(path, ups, downs, weights, labels, strict=True)):
+        high, low = (before, after) if before > after else (after, before)
+        high += up * reach >> 16
+        low -= down * reach >> 16
+        if high > highest or k == top:
+            high = highest
+        if low < lowest or k == bottom:
+            low = lowest
+        total = int(weight * unit)
+        volume, sold = total - sold, total
+        average = (before + high + low + after) / 400
+        bars.append(Bar(after / 100, high / 100, low / 100, 1 + volume // 90, before / 100, label, volume, average))
+        before = after
+    bars[-1].v += day.v - sold
+    bars[-1].n = max(1, day.n - sum(bar.n for bar in bars[:-1]))
+    return bars
+
+
+def _grouped(bars: list[Bar], session: Session, length: int) -> list[Bar]:
+    """Return bars of ``length`` minutes, aligned to New York's midnight."""
+    first = session.open_at.hour * 60 + session.open_at.minute
+    return _merged(bars, list(map(_starts(session, first, length).__getitem__, [bar.t for bar in bars])))
+
+
+@lru_cache(maxsize=128)
+def _starts(session: Session, first: int, length: int) -> dict[str, str]:
+    """Return for each minute's label the label of the longer bar it belongs to."""
+    day = session.open_at.strftime("%Y-%m-%d")
+    ends = range(_OPEN_MINUTE, _OPEN_MINUTE + session_minutes(session))
+    return {
+        label: day + _CLOCK[minute // length * length + first - _OPEN_MINUTE]
+        for label, minute in zip(_minute_labels(session), ends, strict=True)
+    }
+
+
+def _merged(bars: Sequence[Bar], labels: Sequence[str]) -> list[Bar]:
+    """Return one bar for each run of equal labels."""
+    found: list[Bar] = []
+    worth = 0.0
+    for bar, label in zip(bars, labels, strict=True):
+        if not found or found[-1].t != label:
+            found.append(Bar(bar.c, bar.h, bar.l, bar.n, bar.o, label, bar.v, bar.vw))
+            worth = bar.vw * bar.v
+            continue
+        whole = found[-1]
+        whole.c, whole.h, whole.l = bar.c, max(whole.h, bar.h), min(whole.l, bar.l)
+        whole.n, whole.v = whole.n + bar.n, whole.v + bar.v
+        worth += bar.vw * bar.v
+        whole.vw = round(worth / whole.v, 4) if whole.v else whole.vw
+    return found
