@@ -110,7 +110,11 @@ def demo_plan(kind: str, parameters: Mapping[str, Any]) -> Plan:
 
 def demo_coverage(parameters: Mapping[str, Any]) -> CoverageMap:
     """A map with every state in it; pages by ``after`` like the real one."""
-    months = tuple(f"{year}-{month:02d}" for year in (2024, 2025) for month in range(1, 13))
+    first, last = (
+        int(month[:4]) * 12 + int(month[5:7]) - 1
+        for month in (str(parameters.get("start") or "2024-01"), str(parameters.get("end") or "2025-12"))
+    )
+    months = tuple(f"{number // 12}-{number % 12 + 1:02d}" for number in range(first, last + 1))
     symbols = sorted({*_SYMBOLS, *(f"{a}{b}X" for a in "ABCDEFGH" for b in "ACEGIKM")})
     text = str(parameters.get("text", "")).upper()
     symbols = [s for s in symbols if text in s]
@@ -124,7 +128,9 @@ def demo_coverage(parameters: Mapping[str, Any]) -> CoverageMap:
         timeframe=str(parameters.get("timeframe", "1Day")),
         months=months,
         rows=tuple(
-            CoverageRow(symbol=s, cells=tuple(_cell(symbols.index(s), i, m) for i, m in enumerate(months)))
+            CoverageRow(
+                symbol=s, cells=tuple(_cell(symbols.index(s), 24 - len(months) + i, m) for i, m in enumerate(months))
+            )
             for s in page
         ),
         symbols_total=total,

@@ -1,0 +1,367 @@
+"""The form of a backfill and its plan: what is typed is checked at once and planned a moment later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from qsuite_console import commands
+from qsuite_console.model.calendar import last_completed, sessions
+from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.model.jobs import Receipt, Submission
+from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
+from qsuite_console.model.text import clean
+from qsuite_console.screens.dialogs.confirm import ConfirmDialog
+from qsuite_console.widgets.fields import Field, FieldList
+from qsuite_console.widgets.plan_view import PlanView
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
+
+    from qsuite_console.screens.base import ConsoleScreen
+
+KIND: Final = "backfill"
+DATES: Final = "dates-preset"
+PRESETS: Final = ("5 sessions", "1 month", "this year", "1 year", "5 years", "own dates")
+OWN: Final = PRESETS[-1]
+PLAN_AFTER_S: Final = 0.4  # of quiet typing
+ORIGIN: Final = "console"
+
+
+def preset_range(name: str, now: datetime) -> tuple[date, date] | None:
+    """Return first and last day of a preset, ending with the last finished session; None for own dates."""
+    end = last_completed(now).day
+    match name:
+        case "5 sessions":
+            days = [session.day for session in sessions(end - timedelta(days=21), end)]
+            return days[-5], end
+        case "1 month":
+            return end - timedelta(days=30), end
+        case "this year":
+            return date(end.year, 1, 1), end
+        case "1 year":
+            return end - timedelta(days=365), end
+        case "5 years":
+            return end - timedelta(days=5 * 365 + 1), end
+    return None
+
+
+class StartButton(Widget, can_focus=True):
+    """The last line of the form."""
+
+    SCOPE = "form"
+    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("form")
+    DEFAULT_CSS = """
+    StartButton { height: 1; width: 1fr; }
+    """
+
+    class Pressed(Message):
+        """Enter or a click."""
+
+    class Left(Message):
+        """The operator goes back up."""
+
+    def render(self) -> Content:
+        """Draw the button."""
+        if self.has_focus:
+            return Content.assemble(
+                ("▸ ", "$primary"),
+                (" Start backfill ", "bold $block-cursor-foreground on $block-cursor-background"),
+                ("  enter", "$dim"),
+            )
+        return Content.assemble("   ", ("Start backfill ", "bold $foreground"), ("   ctrl+s", "$dim"))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only pressing and leaving make sense here."""
+        return action in {"edit", "step"}
+
+    def action_edit(self) -> None:
+        """Press it."""
+        self.post_message(self.Pressed())
+
+    def action_step(self, steps: int) -> None:
+        """Go back up, or on to the next panel."""
+        if steps < 0:
+            self.post_message(self.Left())
+        else:
+            self.screen.focus_next()
+
+    def on_click(self) -> None:
+        """Press it."""
+        self.post_message(self.Pressed())
+
+
+class FormPane(Vertical):
+    """Form above, plan below; posts Submitted and Scoped."""
+
+    class Submitted(Message):
+        """A job was made, or an equal one joined."""
+
+        def __init__(self, receipt: Receipt, parameters: Mapping[str, Any]) -> None:
+            super().__init__()
+            self.receipt = receipt
+            self.parameters = parameters
+
+    class Scoped(Message):
+        """Table or timeframe were chosen: the map may follow."""
+
+        def __init__(self, table: str, timeframe: str) -> None:
+            super().__init__()
+            self.table = table
+            self.timeframe = timeframe
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.kind: KindInfo | None = None
+        self._touched: set[str] = set()
+        self._setting_dates = False
+        self._planning_since: float | None = None
+
+    @property
+    def _console_screen(self) -> ConsoleScreen:
+        return cast("ConsoleScreen", self.screen)
+
+    def compose(self) -> ComposeResult:
+        """Frame both."""
+        with Vertical(id="form-box", classes="panel") as box:
+            box.border_title = "Backfill"
+        with VerticalScroll(id="plan-box", classes="panel", can_focus=False) as box:
+            box.border_title = "Plan"
+            yield PlanView(id="plan")
+
+    def on_mount(self) -> None:
+        """Ask what a backfill may be told."""
+        self.load()
+
+    @property
+    def plan_view(self) -> PlanView:
+        """Return the plan's widget."""
+        return self.query_one(PlanView)
+
+    @property
+    def fields(self) -> FieldList | None:
+        """Return the form, once it is known."""
+        return self.query_one_optional(FieldList)
+
+    @work(exclusive=True, group="form-load")
+    async def load(self) -> None:
+        """Make the form from the kind's own description."""
+        try:
+            kinds = await self._console_screen.control.kinds()
+        except ConsoleError as error:
+            self.plan_view.fail(f"{error.message}\n{error.hint or 'r tries again'}")
+            return
+        self.kind = next((kind for kind in kinds if kind.name == KIND), None)
+        if self.kind is None:
+            self.plan_view.fail("this engine has no backfill\nit was started without that worker: see its log")
+            return
+        fields = FieldList(self._specs(self.kind), id="fields")
+        box = self.query_one("#form-box", Vertical)
+        await box.remove_children()
+        await box.mount(fields, StartButton())
+        if "start" in fields.fields:
+            self._apply_dates()
+        if self.screen.focused is None and self.display:
+            fields.focus_field()
+        self._announce_scope()
+        self.refresh_plan()
+
+    @staticmethod
+    def _specs(kind: KindInfo) -> list[ParameterSpec]:
+        specs = list(kind.parameters)
+        at = next((index for index, spec in enumerate(specs) if spec.name == "start" and spec.type == "date"), None)
+        if at is not None:
+            preset = ParameterSpec(
+                name=DATES, type="choice", label="Dates", choices=PRESETS, default="this year",
+                help="A range that ends with the last finished session.",
+            )  # fmt: skip
+            specs.insert(at, preset)
+        return specs
+
+    # what the form holds
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters as they were given."""
+        if self.fields is None or self.kind is None:
+            return {}
+        return self.fields.values([spec.name for spec in self.kind.parameters])
+
+    def fill(self, values: Mapping[str, str]) -> None:
+        """Put values into the form, as typed by hand."""
+        if self.fields is not None:
+            for name, text in values.items():
+                if name in self.fields.fields:
+                    self.fields.fields[name].value = text
+
+    def step_dates(self, steps: int) -> None:
+        """Take the next range of dates."""
+        if self.fields is not None and DATES in self.fields.fields:
+            self.fields.fields[DATES].action_choose(steps)
+
+    def _apply_dates(self) -> None:
+        if self.fields is None or DATES not in self.fields.fields:
+            return
+        span = preset_range(self.fields.fields[DATES].value, self._console_screen.now)
+        if span is not None:
+            self._setting_dates = True
+            self.fill({"start": span[0].isoformat(), "end": span[1].isoformat()})
+
+    def on_field_list_edited(self, event: FieldList.Edited) -> None:
+        """Check at once, plan when it is quiet."""
+        event.stop()
+        if event.name == DATES:
+            self._apply_dates()
+        elif self.fields is not None and event.name in {"start", "end"} and DATES in self.fields.fields:
+            preset = self.fields.fields[DATES]
+            span = preset_range(preset.value, self._console_screen.now)
+            given = tuple(self.fields.fields[n].value for n in ("start", "end") if n in self.fields.fields)
+            if span is not None and given != tuple(day.isoformat() for day in span) and not self._setting_dates:
+                preset.value = OWN
+            self._setting_dates = False
+        if event.name in {"table", "timeframe"}:
+            self._announce_scope()
+        self._touched.add(event.name)
+        self.refresh_plan()
+
+    def on_field_list_hinted(self, event: FieldList.Hinted) -> None:
+        """Show what the field is for in the frame."""
+        event.stop()
+        self.query_one("#form-box", Vertical).border_subtitle = _plain(clean(event.text, 70))
+
+    def _announce_scope(self) -> None:
+        values = self.parameters()
+        self.post_message(self.Scoped(str(values.get("table", "")), str(values.get("timeframe", ""))))
+
+    # plan
+
+    @work(exclusive=True, group="form-plan")
+    async def refresh_plan(self) -> None:
+        """Validate what is there, then plan it."""
+        self._planning_since = None
+        if self.fields is None or not await self._is_valid(self._touched):
+            return
+        await asyncio.sleep(PLAN_AFTER_S)
+        if self.kind is not None and not self.kind.can_plan:
+            self.plan_view.ask("this kind can't be planned: start it with ctrl+s")
+            return
+        self._planning_since = time.monotonic()
+        self.plan_view.wait(0)
+        try:
+            plan = await self._console_screen.control.plan(KIND, self.parameters())
+        except InvalidParameters as problem:
+            self._show_problems(problem.problems, set(problem.problems))
+        except ConsoleError as error:
+            self.plan_view.fail(f"{error.message}\n{error.hint}".strip())
+        else:
+            self.plan_view.show(plan)
+        finally:
+            self._planning_since = None
+        self._show_plan_title()
+
+    async def _is_valid(self, shown: set[str]) -> bool:
+        try:
+            problems = await self._console_screen.control.check(KIND, self.parameters())
+        except ConsoleError as error:
+            self.plan_view.fail(f"{error.message}\n{error.hint}".strip())
+            return False
+        found = {problem.field: problem.message for problem in problems}
+        return self._show_problems(found, shown)
+
+    def _show_problems(self, problems: Mapping[str, str], shown: set[str]) -> bool:
+        fields = self.fields
+        if fields is None:
+            return False
+        fields.set_problems({name: text for name, text in problems.items() if name in shown})
+        if not problems:
+            return True
+        whole = problems.get("")
+        if whole:
+            self.plan_view.fail(whole)
+            return False
+        labels = [fields.fields[name].spec.label for name in fields.fields if name in problems]
+        self.plan_view.ask(f"To be filled in or corrected: {', '.join(labels) or ', '.join(problems)}.")
+        return False
+
+    def _show_plan_title(self) -> None:
+        plan = self.plan_view.plan
+        self.query_one("#plan-box").border_subtitle = _plain(clean(plan.title, 60) if plan is not None else "")
+
+    def tick(self) -> None:
+        """Count the seconds of a plan that takes its time."""
+        if self._planning_since is not None:
+            self.plan_view.wait(time.monotonic() - self._planning_since)
+
+    # start
+
+    def on_start_button_pressed(self, event: StartButton.Pressed) -> None:
+        """Start."""
+        event.stop()
+        self.start()
+
+    def on_start_button_left(self, event: StartButton.Left) -> None:
+        """Go to the last field."""
+        event.stop()
+        if self.fields is not None:
+            self.fields.focus_field(list(self.fields.fields)[-1])
+
+    def on_field_left(self, event: Field.Left) -> None:
+        """Go on to the button below the last field, or back over the first."""
+        event.stop()
+        if event.steps > 0:
+            self.query_one(StartButton).focus()
+        else:
+            self.screen.focus_previous()
+
+    @work(exclusive=True, group="form-start")
+    async def start(self) -> None:
+        """Submit what the form describes."""
+        screen, fields = self._console_screen, self.fields
+        if fields is None:
+            return
+        names = set(fields.fields)
+        self._touched |= names
+        if not await self._is_valid(names):
+            wrong = next((name for name, field in fields.fields.items() if field.problem), None)
+            if wrong is not None:
+                fields.focus_field(wrong)
+            return
+        parameters = self.parameters()
+        if not await self.may_change(self.plan_view.plan):
+            return
+        receipt = await screen.attempt(
+            screen.control.submit(Submission(kind=KIND, parameters=parameters, origin=ORIGIN))
+        )
+        if receipt is not None:
+            screen.tell(receipt_line(receipt))
+            self.post_message(self.Submitted(receipt, parameters))
+
+    async def may_change(self, plan: Plan | None) -> bool:
+        """Ask for the target's name before data of a production platform is changed."""
+        target = self._console_screen.state.target
+        if not target.word.upper().startswith("PROD"):
+            return True
+        lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] if plan is not None else []
+        dialog = ConfirmDialog("Start this backfill on production?", lines, do="start it", typed=target.name)
+        is_agreed = await self.app.push_screen_wait(dialog)
+        return is_agreed
+
+
+def receipt_line(receipt: Receipt) -> str:
+    """Return what became of a submission."""
+    if receipt.joined:
+        return f"Job {receipt.job_id} does this already: joined it"
+    return f"Job {receipt.job_id} is queued"
+
+
+def _plain(text: str) -> Any:
+    return Content(text)

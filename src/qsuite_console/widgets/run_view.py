@@ -1,0 +1,154 @@
+"""One backfill while it runs, and what became of it afterwards: the same place, the same figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from textual.content import Content
+
+from qsuite_console.model.jobs import Job, JobDetail, JobState
+from qsuite_console.model.text import clean
+from qsuite_console.widgets import figures, looks
+from qsuite_console.widgets.braille import finite
+from qsuite_console.widgets.gauge import gauge_line
+from qsuite_console.widgets.tile import trend
+
+_SLOT: Final = 24  # cells of one labelled figure
+_BAD: Final = frozenset({"429s", "quarantined", "retries"})
+Pair = tuple[str, str]
+
+
+def number(values: Mapping[str, Any], name: str) -> float | None:
+    """Return a figure as a number, or None where it is missing or is a word."""
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def head(job: Job, width: int, *, more: str = "") -> Content:
+    """Return state, title and number of a job; at the right its phase."""
+    look = looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
+    phase = clean(job.progress.figures.get("phase", ""), 20) if job.state is JobState.RUNNING else look.word
+    tail = [phase or look.word, f"try {job.attempt} of {job.max_attempts}" if job.attempt > 1 else "", more]
+    right = Content.styled("  ".join(part for part in tail if part), looks.TONES[look.tone])
+    left = Content.assemble(
+        (f"{look.glyph} ", looks.TONES[look.tone]),
+        (clean(job.title, 200), "bold $foreground"),
+        (f"  #{job.id}", "$dim"),
+    ).truncate(max(1, width - right.cell_length - 2), ellipsis=True)
+    return Content.assemble(left, " " * max(1, width - left.cell_length - right.cell_length), right)
+
+
+def bar(job: Job, width: int) -> Content:
+    """Return the progress bar with per cent and the time that is left."""
+    progress = job.progress
+    eta = "paused" if job.state is JobState.PAUSED else f"{figures.countdown(progress.eta_s)} left"
+    words = f" {figures.percent(progress.fraction):>4}  {eta if progress.fraction is not None else 'no estimate yet'}"
+    done, rest = figures.bar(progress.fraction, max(4, width - len(words)))
+    return Content.assemble((done, "$primary"), (rest, "$track"), (words, "$foreground"))
+
+
+def live_pairs(job: Job) -> list[Pair]:
+    """Return the labelled figures of a running backfill."""
+    values = job.progress.figures
+    return [
+        ("requests", _of(values, "requests", "requests_total")),
+        ("rows", figures.count(number(values, "rows"))),
+        ("429s", figures.count(number(values, "http_429"))),
+        ("symbols", _of(values, "symbols_done", "symbols_total")),
+        ("received", figures.size(number(values, "bytes"))),
+        ("retries", figures.count(number(values, "retries"))),
+        ("rows/s", figures.short(number(values, "rows_per_s"))),
+        ("elapsed", elapsed(job)),
+        ("quarantined", figures.count(number(values, "quarantined"))),
+    ]
+
+
+def elapsed(job: Job) -> str:
+    """Return how long the newest attempt has run, as far as its last report."""
+    until = job.finished_at or job.progress.updated_at
+    if job.started_at is None or until is None:
+        return figures.DASH
+    return figures.duration((until - job.started_at).total_seconds())
+
+
+def _of(values: Mapping[str, Any], done: str, total: str) -> str:
+    whole = number(values, total)
+    text = figures.count(number(values, done))
+    return f"{text} of {figures.count(whole)}" if whole is not None else text
+
+
+def columns(pairs: Sequence[Pair], width: int) -> list[Content]:
+    """Return labelled figures in as many columns as fit, filled line by line."""
+    count = max(1, min(len(pairs), width // _SLOT, 3 if width < 5 * _SLOT else 5))
+    slot = width // count
+    lines: list[Content] = []
+    for start in range(0, len(pairs), count):
+        parts: list[Content] = []
+        for label, value in pairs[start : start + count]:
+            tone = "bold $warning" if label in _BAD and value not in {"0", figures.DASH} else "bold $foreground"
+            entry = Content.assemble((f"{label:<12}", "$dim"), (value, tone)).truncate(slot - 1, ellipsis=True)
+            parts.append(Content.assemble(entry, " " * max(0, slot - entry.cell_length)))
+        lines.append(Content("").join(parts).rstrip())
+    return lines
+
+
+def live_lines(job: Job, rates: Sequence[float | None], width: int, height: int, *, more: str = "") -> list[Content]:
+    """Return a running backfill in at most ``height`` lines, the most needed ones first."""
+    values = job.progress.figures
+    gauge = gauge_line(
+        "rate limit", number(values, "rate_remaining"), number(values, "rate_limit"), number(values, "rate_reset_s"),
+        width=width,
+    )  # fmt: skip
+    lines = [head(job, width, more=more), bar(job, width), *columns(live_pairs(job), width), gauge]
+    message = " · ".join(
+        part for part in (clean(job.progress.message, 200), clean(values.get("months_running", ""), 60)) if part
+    )
+    if job.reason:
+        message = f"{clean(job.reason, 200)} · {message}" if message else clean(job.reason, 200)
+    if message:
+        lines.append(Content.styled(message, "$dim").truncate(width, ellipsis=True))
+    room = height - len(lines)
+    if room >= 3 and len(finite(rates)) > 1:
+        lines.append(Content.styled("rows/s", "$dim"))
+        lines += trend(rates, width, min(room - 1, 8), "", "$primary")
+    elif room >= 1 and len(finite(rates)) > 1:
+        lines += trend(rates, width, 1, "rows/s", "$primary")
+    return lines[:height]
+
+
+def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> list[Content]:
+    """Return what became of a backfill: verified or not, and the figures behind it."""
+    job, result = detail.job, detail.result or {}
+    lines = [head(job, width, more=ended)]
+    if job.error:
+        lines += list(Content.styled(clean(job.error, 600), "$error").wrap(width))[:3]
+    if job.state is JobState.FAILED:
+        lines.append(Content.styled("R on the job's page queues it again, from its checkpoint", "$dim"))
+    if "verified" in result:
+        is_verified = bool(result["verified"])
+        present, expected = number(result, "rows_present"), number(result, "rows_expected")
+        lines.append(
+            Content.assemble(
+                ("✔ verified" if is_verified else "✖ not verified", "bold $success" if is_verified else "bold $error"),
+                (f"  {figures.count(present)} of {figures.count(expected)} expected rows are stored", "$foreground"),
+            ).truncate(width, ellipsis=True)
+        )
+    if result:
+        lines += columns(result_pairs(job, result), width)
+    return lines[:height]
+
+
+def result_pairs(job: Job, result: Mapping[str, Any]) -> list[Pair]:
+    """Return the labelled figures of a finished backfill."""
+    return [
+        ("symbols", figures.count(number(result, "symbols"))),
+        ("written", figures.count(number(result, "rows_written"))),
+        ("429s", figures.count(number(result, "http_429"))),
+        ("requests", figures.count(number(result, "requests"))),
+        ("rows/s", figures.short(number(result, "rows_per_s"))),
+        ("quarantined", figures.count(number(result, "quarantined"))),
+        ("took", elapsed(job)),
+        ("symbols/s", figures.short(number(result, "symbols_per_s"))),
+        ("retries", figures.count(number(result, "retries"))),
+    ]
