@@ -18,6 +18,7 @@ from qsuite_console.model.errors import HistoryOwned
 
 if TYPE_CHECKING:
     from qsuite_console.attach import RemoteControl
+    from qsuite_console.cli.archive import Reads
 
 T = TypeVar("T")
 ORIGIN: Final = "cli"
@@ -25,7 +26,7 @@ _PATIENCE_S: Final = 3.0  # two verbs at once: the second waits for the first to
 _PAUSE_S: Final = 0.1
 
 
-def reading(invocation: Invocation, question: Callable[[Control], Coroutine[Any, Any, T]]) -> T:
+def reading(invocation: Invocation, question: Callable[[Reads], Coroutine[Any, Any, T]]) -> T:
     """Answer a question from the running engine, else from the history."""
     with readable(invocation) as control:
         return asyncio.run(question(control))
@@ -38,15 +39,16 @@ def changing(invocation: Invocation, change: Callable[[Control], Coroutine[Any, 
 
 
 @contextmanager
-def readable(invocation: Invocation) -> Iterator[Control]:
-    """Yield a Control that may only be asked."""
+def readable(invocation: Invocation) -> Iterator[Reads]:
+    """Yield the running engine or the history, for questions."""
     with ExitStack() as stack:
-        control: Control | None = running_engine(invocation, stack)
-        if control is None:
-            from qsuite_console.cli.observer import Observer
+        engine = running_engine(invocation, stack)
+        if engine is not None:
+            yield engine
+            return
+        from qsuite_console.cli.archive import Archive
 
-            control = stack.enter_context(Observer(invocation.paths, invocation.loaded.settings))
-        yield control
+        yield stack.enter_context(Archive(invocation.paths, invocation.loaded.settings))
 
 
 @contextmanager

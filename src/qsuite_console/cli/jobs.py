@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from qsuite_console.cli import output
+from qsuite_console.cli.archive import Reads
 from qsuite_console.cli.connect import ORIGIN, changing, readable, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import examples
 from qsuite_console.cli.progress import describe
-from qsuite_console.engine.control import Control
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobAction, JobDetail, JobPage, JobQuery, JobState, LogLine
 
@@ -117,7 +117,7 @@ def parse_ids(texts: Sequence[str]) -> list[int]:
         if not match or first < 1 or last < first:
             raise UsageProblem(f"{part!r} is not a job id or a range", hint="for example: 12, 12-15 or 12,14")
         if last - first + len(ids) >= MOST_IDS:
-            raise UsageProblem(f"{part!r} names too many jobs; at most {MOST_IDS:,} at a time")
+            raise UsageProblem(f"{part!r} names too many jobs", hint=f"at most {MOST_IDS:,} at a time")
         ids.update(dict.fromkeys(range(first, last + 1)))
     if not ids:
         raise UsageProblem("no job is named", hint="for example: 12, 12-15 or 12,14")
@@ -166,7 +166,7 @@ def result_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, _value(value)) for name, value in result.items()]
 
 
-async def _print_logs(control: Control, job_id: int, after: int, *, is_following: bool, is_json: bool) -> None:
+async def _print_logs(control: Reads, job_id: int, after: int, *, is_following: bool, is_json: bool) -> None:
     detail = await control.job(job_id)
     write: Callable[[LogLine], None] = output.document if is_json else _print_line
     while True:

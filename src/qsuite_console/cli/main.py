@@ -78,9 +78,9 @@ def cli(ctx: click.Context, /, **flags: Any) -> int | None:
         if flags["headless"]:
             raise click.UsageError("--headless goes without a command, or after sandbox: sandbox --headless", ctx)
         return None
-    from qsuite_console.cli import console
+    from qsuite_console.cli.console import headless, screen
 
-    return console.headless(ctx.obj) if flags["headless"] else console.screen(ctx.obj)
+    return headless(ctx.obj) if flags["headless"] else screen(ctx.obj)
 
 
 def run(arguments: list[str]) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import click
 
 from qsuite_console.cli import output
+from qsuite_console.cli.archive import Reads
 from qsuite_console.cli.connect import changing, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
-from qsuite_console.engine.control import Control
 from qsuite_console.model.jobs import QueueView
 
 
@@ -68,7 +68,7 @@ def resize(invocation: Invocation, name: str, slots: int, *, is_json: bool) -> N
 
 
 def _list(invocation: Invocation, *, is_json: bool) -> None:
-    async def ask(control: Control) -> tuple[QueueView, ...]:
+    async def ask(control: Reads) -> tuple[QueueView, ...]:
         return control.state.queues
 
     _print(reading(invocation, ask), is_json=is_json)

@@ -9,13 +9,13 @@ import click
 import msgspec
 
 from qsuite_console.cli import output
+from qsuite_console.cli.archive import Reads
 from qsuite_console.cli.connect import reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
 from qsuite_console.cli.progress import describe
 from qsuite_console.cli.queues import print_queues
-from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.model.jobs import KindStatistics, Statistics
@@ -31,7 +31,7 @@ _LONGEST_S: Final = 366 * 86_400.0
 def status(invocation: Invocation, *, is_json: bool) -> None:
     """Say whether it is well: the engine, its jobs and the newest readings."""
 
-    async def ask(control: Control) -> ConsoleState:
+    async def ask(control: Reads) -> ConsoleState:
         return control.state
 
     state = reading(invocation, ask)
