@@ -31,7 +31,7 @@ SILENCE_S: Final = 1.5  # how much longer before it counts as not answering
 PAUSE_S: Final = 0.1  # least time between two looks: a busy engine is not asked more than ten times a second
 RETRY_S: Final = 0.5
 CALL_S: Final = 120.0  # no answer takes longer: plans and questions have limits of their own, below this
-RING: Final = 256  # batches of facts kept
+RING: Final = 4096  # facts kept
 _BASE: Final = "http://engine"
 _HINT: Final = "is its process alive? it is tried again by itself"
 _log: Final = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Link:
         self._path = path
         self._state = ConsoleState(is_attached=True, trouble="not connected to an engine yet")
         self._lock = threading.Lock()  # guards the ring and its newest number
-        self._ring: deque[tuple[int, tuple[AnyEvent, ...]]] = deque(maxlen=RING)
+        self._ring: deque[AnyEvent] = deque(maxlen=RING)  # the newest facts, without a gap
         self._newest = 0
         self._heard: ConsoleState | None = None  # as the engine sent it
         self._heard_at = time.monotonic()
@@ -64,9 +64,10 @@ class Link:
         return self._state
 
     def events(self, after: int) -> tuple[int, tuple[AnyEvent, ...]]:
-        """Return the newest number, and the facts of all batches that end above ``after``."""
+        """Return the newest number, and the facts above ``after``; fewer than their difference means a gap."""
         with self._lock:
-            return self._newest, tuple(event for newest, batch in self._ring if newest > after for event in batch)
+            missing = max(0, self._newest - after)
+            return self._newest, tuple(self._ring)[-missing:] if missing else ()
 
     def open(self, timeout_s: float) -> None:
         """Start following and wait for the first state; raises EngineGone."""
@@ -140,16 +141,14 @@ class Link:
         query = {"wait": f"{wait_s:g}", "after": str(before.sequence if before is not None else -1)}
         state = await self._exchange("GET", "/state", ConsoleState, None, query)
         is_same = before is not None and _engine_of(before) == _engine_of(state)
-        if not is_same:
-            with self._lock:
-                self._ring.clear()
-                self._newest = 0
-        facts = await self._exchange("GET", "/events", EventsAnswer, None, {"after": str(self._newest)})
+        known = self._newest if is_same else 0
+        facts = await self._exchange("GET", "/events", EventsAnswer, None, {"after": str(known)})
         self._heard_at = time.monotonic()
-        if facts.newest != self._newest or not is_same:
-            with self._lock:
-                self._newest = facts.newest
-                self._ring.append((facts.newest, facts.events))
+        with self._lock:
+            if not is_same or len(facts.events) < facts.newest - known:
+                self._ring.clear()  # another engine, or more happened than it keeps: what is kept stays without a gap
+            self._ring.extend(facts.events)
+            self._newest = facts.newest
         if is_same and before is not None and before.sequence == state.sequence and not self._lost.is_set():
             return
         self._heard = state

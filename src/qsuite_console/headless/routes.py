@@ -34,6 +34,7 @@ MAX_WAIT_S: Final = 30.0
 MAX_PAGE: Final = 10_000
 MAX_LINES: Final = 5000
 MAX_JOB_IDS: Final = 10_000
+MAX_EVENTS: Final = 1000  # who lags further behind reads the state anew
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ async def _state(api: Api, call: Call) -> ConsoleState:
 
 async def _events(api: Api, call: Call) -> EventsAnswer:
     newest, events = api.control.events(int(call.number("after", 0, 0, 2**53)))
-    return EventsAnswer(newest=newest, events=events)
+    return EventsAnswer(newest=newest, events=events[-MAX_EVENTS:])
 
 
 async def _kinds(api: Api, _call: Call) -> Any:

@@ -1,0 +1,93 @@
+"""Freeze servers, and run a sampler while waiting for what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import psutil
+
+from qsuite_console.cache.client import Cache
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings
+from qsuite_console.db.database import Database
+from qsuite_console.metrics.sampler import PlatformSampler
+from qsuite_console.model.clock import SystemClock
+from qsuite_console.model.health import Figure, Reading, Snapshot
+from qsuite_console.providers.alpaca import AlpacaClient
+from qsuite_console.sandbox import servers
+from qsuite_console.workers import Services
+
+
+def _signal(server: servers.Server, number: signal.Signals) -> None:
+    process = psutil.Process(server.process.pid)
+    for one in (process, *process.children(recursive=True)):
+        os.kill(one.pid, number)
+
+
+def freeze(server: servers.Server) -> None:
+    """Stop every process of a server: it accepts connections and answers nothing."""
+    _signal(server, signal.SIGSTOP)
+
+
+def resume(server: servers.Server) -> None:
+    if server.is_alive:
+        _signal(server, signal.SIGCONT)
+
+
+class Watcher:
+    """Runs a sampler and waits for what it publishes."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self._news = asyncio.Event()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self._news.set()
+
+    def reading(self, source: str) -> Reading:
+        return next(reading for reading in self.snapshots[-1].readings if reading.source == source)
+
+    def figure(self, source: str, name: str) -> Figure | None:
+        return next((figure for figure in self.reading(source).figures if figure.name == name), None)
+
+    async def until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> float:
+        """Wait until the newest snapshot fulfils the condition; return the seconds it took."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        async with asyncio.timeout(limit_s):
+            while not (self.snapshots and condition()):
+                self._news.clear()
+                await self._news.wait()
+        return loop.time() - started
+
+
+@asynccontextmanager
+async def watching(
+    database: str = "", cache: str = "", *, interval_s: float = 2.0, pgbouncer: bool = False
+) -> AsyncIterator[Watcher]:
+    """Sample the named servers until the block ends."""
+    settings = Settings(
+        database=DatabaseSettings(dsn=Secret(database), pgbouncer=pgbouncer), cache=CacheSettings(url=Secret(cache))
+    )
+    client = Cache(settings.cache)
+    services = Services(
+        settings=settings,
+        clock=SystemClock(),
+        database=Database(settings.database),
+        cache=client,
+        provider=lambda: AlpacaClient(settings.provider),
+    )
+    watcher = Watcher()
+    sampler = PlatformSampler(services, job_counts=lambda: {"running": 2}, interval_s=interval_s)
+    task = asyncio.create_task(sampler.run(watcher.publish))
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await client.close()

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from qsuite_console.metrics import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 B"), (999, "999 B"), (1023, "0.999 KiB"), (1536, "1.5 KiB"), (123 * 1024**2, "123 MiB"),
+     (12.34 * 1024**3, "12.3 GiB"), (5000 * 1024**5, "5000 PiB")],
+)  # fmt: skip
+def test_sizes(value: float, text: str) -> None:
+    assert units.size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0034, "3 ms"), (4.2, "4.2 s"), (42, "42 s"), (59.9, "60 s"), (130, "2 m 10 s"), (11_100, "3 h 5 m"),
+     (187_200, "2 d 4 h")],
+)  # fmt: skip
+def test_spans(value: float, text: str) -> None:
+    assert units.span(value) == text
+
+
+def test_rates_percents_and_counts() -> None:
+    assert [units.rate(value) for value in (0, 0.44, 1234.4)] == ["0.0/s", "0.4/s", "1,234/s"]
+    assert [units.percent(value) for value in (0, 99.42, 99.96, 100)] == ["0 %", "99.4 %", "100 %", "100 %"]
+    assert units.count(1234567) == "1,234,567"
