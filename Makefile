@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench shots clean
+.PHONY: help demo test lint bench shots docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -34,6 +34,9 @@ bench: $(STAMP) ## ratios against peers and raw limits, in one run
 
 shots: $(STAMP) ## pictures of every screen into docs/pictures
 	$(BIN)/python -m tests.screens.shots
+
+docs: $(STAMP) ## print the generated pages anew: settings, keys, example configuration
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
