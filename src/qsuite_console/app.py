@@ -6,20 +6,13 @@ Everything a person can do is in the table of ``commands``; everything that is k
 from __future__ import annotations
 
 import importlib
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import tzinfo
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from rich.segment import Segment
-from rich.text import Text
 from textual import work
-from textual.app import App
-from textual.binding import BindingType
-from textual.color import Color
+from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 
@@ -36,8 +29,7 @@ from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
 from qsuite_console.screens.dialogs.quit import QuitDialog
 from qsuite_console.screens.help import HelpScreen, help_groups
-
-_LOG: Final = logging.getLogger(__name__)
+from qsuite_console.terminal import TerminalGuard
 
 
 def _loader(target: str) -> Callable[..., Screen[None]]:
@@ -49,17 +41,7 @@ def _loader(target: str) -> Callable[..., Screen[None]]:
     return load
 
 
-class Scrub(LineFilter):
-    """The last line of defence: nothing that a terminal would act on leaves as text, whoever forgot to clean it."""
-
-    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Replace control characters in printable segments."""
-        if all(segment.text.isprintable() for segment in segments):
-            return segments
-        return [s if s.control else Segment(clean(s.text, 10_000), s.style) for s in segments]
-
-
-class ConsoleApp(App[Leaving]):
+class ConsoleApp(TerminalGuard[Leaving]):
     """Opens on the overview; ends with how the operator left."""
 
     TITLE = "qsuite-console"
@@ -89,7 +71,6 @@ class ConsoleApp(App[Leaving]):
         self.clock = clock or SystemClock()
         self.zone = zone
         self._interface = interface or InterfaceSettings()
-        self._scrub = Scrub()
         self._bridge = Bridge(control, self.post_message)
         self.set_reactive(ConsoleApp.state, control.state)
         for theme in themes.THEMES:
@@ -174,6 +155,10 @@ class ConsoleApp(App[Leaving]):
         scope = commands.SCOPES[command.scope]
         self.notify(f"{command.title} works on: {scope}", severity="warning", markup=False)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """Write keys as people do: Enter, Ctrl+P, ?."""
+        return binding.key_display or commands.spoken(binding.key)
+
     def action_help(self) -> None:
         """Show the keys that work here and now."""
         if not isinstance(self.screen, HelpScreen):
@@ -194,10 +179,6 @@ class ConsoleApp(App[Leaving]):
             self.notify(f"no theme {clean(name, 40)}: {known}", severity="error", markup=False)
             return
         self.theme = full
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Add the scrubber to Textual's own filters (NO_COLOR)."""
-        return [*super().get_line_filters(), self._scrub]
 
     # leaving
 
@@ -228,10 +209,3 @@ class ConsoleApp(App[Leaving]):
         leaving = await self.push_screen_wait(QuitDialog(running))
         if leaving is not None:
             self.exit(leaving)
-
-    def _fatal_error(self) -> None:
-        """Say what broke without showing local variables: they may hold secrets. The log has the traceback."""
-        error = sys.exc_info()[1]
-        _LOG.error("the screen crashed", exc_info=error)
-        self._exit_renderables.append(Text(f"the screen crashed: {type(error).__name__}; see the log"))
-        self._close_messages_no_wait()
