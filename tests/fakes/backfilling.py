@@ -141,7 +141,7 @@ def demo_coverage(parameters: Mapping[str, Any]) -> CoverageMap:
 def _cell(symbol: int, index: int, month: str) -> CoverageCell:
     expected = (21, 20, 21, 22, 21, 20, 22, 22, 20, 23, 20, 21)[index % 12]
     pick = (symbol * 7 + index * 3) % 29
-    if index < symbol % 5:
+    if index < 4 - symbol * 13 % 60:
         return CoverageCell(month=month, state=CellState.NONE)
     if index > 22:
         return CoverageCell(month=month, state=CellState.GAP, expected=expected)

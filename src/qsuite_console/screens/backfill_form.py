@@ -72,14 +72,12 @@ class StartButton(Widget, can_focus=True):
         """The operator goes back up."""
 
     def render(self) -> Content:
-        """Draw the button."""
-        if self.has_focus:
-            return Content.assemble(
-                ("▸ ", "$primary"),
-                (" Start backfill ", "bold $block-cursor-foreground on $block-cursor-background"),
-                ("  enter", "$dim"),
-            )
-        return Content.assemble("   ", ("Start backfill ", "bold $foreground"), ("   ctrl+s", "$dim"))
+        """Draw the button like the fields above it."""
+        if not self.has_focus:
+            return Content.assemble(("  Start backfill", "bold $foreground"), ("  Ctrl+s", "$dim"))
+        line = Content.styled("▸ Start backfill  Enter", "bold $block-cursor-foreground")
+        spare = " " * max(0, self.size.width - line.cell_length)
+        return Content.assemble(line, spare).stylize("on $block-cursor-background")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only pressing and leaving make sense here."""
@@ -134,9 +132,9 @@ class FormPane(Vertical):
     def compose(self) -> ComposeResult:
         """Frame both."""
         with Vertical(id="form-box", classes="panel") as box:
-            box.border_title = "Backfill"
+            box.border_title = panel_title("f", "Backfill")
         with VerticalScroll(id="plan-box", classes="panel", can_focus=False) as box:
-            box.border_title = "Plan"
+            box.border_title = _plain("Plan")
             yield PlanView(id="plan")
 
     def on_mount(self) -> None:
@@ -248,7 +246,9 @@ class FormPane(Vertical):
     async def refresh_plan(self) -> None:
         """Validate what is there, then plan it."""
         self._planning_since = None
-        if self.fields is None or not await self._is_valid(self._touched):
+        is_valid = self.fields is not None and await self._is_valid(self._touched)
+        self._show_plan_title()
+        if not is_valid:
             return
         await asyncio.sleep(PLAN_AFTER_S)
         if self.kind is not None and not self.kind.can_plan:
@@ -266,7 +266,7 @@ class FormPane(Vertical):
             self.plan_view.show(plan)
         finally:
             self._planning_since = None
-        self._show_plan_title()
+            self._show_plan_title()
 
     async def _is_valid(self, shown: set[str]) -> bool:
         try:
@@ -288,8 +288,11 @@ class FormPane(Vertical):
         if whole:
             self.plan_view.fail(whole)
             return False
-        labels = [fields.fields[name].spec.label for name in fields.fields if name in problems]
-        self.plan_view.ask(f"To be filled in or corrected: {', '.join(labels) or ', '.join(problems)}.")
+        empty = [field.spec.label for name, field in fields.fields.items() if name in problems and not field.value]
+        wrong = [field.spec.label for name, field in fields.fields.items() if name in problems and field.value]
+        parts = [f"Fill in {' and '.join(empty)}" if empty else "", f"correct {' and '.join(wrong)}" if wrong else ""]
+        text = ", ".join(part for part in parts if part) or "; ".join(problems.values())
+        self.plan_view.ask(f"{text[0].upper()}{text[1:]}: then the plan appears here.")
         return False
 
     def _show_plan_title(self) -> None:
@@ -361,6 +364,11 @@ def receipt_line(receipt: Receipt) -> str:
     if receipt.joined:
         return f"Job {receipt.job_id} does this already: joined it"
     return f"Job {receipt.job_id} is queued"
+
+
+def panel_title(key: str, title: str) -> Any:
+    """Return a panel's title with the key that leads to it; a Content, since a str would be read as markup."""
+    return Content.assemble((key, "$footer-key-foreground"), f" {title}")
 
 
 def _plain(text: str) -> Any:

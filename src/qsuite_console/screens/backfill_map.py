@@ -19,6 +19,7 @@ from qsuite_console.model.jobs import Job, JobState, Receipt, Submission
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap
 from qsuite_console.model.text import clean
+from qsuite_console.screens.backfill_form import panel_title
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets import figures, looks
 from qsuite_console.widgets.coverage_map import FILLABLE, LOOKS, CoverageGrid, describe
@@ -59,7 +60,7 @@ class MapPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
-        self.border_title = "Coverage"
+        self.border_title = panel_title("m", "Coverage")
         self.table = ""
         self.timeframe = ""
         self._text = ""
@@ -167,7 +168,8 @@ class MapPane(Vertical):
         parts = [f"filter {self._text}" if self._text else "", shown if self.grid.rows else ""]
         if self._stale:
             parts.append(f"old: {self._stale}")
-        self.border_title = _plain(f"Coverage {self.table} {self.timeframe}".strip())
+        title = " · ".join(part for part in ("Coverage", self.table, self.timeframe) if part)
+        self.border_title = panel_title("m", title)
         self.border_subtitle = _plain(" · ".join(part for part in parts if part))
 
     def on_coverage_grid_tail_reached(self, event: CoverageGrid.TailReached) -> None:

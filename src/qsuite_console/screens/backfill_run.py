@@ -16,6 +16,7 @@ from qsuite_console import commands
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import LIVE, Job, JobDetail, JobQuery, JobState
 from qsuite_console.model.text import clean
+from qsuite_console.screens.backfill_form import panel_title
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.run_view import live_lines, number, result_lines
 
@@ -39,7 +40,7 @@ class RunPane(Widget, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
-        self.border_title = "Run"
+        self.border_title = panel_title("w", "Run")
         self._jobs: dict[int, Job] = {}
         self._rates: dict[int, deque[float | None]] = {}
         self._chosen: int | None = None
@@ -163,9 +164,10 @@ class RunPane(Widget, can_focus=True):
             self._drawn = drawn
             self.refresh()
         runs = self.runs
-        more = f"{len(runs)} live, n for the next" if len(runs) > 1 else ""
+        running = sum(job.state is JobState.RUNNING for job in runs)
+        more = f"{running} running, {len(runs) - running} waiting · n shows the next" if len(runs) > 1 else ""
         title = "Run" if runs or self._last is None else "Last run"
-        self.border_title = _plain(title)
+        self.border_title = panel_title("w", title)
         self.border_subtitle = _plain(more)
         self.refresh_bindings()
 

@@ -26,7 +26,7 @@ from qsuite_console.widgets.looks import Look
 
 LOOKS: Final = {
     CellState.COMPLETE: Look("■", "complete", "ok"),
-    CellState.PARTIAL: Look("▒", "partial", "warn"),
+    CellState.PARTIAL: Look("▄", "partial", "warn"),
     CellState.GAP: Look("·", "gap", "gap"),
     CellState.RUNNING: Look("▶", "running", "run"),
     CellState.FAILED: Look("✖", "failed", "error"),
@@ -55,7 +55,7 @@ class CoverageGrid(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     CoverageGrid {
-        height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background;
+        height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden; background: $background;
         & > .coverage-grid--head { color: $dim; }
         & > .coverage-grid--here { color: $foreground; text-style: bold; }
         & > .coverage-grid--cursor {
@@ -277,7 +277,8 @@ class CoverageGrid(ScrollView, can_focus=True):
         if not 0 <= at < len(lines):
             return Strip.blank(width, base)
         text = fit(lines[at], min(width, len(lines[at])), is_right=False)
-        style = self.get_component_rich_style("coverage-grid--head")
+        tone = "error" if text.startswith("✖") else "head"
+        style = self.get_component_rich_style(f"coverage-grid--{tone}")
         return Strip([Segment(text.center(width), style)]).adjust_cell_length(width, base)
 
     def _head(self, y: int) -> list[Segment]:

@@ -211,14 +211,14 @@ class Field(Widget, can_focus=True):
         label = clean(self.spec.label, LABEL_CELLS)
         mark = "✖" if self._problem else "▸" if is_here else " "
         line = Content.assemble(
-            (mark + " ", "$error" if self._problem else "$primary"),
-            (f"{label:<{LABEL_CELLS}}", "bold $foreground" if is_here else "$dim"),
+            (mark + " ", "$block-cursor-foreground" if is_here else "$error"),
+            (f"{label:<{LABEL_CELLS}}", "bold $block-cursor-foreground" if is_here else "$dim"),
             self._shown_value(is_here=is_here),
         )
         line = line.truncate(width, ellipsis=True)
         if is_here:
             spare = " " * max(0, width - line.cell_length)
-            line = Content.assemble(line, spare).stylize("$block-cursor-foreground on $block-cursor-background")
+            line = Content.assemble(line, spare).stylize("on $block-cursor-background")
         lines = [line]
         if self._problem:
             text = Content.styled(clean(self._problem, 300), "$error")
@@ -226,15 +226,16 @@ class Field(Widget, can_focus=True):
         return lines
 
     def _shown_value(self, *, is_here: bool) -> Content:
-        value = clean(self._value, 200)
+        given, absent = "$foreground", "$dim"
+        if is_here:
+            given, absent = "$block-cursor-foreground", "$block-cursor-foreground 65%"
+        value, hint = clean(self._value, 200), clean(self.spec.placeholder, 60)
         if self.is_choice:
-            shown = value or clean(self.spec.placeholder, 40) or "default"
-            tone = "$foreground" if value else "$dim"
-            return Content.styled(f"‹ {shown} ›" if is_here else shown, tone)
+            shown = value or hint or "default"
+            return Content.styled(f"‹ {shown} ›" if is_here else shown, given if value else absent)
         if value:
-            return Content.styled(value, "$foreground")
-        hint = clean(self.spec.placeholder, 60)
-        return Content.styled(hint or ("required" if self.spec.is_required else "—"), "$dim")
+            return Content.styled(value, given)
+        return Content.styled(hint or ("required" if self.spec.is_required else "—"), absent)
 
 
 class FieldList(VerticalScroll, can_focus=False):

@@ -81,10 +81,11 @@ def plan_lines(plan: Plan, width: int, *, is_old: bool = False) -> list[Content]
     for line in plan.lines:
         label, value, note = clean(line.label, 20), clean(line.value, 60), clean(line.note, 120)
         text = Content.assemble((f"{label:<{labels}}", "$dim"), " " * _GAP, (f"{value:>{values}}", tone))
-        room = width - text.cell_length - _GAP
-        if note and room >= 8:
-            text = Content.assemble(text, " " * _GAP, Content.styled(note, "$dim").truncate(room, ellipsis=True))
         shown.append(text.truncate(width, ellipsis=True))
+        if note and text.cell_length + _GAP + len(note) <= width:
+            shown[-1] = Content.assemble(text, " " * _GAP, (note, "$dim"))
+        elif note:
+            shown.append(Content.assemble("  ", Content.styled(note, "$dim").truncate(width - 2, ellipsis=True)))
     for warning in plan.warnings:
         shown += _wrap(Content.assemble(("▲ ", "$warning"), (clean(warning, 300), "$foreground")), width)
     return shown

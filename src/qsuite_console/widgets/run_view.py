@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 from textual.content import Content
@@ -14,7 +15,9 @@ from qsuite_console.widgets.braille import finite
 from qsuite_console.widgets.gauge import gauge_line
 from qsuite_console.widgets.tile import trend
 
-_SLOT: Final = 24  # cells of one labelled figure
+WIDE: Final = 100  # from here on the throughput stands beside the figures
+_PER_SECOND: Final = " rows/s"
+_SLOT: Final = 22  # cells of one labelled figure
 _BAD: Final = frozenset({"429s", "quarantined", "retries"})
 Pair = tuple[str, str]
 
@@ -75,19 +78,22 @@ def elapsed(job: Job) -> str:
 def _of(values: Mapping[str, Any], done: str, total: str) -> str:
     whole = number(values, total)
     text = figures.count(number(values, done))
-    return f"{text} of {figures.count(whole)}" if whole is not None else text
+    return f"{text}/{figures.count(whole)}" if whole is not None else text
 
 
 def columns(pairs: Sequence[Pair], width: int) -> list[Content]:
-    """Return labelled figures in as many columns as fit, filled line by line."""
-    count = max(1, min(len(pairs), width // _SLOT, 3 if width < 5 * _SLOT else 5))
+    """Return labelled figures in as many columns as fit, filled line by line; a column's figures stand in line."""
+    count = max(1, min(len(pairs), width // _SLOT, 3))
     slot = width // count
+    margins = [max((len(label) for label, _ in pairs[at::count]), default=0) + 2 for at in range(count)]
     lines: list[Content] = []
     for start in range(0, len(pairs), count):
         parts: list[Content] = []
-        for label, value in pairs[start : start + count]:
+        for at, (label, value) in enumerate(pairs[start : start + count]):
             tone = "bold $warning" if label in _BAD and value not in {"0", figures.DASH} else "bold $foreground"
-            entry = Content.assemble((f"{label:<12}", "$dim"), (value, tone)).truncate(slot - 1, ellipsis=True)
+            entry = Content.assemble((f"{label:<{margins[at]}}", "$dim"), (value, tone)).truncate(
+                slot - 1, ellipsis=True
+            )
             parts.append(Content.assemble(entry, " " * max(0, slot - entry.cell_length)))
         lines.append(Content("").join(parts).rstrip())
     return lines
@@ -95,26 +101,41 @@ def columns(pairs: Sequence[Pair], width: int) -> list[Content]:
 
 def live_lines(job: Job, rates: Sequence[float | None], width: int, height: int, *, more: str = "") -> list[Content]:
     """Return a running backfill in at most ``height`` lines, the most needed ones first."""
+    top = [head(job, width, more=more), bar(job, width)]
+    is_plotted = len(finite(rates)) > 1
+    if width >= WIDE and is_plotted:
+        share = width * 3 // 5
+        left = _figures(job, share - 2)
+        right = trend(rates, width - share - len(_PER_SECOND), max(1, min(height - 2, 10)), "", "$primary")
+        rows = zip_longest(left, right, fillvalue=Content(""))
+        beside = [
+            Content.assemble(a, " " * (share - a.cell_length), b, (_PER_SECOND if index == 0 else "", "$dim"))
+            for index, (a, b) in enumerate(rows)
+        ]
+        return [*top, *beside][:height]
+    lines = [*top, *_figures(job, width)]
+    if is_plotted and height - len(lines) >= 4:
+        lines += [Content(""), Content.styled("rows per second", "$dim")]
+    if is_plotted and height > len(lines):
+        lines += trend(rates, width, min(height - len(lines), 10), "", "$primary")
+    return lines[:height]
+
+
+def _figures(job: Job, width: int) -> list[Content]:
     values = job.progress.figures
     gauge = gauge_line(
         "rate limit", number(values, "rate_remaining"), number(values, "rate_limit"), number(values, "rate_reset_s"),
         width=width,
     )  # fmt: skip
-    lines = [head(job, width, more=more), bar(job, width), *columns(live_pairs(job), width), gauge]
-    message = " · ".join(
-        part for part in (clean(job.progress.message, 200), clean(values.get("months_running", ""), 60)) if part
-    )
-    if job.reason:
-        message = f"{clean(job.reason, 200)} · {message}" if message else clean(job.reason, 200)
-    if message:
-        lines.append(Content.styled(message, "$dim").truncate(width, ellipsis=True))
-    room = height - len(lines)
-    if room >= 3 and len(finite(rates)) > 1:
-        lines.append(Content.styled("rows/s", "$dim"))
-        lines += trend(rates, width, min(room - 1, 8), "", "$primary")
-    elif room >= 1 and len(finite(rates)) > 1:
-        lines += trend(rates, width, 1, "rows/s", "$primary")
-    return lines[:height]
+    message = Content.styled(_message(job), "$dim").truncate(width, ellipsis=True)
+    return [*columns(live_pairs(job), width), gauge, message]
+
+
+def _message(job: Job) -> str:
+    message = clean(job.progress.message, 200)
+    months = clean(job.progress.figures.get("months_running", ""), 60)
+    parts = [clean(job.reason or "", 200), message, months if months not in message else ""]
+    return " · ".join(part for part in parts if part)
 
 
 def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> list[Content]:
