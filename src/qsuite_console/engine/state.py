@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
 from qsuite_console.model.events import (
-    AlertChanged,
     AnyEvent,
     EngineTrouble,
     JobChanged,
@@ -52,50 +52,76 @@ class ConsoleState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reduce(state: ConsoleState, event: AnyEvent) -> ConsoleState:
-    """Return the state after ``event``."""
-    changed = _fold(state, event)
-    return changed if changed is state else _replace(changed, sequence=state.sequence + 1)
+    """Return the state after ``event``; the very same object where nothing changed."""
+    return reduce_all(state, (event,))
 
 
-def _replace(state: ConsoleState, **changes: object) -> ConsoleState:
-    return msgspec.structs.replace(state, **changes)
+def reduce_all(state: ConsoleState, events: Iterable[AnyEvent]) -> ConsoleState:
+    """Return the state after all ``events``, made once: what a burst of thousands costs is one new state."""
+    draft = _Draft(state)
+    for event in events:
+        draft.fold(event)
+    return draft.freeze()
 
 
-def _fold(state: ConsoleState, event: AnyEvent) -> ConsoleState:
-    match event:
-        case JobChanged(job=job, previous=previous):
-            return _with_job(state, job, previous)
-        case JobProgressed(job_id=job_id, progress=progress):
-            return _with_progress(state, job_id, progress)
-        case JobDeleted(job_id=job_id):
-            recent = tuple(j for j in state.recent if j.id != job_id)
-            return _replace(state, recent=recent)
-        case QueuesChanged(queues=queues):
-            return _replace(state, queues=queues)
-        case Sampled(snapshot=snapshot):
-            return _replace(state, snapshot=snapshot)
-        case EngineTrouble(message=message):
-            return state if message == state.trouble else _replace(state, trouble=message)
-        case AlertChanged():
-            return state
+class _Draft:
+    """A state under change: dicts instead of tuples, ordered like them."""
 
+    def __init__(self, state: ConsoleState) -> None:
+        self._state = state
+        self._counts = dict(state.counts)
+        self._running = {job.id: job for job in state.running}
+        self._recent = {job.id: job for job in reversed(state.recent)}  # oldest first
+        self._fields: dict[str, object] = {}
+        self._changes = 0
 
-def _with_job(state: ConsoleState, job: Job, previous: str | None) -> ConsoleState:
-    counts = dict(state.counts)
-    if previous is not None:
-        counts[previous] = max(0, counts.get(previous, 0) - 1)
-    counts[job.state] = counts.get(job.state, 0) + 1
-    running = tuple(j for j in state.running if j.id != job.id)
-    recent = tuple(j for j in state.recent if j.id != job.id)
-    if job.state is JobState.RUNNING:
-        running = (*running, job)
-    elif job.state in TERMINAL:
-        recent = (job, *recent)[:RECENT_LIMIT]
-    return _replace(state, counts=counts, running=running, recent=recent)
+    def fold(self, event: AnyEvent) -> None:
+        """Apply one event."""
+        self._changes += 1
+        match event:
+            case JobChanged(job=job, previous=previous):
+                self._move(job, previous)
+            case JobProgressed(job_id=job_id, progress=progress) if job_id in self._running:
+                self._running[job_id] = msgspec.structs.replace(self._running[job_id], progress=progress)
+            case JobDeleted(job_id=job_id, previous=previous):
+                self._count(previous, -1)
+                self._recent.pop(job_id, None)
+            case QueuesChanged(queues=queues):
+                self._fields["queues"] = queues
+            case Sampled(snapshot=snapshot):
+                self._fields["snapshot"] = snapshot
+            case EngineTrouble(message=message) if message != self._fields.get("trouble", self._state.trouble):
+                self._fields["trouble"] = message
+            case _:
+                self._changes -= 1
 
+    def freeze(self) -> ConsoleState:
+        """Return the new state, or the old one where nothing changed."""
+        if not self._changes:
+            return self._state
+        return msgspec.structs.replace(
+            self._state,
+            counts=self._counts,
+            running=tuple(self._running.values()),
+            recent=tuple(reversed(self._recent.values())),
+            sequence=self._state.sequence + self._changes,
+            **self._fields,
+        )
 
-def _with_progress(state: ConsoleState, job_id: int, progress: object) -> ConsoleState:
-    if all(j.id != job_id for j in state.running):
-        return state
-    running = tuple(msgspec.structs.replace(j, progress=progress) if j.id == job_id else j for j in state.running)
-    return _replace(state, running=running)
+    def _move(self, job: Job, previous: str | None) -> None:
+        self._count(previous, -1)
+        self._count(job.state, 1)
+        self._recent.pop(job.id, None)
+        if job.state is JobState.RUNNING:
+            self._running[job.id] = job
+            return
+        self._running.pop(job.id, None)
+        if job.state in TERMINAL:
+            self._recent[job.id] = job
+            if len(self._recent) > RECENT_LIMIT:
+                del self._recent[next(iter(self._recent))]
+
+    def _count(self, state: str | None, change: int) -> None:
+        if state is not None:
+            key = str(state)
+            self._counts[key] = max(0, self._counts.get(key, 0) + change)

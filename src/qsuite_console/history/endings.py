@@ -71,8 +71,8 @@ def finish(
         job_id,
     )
     rows = connection.execute(
-        "UPDATE jobs SET state = ?, run_at = coalesce(?, run_at), finished_at = ?, tries = max(0, tries - ?), progress = ?, error = ?,"
-        f" reason = ?, owner = NULL WHERE id = ? RETURNING {COLUMNS}",
+        "UPDATE jobs SET state = ?, run_at = coalesce(?, run_at), finished_at = ?, tries = max(0, tries - ?),"
+        f" progress = ?, error = ?, reason = ?, owner = NULL WHERE id = ? RETURNING {COLUMNS}",
         values,
     ).fetchall()
     return job_of(rows[0])

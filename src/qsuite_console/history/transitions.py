@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from qsuite_console.history.rows import COLUMNS, Row, job_of, stamp, to_json, unpack
 from qsuite_console.history.schema import ELIGIBLE, LIVE_STATES
 from qsuite_console.history.writer import Transaction
@@ -20,13 +22,13 @@ _INSERT: Final = (
     " reason, correlation_id, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     f" ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
 )
-_CLAIM: Final = (
+_ELIGIBLE: Final = f"SELECT {COLUMNS} FROM jobs WHERE {{which}} AND {ELIGIBLE} ORDER BY priority DESC, id LIMIT ?"
+_ELIGIBLE_IN_QUEUE: Final = _ELIGIBLE.format(which="queue = ?")
+_ELIGIBLE_ONE: Final = _ELIGIBLE.format(which="id = ?")
+_START: Final = (
     "UPDATE jobs SET state = 'running', owner = ?1, attempt = attempt + 1, tries = tries + 1, started_at = ?2,"
-    " wait_us = max(0, ?2 - run_at), reason = NULL WHERE id IN (SELECT id FROM jobs WHERE {which}"
-    f" AND {ELIGIBLE} ORDER BY priority DESC, id LIMIT ?4) RETURNING {COLUMNS}"
+    " wait_us = max(0, ?2 - run_at), reason = NULL WHERE id = ?3"
 )
-_CLAIM_QUEUE: Final = _CLAIM.format(which="queue = ?3")
-_CLAIM_ONE: Final = _CLAIM.format(which="id = ?3")
 
 
 def _get(transaction: Transaction, job_id: int) -> Job:
@@ -75,20 +77,25 @@ def claim(transaction: Transaction, queues: Mapping[str, int], owner: str, now: 
     claims: list[Claim] = []
     for name, free in queues.items():
         if free > 0:
-            rows = transaction.connection.execute(_CLAIM_QUEUE, (owner, stamp(now), name, free)).fetchall()
-            jobs = sorted((job_of(row) for row in rows), key=lambda job: (-job.priority, job.id))
-            claims.extend(_granted(transaction, job) for job in jobs)
+            rows = transaction.connection.execute(_ELIGIBLE_IN_QUEUE, (name, free)).fetchall()
+            claims.extend(_grant(transaction, job_of(row), owner, now) for row in rows)
     return claims
 
 
 def claim_one(transaction: Transaction, job_id: int, owner: str, now: datetime) -> Claim | None:
     """Move just this job to running, if it is eligible."""
-    rows = transaction.connection.execute(_CLAIM_ONE, (owner, stamp(now), job_id, 1)).fetchall()
-    return _granted(transaction, job_of(rows[0])) if rows else None
+    rows = transaction.connection.execute(_ELIGIBLE_ONE, (job_id, 1)).fetchall()
+    return _grant(transaction, job_of(rows[0]), owner, now) if rows else None
 
 
-def _granted(transaction: Transaction, job: Job) -> Claim:
-    return Claim(job=job, number=job.attempt, checkpoint=checkpoint(transaction, job.id) if job.attempt > 1 else None)
+def _grant(transaction: Transaction, job: Job, owner: str, now: datetime) -> Claim:
+    transaction.connection.execute(_START, (owner, stamp(now), job.id))
+    number = job.attempt + 1
+    running = msgspec.structs.replace(
+        job, state=JobState.RUNNING, attempt=number, tries=job.tries + 1, started_at=now, reason=None
+    )
+    saved = checkpoint(transaction, job.id) if number > 1 else None
+    return Claim(job=running, number=number, previous=job.state, checkpoint=saved)
 
 
 def checkpoint(transaction: Transaction, job_id: int) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from qsuite_console.model.jobs import Job, Outcome, Progress
+from qsuite_console.model.jobs import Job, JobState, Outcome, Progress
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     job: Job
     number: int
+    previous: JobState = JobState.QUEUED  # what it was before: queued or interrupted
     checkpoint: dict[str, Any] | None = None
 
 

@@ -1,0 +1,109 @@
+"""What an operator does to existing jobs, on the engine's loop: one answer per job, in words that say what happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from qsuite_console.engine.core import Core
+from qsuite_console.engine.runner import PAUSE_PATIENCE_S, Wish
+from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
+from qsuite_console.model.events import JobDeleted
+from qsuite_console.model.jobs import ActionResult, Job, JobAction, JobState
+
+CANCEL_WAIT_S: Final = 1.5  # how long an answer waits to be able to say what became of a running job
+PAUSE_WAIT_S: Final = PAUSE_PATIENCE_S + 2.0
+AT_ONCE: Final = 64
+
+
+async def act(core: Core, action: JobAction, job_ids: Sequence[int], origin: str) -> tuple[ActionResult, ...]:
+    """Do one thing to some jobs; a refusal of one never keeps the others from it."""
+    ids = tuple(dict.fromkeys(job_ids))
+    results: list[ActionResult] = []
+    for first in range(0, len(ids), AT_ONCE):
+        results.extend(await asyncio.gather(*(_one(core, action, job_id, origin) for job_id in ids[first:][:AT_ONCE])))
+    return tuple(results)
+
+
+async def _one(core: Core, action: JobAction, job_id: int, origin: str) -> ActionResult:
+    is_done, job = False, None
+    try:
+        job = (await core.store.detail(job_id)).job
+        worker = core.workers.get(job.kind)
+        changes_data = worker is None or worker.kind.changes_data
+        core.around.gate.check_action(action, job.kind, changes_data=changes_data)
+        message = await _ACTIONS[action](core, job)
+        is_done = True
+    except ConsoleError as error:
+        if isinstance(error, HistoryUnavailable):
+            core.trouble.report(error)
+        message = f"{error.message}; {error.hint}" if error.hint else error.message
+    subject = f"job {job_id}" if job is None else f"job {job_id} ({job.kind})"
+    await core.around.gate.record(origin, f"jobs.{action}", subject, message)
+    return ActionResult(job_id=job_id, is_done=is_done, message=message)
+
+
+async def _cancel(core: Core, job: Job) -> str:
+    cancelled = await core.store.request_cancel(job.id, now=core.clock.now())
+    if cancelled.state is not JobState.RUNNING:
+        core.changed(cancelled, job.state)
+        return f"job {job.id} is cancelled"
+    core.changed(cancelled, JobState.RUNNING)
+    attempt = core.attempts.get(job.id)
+    if attempt is None:
+        return f"job {job.id} will be cancelled"
+    attempt.ask(Wish.CANCEL)
+    ended = await core.wait_ended(job.id, CANCEL_WAIT_S)
+    if ended is None:
+        return f"job {job.id} was told to stop and is still cleaning up"
+    return f"job {job.id} is cancelled" if ended.state is JobState.CANCELLED else f"job {job.id} had already ended"
+
+
+async def _pause(core: Core, job: Job) -> str:
+    attempt = core.attempts.get(job.id)
+    if attempt is None:
+        held = await core.store.hold(job.id, now=core.clock.now())
+        core.changed(held, job.state)
+        return f"job {job.id} is paused"
+    attempt.ask(Wish.PAUSE, PAUSE_PATIENCE_S)
+    ended = await core.wait_ended(job.id, PAUSE_WAIT_S)
+    if ended is None:
+        return f"job {job.id} was asked to pause and has not reached a safe point yet"
+    if ended.state is JobState.PAUSED:
+        return f"job {job.id} is paused; it goes on from its last checkpoint"
+    return f"job {job.id} {_WORDS.get(ended.state, ended.state.value)} before it could pause"
+
+
+async def _resume(core: Core, job: Job) -> str:
+    released = await core.store.release(job.id, now=core.clock.now())
+    core.dispatcher.want(job.id, job.queue)
+    core.changed(released, JobState.PAUSED)
+    return f"job {job.id} is {released.state.value} again"
+
+
+async def _retry(core: Core, job: Job) -> str:
+    queued = await core.store.requeue(job.id, now=core.clock.now())
+    core.dispatcher.want(job.id, job.queue)
+    core.changed(queued, job.state)
+    return f"job {job.id} is queued again"
+
+
+async def _delete(core: Core, job: Job) -> str:
+    gone = await core.store.delete([job.id])
+    if not gone:
+        raise ConsoleError(
+            f"job {job.id} is {job.state.value}: only a finished job can be deleted", hint="cancel it first"
+        )
+    core.bus.publish(JobDeleted(at=core.clock.now(), job_id=job.id, previous=job.state))
+    return f"job {job.id} is deleted"
+
+
+_WORDS: Final = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}
+_ACTIONS: Final = {
+    JobAction.CANCEL: _cancel,
+    JobAction.PAUSE: _pause,
+    JobAction.RESUME: _resume,
+    JobAction.RETRY: _retry,
+    JobAction.DELETE: _delete,
+}

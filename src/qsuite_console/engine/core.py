@@ -1,0 +1,226 @@
+"""The engine's inside, all on its own loop: claims become attempts, endings become facts, facts become events.
+
+Nothing is published before it is durable. A slot is given back when the ending has been handed to the history, not
+when it is on disk: the next claim shares the ending's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from qsuite_console.engine.bus import Bus
+from qsuite_console.engine.ports import Claim, Claiming, Ending, Store, Worker
+from qsuite_console.engine.queue import Dispatcher
+from qsuite_console.engine.runner import Attempt, Surroundings, Wish
+from qsuite_console.engine.trouble import Trouble
+from qsuite_console.model.clock import Clock
+from qsuite_console.model.errors import Conflict, ConsoleError, HistoryUnavailable
+from qsuite_console.model.events import JobChanged, QueuesChanged
+from qsuite_console.model.jobs import TERMINAL, Job, JobState, QueueView, Receipt
+
+QUEUES_INTERVAL_S: Final = 0.25
+log = logging.getLogger(__name__)
+
+
+class Core:
+    """One per engine."""
+
+    def __init__(self, around: Surroundings, *, workers: Mapping[str, Worker], owner: str, claiming: Claiming) -> None:
+        self.around = around
+        self.workers = workers
+        self.owner = owner
+        self.claiming = claiming
+        self.attempts: dict[int, Attempt] = {}
+        self.due_changed = asyncio.Event()
+        self.dispatcher = Dispatcher(
+            around.store,
+            owner=owner,
+            clock=around.clock,
+            claiming=claiming,
+            trouble=around.trouble,
+            start=self._begin,
+        )
+        self.is_draining = False
+        self._slots: set[asyncio.Task[None]] = set()
+        self._notes: set[asyncio.Task[None]] = set()
+        self._ended: dict[int, list[asyncio.Future[Job | None]]] = {}
+        self._queues_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def store(self) -> Store:
+        """Return the durable history."""
+        return self.around.store
+
+    @property
+    def bus(self) -> Bus:
+        """Return where events go."""
+        return self.around.bus
+
+    @property
+    def clock(self) -> Clock:
+        """Return the owner of time."""
+        return self.around.clock
+
+    @property
+    def trouble(self) -> Trouble:
+        """Return the state of the history."""
+        return self.around.trouble
+
+    def changed(self, job: Job, previous: str | None) -> None:
+        """Make a durable change of a job known, and wake whoever may act on it."""
+        self.bus.publish(JobChanged(at=self.clock.now(), job=job, previous=previous))
+        self.dispatcher.moved(job.queue, previous, job.state)
+        if job.state in (JobState.QUEUED, JobState.INTERRUPTED) and job.queue in self.dispatcher.queues:
+            if not self.is_draining:
+                self.dispatcher.wake(job.queue)
+        elif job.state is JobState.SCHEDULED:
+            self.due_changed.set()
+        elif job.state in TERMINAL:
+            self.dispatcher.unwant(job.id)
+        self.show_queues()
+
+    def show_queues(self) -> None:
+        """Publish the queues, at most four times a second."""
+        if self._queues_timer is None:
+            self._queues_timer = asyncio.get_running_loop().call_later(QUEUES_INTERVAL_S, self._publish_queues)
+
+    def _publish_queues(self) -> None:
+        self._queues_timer = None
+        self.bus.publish(QueuesChanged(at=self.clock.now(), queues=self.dispatcher.views()))
+
+    async def submit(self, job: Job, dedupe_key: str, *, join: bool) -> Receipt:
+        """Store a checked job, or join or refuse the live one that does the same."""
+        try:
+            stored, is_joined = await self.store.insert(job, dedupe_key=dedupe_key)
+        except HistoryUnavailable as error:
+            self.trouble.report(error)
+            raise
+        if is_joined and not join:
+            raise Conflict(
+                f"job {stored.id} does the same and is {stored.state.value}", hint=f"follow or cancel job {stored.id}"
+            )
+        self._note_submitted(job, stored, is_joined)
+        self.dispatcher.want(stored.id, stored.queue)
+        if not is_joined:
+            self.changed(stored, None)
+        elif self.claiming is Claiming.ONLY_SUBMITTED:
+            await self._revive(stored)
+        return Receipt(job_id=stored.id, correlation_id=stored.correlation_id, joined=is_joined)
+
+    def _note_submitted(self, job: Job, stored: Job, is_joined: bool) -> None:
+        """Keep the audit of a submission without making it wait for a second commit."""
+        result = f"joined job {stored.id}" if is_joined else f"job {stored.id}"
+        note = asyncio.create_task(
+            self.around.gate.record(job.origin, "jobs.submit", f"{job.kind}: {job.title}", result)
+        )
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def _revive(self, job: Job) -> None:
+        """Let a joined job go on, whatever held it: who runs it in the foreground wants it now."""
+        if job.state is JobState.PAUSED:
+            released = await self.store.release(job.id, now=self.clock.now())
+            self.changed(released, JobState.PAUSED)
+        else:
+            self.dispatcher.wake(job.queue)
+
+    async def set_queue(self, name: str, *, is_paused: bool | None, concurrency: int | None) -> QueueView:
+        """Change a queue, durably, then live."""
+        queue = self.dispatcher.queue(name)
+        paused = queue.is_paused if is_paused is None else is_paused
+        slots = queue.concurrency if concurrency is None else concurrency
+        await self.store.save_queue(name, concurrency=slots, is_paused=paused)
+        queue.is_paused, queue.concurrency = paused, slots
+        self.dispatcher.wake(name)
+        self._publish_queues_now()
+        return queue.view()
+
+    def _publish_queues_now(self) -> None:
+        if self._queues_timer is not None:
+            self._queues_timer.cancel()
+        self._publish_queues()
+
+    async def wait_ended(self, job_id: int, timeout_s: float) -> Job | None:
+        """Return the job as its running attempt leaves it, None if that takes longer."""
+        future: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
+        self._ended.setdefault(job_id, []).append(future)
+        done, _ = await asyncio.wait({future}, timeout=timeout_s)
+        return future.result() if done else None
+
+    async def drain(self, patience_s: float, hurry: asyncio.Event) -> None:
+        """Claim nothing more and let running jobs reach an end or a safe point; ``hurry`` cuts the patience short."""
+        self.is_draining = True
+        await self.dispatcher.stop()
+        for attempt in tuple(self.attempts.values()):
+            attempt.ask(Wish.DRAIN, patience_s)
+        hurried = asyncio.create_task(hurry.wait())
+        while self._slots:
+            waiting: set[asyncio.Task[object]] = {*self._slots}
+            if not hurried.done():
+                waiting.add(hurried)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if hurried.done():
+                for attempt in tuple(self.attempts.values()):
+                    attempt.press()
+                await self._last_call()
+                break
+        hurried.cancel()
+
+    async def _last_call(self) -> None:
+        """Give cancelled jobs a moment for their clean-up and the history one for their endings."""
+        if self._slots:
+            await asyncio.wait({*self._slots}, timeout=3.0)
+        for slot in tuple(self._slots):
+            slot.cancel()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Finish the audit and stop the timers."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
+        if self._queues_timer is not None:
+            self._queues_timer.cancel()
+
+    def _begin(self, claim: Claim) -> None:
+        attempt = Attempt(claim, self.workers.get(claim.job.kind), self.around)
+        self.attempts[claim.job.id] = attempt
+        self.changed(claim.job, claim.previous)
+        if self.is_draining:
+            attempt.ask(Wish.DRAIN)
+        slot = asyncio.create_task(self._slot(attempt), name=f"slot-{claim.job.id}")
+        self._slots.add(slot)
+        slot.add_done_callback(self._slots.discard)
+
+    async def _slot(self, attempt: Attempt) -> None:
+        claim = attempt.claim
+        job: Job | None = None
+        try:
+            ending = await attempt.run()
+            asyncio.get_running_loop().call_soon(self.dispatcher.freed, claim.job.queue)
+            job = await self._record(claim, ending)
+            if job is not None:
+                self.changed(job, JobState.RUNNING)
+        except Exception:
+            log.exception("job %d: its ending could not be recorded", claim.job.id)
+        finally:
+            if self.attempts.get(claim.job.id) is attempt:
+                del self.attempts[claim.job.id]
+            for future in self._ended.pop(claim.job.id, ()):
+                if not future.done():
+                    future.set_result(job)
+
+    async def _record(self, claim: Claim, ending: Ending) -> Job | None:
+        """Make an ending durable; while the disk refuses it is kept here and told again when there is room."""
+        while True:
+            try:
+                return await self.store.finish(
+                    claim.job.id, claim.number, ending, owner=self.owner, now=self.clock.now()
+                )
+            except HistoryUnavailable as error:
+                self.trouble.report(error)
+                await self.trouble.wait_well()
+            except ConsoleError as error:
+                log.warning("job %d: %s", claim.job.id, error.message)
+                return None

@@ -1,0 +1,268 @@
+"""The engine's thread: its own event loop, so that a terminal that stops reading never stops a job.
+
+Start: rescue what a dead owner left, open the services, then claim. Stop: drain, close the services, end the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+import threading
+import uuid
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from qsuite_console.config.settings import QUEUES, EngineSettings
+from qsuite_console.engine.bus import Bus
+from qsuite_console.engine.core import Core
+from qsuite_console.engine.gate import Gate
+from qsuite_console.engine.joblog import JobLogHandler
+from qsuite_console.engine.local import LocalControl
+from qsuite_console.engine.metering import Meter
+from qsuite_console.engine.ports import Claiming, Probe, Sampler, Store, Worker
+from qsuite_console.engine.runner import Surroundings
+from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
+from qsuite_console.engine.trouble import Trouble
+from qsuite_console.engine.upkeep import LagMeter, Pruner, Recounter, Watch, keep, release_due
+from qsuite_console.model.clock import Clock
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.events import EngineTrouble, QueuesChanged
+from qsuite_console.model.jobs import TERMINAL, JobQuery
+
+LAST_WAIT_S: Final = 10.0  # for clean-up after patience has run out
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What exists while the engine runs."""
+
+    loop: asyncio.AbstractEventLoop
+    control: LocalControl
+    lag: LagMeter
+
+
+class Engine:
+    """Runs jobs on its own thread; the store outlives it and is closed by whoever opened it."""
+
+    def __init__(  # noqa: PLR0913 - the composition root names each part once
+        self,
+        *,
+        store: Store,
+        workers: Mapping[str, Worker],
+        probes: Mapping[str, Probe],
+        settings: EngineSettings,
+        clock: Clock,
+        target: TargetView,
+        version: str,
+        sampler: Sampler | None = None,
+        services: Sequence[AbstractAsyncContextManager[Any]] = (),
+        claim: Claiming = Claiming.ALL,
+        dice: random.Random | None = None,
+    ) -> None:
+        self.finished = threading.Event()
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self._store = store
+        self._workers = dict(workers)
+        self._probes = dict(probes)
+        self._settings = settings
+        self._clock = clock
+        self._target = target
+        self._version = version
+        self._sampler = sampler
+        self._services = list(services)
+        self._claiming = claim
+        self._dice = dice or random.Random()
+        self._running: _Loop | None = None
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._stops = 0
+        self._drain_s = settings.drain_s
+        self._stopping: asyncio.Event | None = None
+        self._hurry: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def control(self) -> LocalControl:
+        """Return the way in; only between ``start`` and the end."""
+        if self._running is None:
+            raise ConsoleError("the engine is not running", hint="start it first")
+        return self._running.control
+
+    def add_service(self, service: AbstractAsyncContextManager[Any]) -> None:
+        """Add a service that needs the engine itself, before ``start``."""
+        if self._thread.is_alive():
+            raise RuntimeError("services are added before the engine starts")
+        self._services.append(service)
+
+    def start(self) -> None:
+        """Return when jobs run and services are open; raise what kept them from it."""
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def request_stop(self) -> None:
+        """Begin to drain; a second call cuts the patience short. For signal handlers and any thread."""
+        self._stops += 1
+        loop = self._event_loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already, which is what was asked
+                loop.call_soon_threadsafe(self._apply_stops)
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Drain for at most ``grace_s`` seconds (the settings' own by default) and block until all is closed."""
+        if grace_s is not None:
+            self._drain_s = grace_s
+        if self._thread.ident is None:
+            return
+        self.request_stop()
+        if not self.finished.wait(self._drain_s + LAST_WAIT_S):
+            self.request_stop()
+            self.finished.wait(LAST_WAIT_S)
+        self._thread.join(LAST_WAIT_S)
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the engine's loop from any thread."""
+        if self._event_loop is None or self.finished.is_set():
+            coroutine.close()
+            raise ConsoleError("the engine is not running", hint="start it again")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._event_loop)
+
+    def lag_ms(self) -> float:
+        """Return the 99th percentile of the loop's lag over the last minute, in milliseconds."""
+        return 0.0 if self._running is None else self._running.lag.p99_ms()
+
+    def _apply_stops(self) -> None:
+        if self._stopping is not None and self._hurry is not None:
+            self._stopping.set()
+            if self._stops > 1:
+                self._hurry.set()
+
+    def _run(self) -> None:
+        loop = self._event_loop = asyncio.new_event_loop()
+        main = loop.create_task(self._main(), name="engine")
+        try:
+            while not main.done():
+                try:
+                    loop.run_until_complete(main)
+                except (KeyboardInterrupt, SystemExit):  # from a task a worker made: it may end itself, not the engine
+                    log.exception("a worker tried to end the process")
+                except BaseException as error:
+                    self._error = error
+                    if self._ready.is_set():
+                        log.critical("the engine ended: %s", error, exc_info=error)
+            self._close(loop)
+        finally:
+            self.finished.set()
+            self._ready.set()
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    async def _main(self) -> None:
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
+        self._apply_stops() if self._stops else None
+        logs = JobLogHandler()
+        core = await self._prepare(logs)
+        lag = LagMeter(lambda: ", ".join(str(job_id) for job_id in core.attempts) or "no job")
+        control = LocalControl(core, self._probes, asyncio.get_running_loop(), self.call)
+        self._running = _Loop(asyncio.get_running_loop(), control, lag)
+        logs.install()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            async with contextlib.AsyncExitStack() as services:
+                for service in self._services:
+                    await services.enter_async_context(service)
+                tasks.extend(self._start_tasks(core, lag))
+                self._ready.set()
+                await self._stopping.wait()
+                await core.drain(self._drain_s, self._hurry)
+                await self._end(tasks[1:])
+        finally:
+            await self._end(tasks)
+            await core.close()
+            await core.trouble.close()
+            core.bus.close()
+            logs.remove()
+
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _prepare(self, logs: JobLogHandler) -> Core:
+        """Rescue, read what there is and build the inside."""
+        store, clock = self._store, self._clock
+        rescued = await store.rescue(owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues)
+        for job in rescued:
+            log.warning("job %d (%s) was left running: it is %s now", job.id, job.kind, job.state.value)
+        newest = await store.jobs(JobQuery(states=tuple(TERMINAL), limit=RECENT_LIMIT))
+        recent = sorted(newest.jobs, key=lambda job: job.finished_at or job.created_at, reverse=True)
+        state = ConsoleState(
+            target=self._target,
+            version=self._version,
+            started_at=clock.now(),
+            owner=f"pid {os.getpid()}",
+            is_read_only=self._target.is_read_only,
+            counts=dict(await store.counts()),
+            recent=tuple(recent),
+        )
+        bus = Bus(state, clock)
+        trouble = Trouble(store, bus, clock)
+        around = Surroundings(
+            store=store,
+            bus=bus,
+            clock=clock,
+            trouble=trouble,
+            gate=Gate(store, self._target, clock),
+            meter=Meter(),
+            logs=logs,
+            dice=self._dice,
+        )
+        core = Core(around, workers=self._workers, owner=self.owner, claiming=self._claiming)
+        await self._add_queues(core)
+        trouble.on_recovery = core.dispatcher.wake
+        bus.publish(QueuesChanged(at=clock.now(), queues=core.dispatcher.views()))
+        for warning in store.warnings:
+            bus.publish(EngineTrouble(at=clock.now(), message=warning))
+        bus.flush()
+        return core
+
+    async def _add_queues(self, core: Core) -> None:
+        """Make every queue known that settings, workers or waiting jobs name, as the operator last set it."""
+        changed, depths = await self._store.queue_settings(), await self._store.queue_depths()
+        slots = dict(self._settings.queues)
+        for name in [*(worker.kind.queue for worker in self._workers.values()), *depths]:
+            slots.setdefault(name, QUEUES.get(name, (1, 5))[0])
+        for name, count in slots.items():
+            concurrency, is_paused = changed.get(name, (count, False))
+            queue = core.dispatcher.add(name, concurrency, is_paused=is_paused)
+            queue.queued, queue.scheduled = depths.get(name, (0, 0))
+
+    def _start_tasks(self, core: Core, lag: LagMeter) -> list[asyncio.Task[None]]:
+        """Start dispatcher and upkeep; the dispatcher comes first in the list."""
+        loops = [core.dispatcher.run(), lag.run(), keep("recount", Recounter(core).step, core)]
+        if self._claiming is not Claiming.NONE:
+            loops.append(keep("due jobs", lambda: release_due(core), core))
+            loops.append(keep("pruning", Pruner(core).step, core))
+        if self._sampler is not None:
+            loops.append(keep("sampling", Watch(core, self._sampler).step, core))
+        core.dispatcher.wake()
+        return [asyncio.create_task(loop) for loop in loops]

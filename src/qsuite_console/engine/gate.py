@@ -1,0 +1,66 @@
+"""The one place where a change is allowed or refused, and written down: every entrance passes here (requirement P1)."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+from typing import Final
+
+from qsuite_console.engine.ports import Store
+from qsuite_console.engine.state import TargetView
+from qsuite_console.model.clock import Clock
+from qsuite_console.model.errors import ConsoleError, ReadOnly
+from qsuite_console.model.jobs import JobAction
+from qsuite_console.model.runs import AuditEntry
+from qsuite_console.model.text import clean
+
+_STARTING: Final = frozenset({JobAction.RESUME, JobAction.RETRY})
+log = logging.getLogger(__name__)
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container without a passwd entry
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+class Gate:
+    """Decides about changes of one target and keeps the audit."""
+
+    def __init__(self, store: Store, target: TargetView, clock: Clock) -> None:
+        self._store = store
+        self._target = target
+        self._clock = clock
+        self._who = _who()
+
+    def check_start(self, kind: str, *, changes_data: bool) -> None:
+        """Raise ReadOnly where a job of this kind may not run."""
+        if changes_data and self._target.is_read_only:
+            raise ReadOnly(
+                f"the target {self._target.name} is read-only: {kind} would change data",
+                hint="set target.read_only = false for it, or choose another target",
+            )
+
+    def check_action(self, action: JobAction, kind: str, *, changes_data: bool) -> None:
+        """Raise ReadOnly where an action would start work that changes data; stopping work is always allowed."""
+        if action in _STARTING:
+            self.check_start(kind, changes_data=changes_data)
+
+    async def record(self, origin: str, action: str, subject: str, result: str) -> None:
+        """Keep who asked for what and what came of it; a full disk loses the entry to the log, never the change."""
+        entry = AuditEntry(
+            at=self._clock.now(),
+            who=self._who,
+            origin=clean(origin, 80),
+            action=action,
+            subject=clean(subject, 200),
+            result=clean(result, 200),
+        )
+        try:
+            await self._store.audit(entry)
+        except ConsoleError as error:
+            log.warning("audit not kept (%s): %s", error.message, entry)

@@ -1,0 +1,222 @@
+"""Control in the engine's own process. Requests are checked on the caller's loop, so that a flood of them costs the
+engine's loop only what must happen there; reads go straight to the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import hashlib
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from qsuite_console.config.settings import QUEUES
+from qsuite_console.engine import actions, parameters
+from qsuite_console.engine.core import Core
+from qsuite_console.engine.ports import Checker, JobKind, Planner, Probe, Worker
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, UsageProblem
+from qsuite_console.model.events import AnyEvent
+from qsuite_console.model.jobs import (
+    ActionResult,
+    Job,
+    JobAction,
+    JobDetail,
+    JobPage,
+    JobQuery,
+    JobState,
+    LogLine,
+    QueueView,
+    Receipt,
+    Statistics,
+    Submission,
+)
+from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.text import clean
+
+T = TypeVar("T")
+Call = Callable[[Coroutine[Any, Any, T]], "concurrent.futures.Future[T]"]
+DEFAULT_PRIORITY = 5
+MOST_SLOTS = 1000
+
+
+def dedupe_key(kind: str, decoded: msgspec.Struct) -> str:
+    """Return what two jobs share that do the same: the kind and the decoded parameters, in any order or spelling."""
+    text = msgspec.json.encode([kind, msgspec.to_builtins(decoded)], order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+class LocalControl:
+    """Implements ``Control``; made by the engine."""
+
+    def __init__(
+        self, core: Core, probes: Mapping[str, Probe], loop: asyncio.AbstractEventLoop, call: Call[Any]
+    ) -> None:
+        self._core = core
+        self._probes = probes
+        self._loop = loop
+        self._call = call
+
+    @property
+    def state(self) -> ConsoleState:
+        """Return the newest whole state."""
+        return self._core.bus.state
+
+    def events(self, after: int) -> tuple[int, tuple[AnyEvent, ...]]:
+        """Return (newest sequence, events after ``after``); fewer than the difference means a gap."""
+        return self._core.bus.events(after)
+
+    async def kinds(self) -> tuple[KindInfo, ...]:
+        """Return every kind of job with its parameters."""
+        return tuple(_info(worker) for _, worker in sorted(self._core.workers.items()))
+
+    async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
+        """Validate parameters as they are typed; no I/O."""
+        try:
+            self._decode(self._worker(kind), parameters)
+        except InvalidParameters as error:
+            return tuple(FieldProblem(field=name, message=why) for name, why in error.problems.items())
+        return ()
+
+    async def plan(self, kind: str, parameters: Mapping[str, Any]) -> Plan:
+        """Return what the job would do; on the engine's loop, where the connections live."""
+        worker = self._worker(kind)
+        decoded = self._decode(worker, parameters)
+        if not isinstance(worker, Planner):
+            raise UsageProblem(f"{kind} can't say beforehand what it would do", hint="run it without a plan")
+        return await self._there(worker.plan(decoded))
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Make a job; it is durable when this returns."""
+        core = self._core
+        try:
+            job, key = self._job(submission)
+            return await self._there(core.submit(job, key, join=submission.join))
+        except ConsoleError as error:
+            result = f"refused: {error.message}"
+            await core.around.gate.record(submission.origin, "jobs.submit", submission.kind, result)
+            raise
+
+    async def act(self, action: JobAction, job_ids: Sequence[int], *, origin: str = "") -> tuple[ActionResult, ...]:
+        """Do one thing to some jobs; one answer for each."""
+        return await self._there(actions.act(self._core, action, job_ids, origin))
+
+    async def jobs(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs, newest first."""
+        return await self._core.store.jobs(query)
+
+    async def job(self, job_id: int) -> JobDetail:
+        """Return everything about one job; raises NotFound."""
+        return await self._core.store.detail(job_id)
+
+    async def logs(self, job_id: int, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
+        """Return the job's log lines numbered above ``after``."""
+        return tuple(await self._core.store.logs(job_id, after=after, limit=limit))
+
+    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+        """Pause, resume or resize a queue, live."""
+        if concurrency is not None and not 0 <= concurrency <= MOST_SLOTS:
+            raise UsageProblem(f"{concurrency} is no number of slots", hint=f"0 to {MOST_SLOTS}")
+        view = await self._there(self._core.set_queue(name, is_paused=is_paused, concurrency=concurrency))
+        text = f"{view.concurrency} slots, {'paused' if view.is_paused else 'open'}"
+        await self._core.around.gate.record("", "queues.set", name, text)
+        return view
+
+    async def statistics(self, window_s: float) -> Statistics:
+        """Return success, failure and duration figures over a window."""
+        if not window_s > 0:
+            raise UsageProblem("a window of statistics is longer than 0 seconds")
+        return await self._core.store.statistics(window_s=window_s, now=self._core.clock.now())
+
+    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Put a named read-only question, within its time limit; on the engine's loop, where the connections live."""
+        found = self._probes.get(probe)
+        if found is None:
+            raise NotFound(
+                f"there is no question {probe}", hint=f"known are {', '.join(sorted(self._probes)) or 'none'}"
+            )
+        return await self._there(_within(found, parameters))
+
+    async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run on the engine's loop and wait here."""
+        if asyncio.get_running_loop() is self._loop:
+            return await coroutine
+        result: T = await asyncio.wrap_future(self._call(coroutine))
+        return result
+
+    def _worker(self, kind: str) -> Worker:
+        worker = self._core.workers.get(kind)
+        if worker is None:
+            known = ", ".join(sorted(self._core.workers)) or "none"
+            raise NotFound(f"there is no kind of job {clean(kind, 60)}", hint=f"known are {known}")
+        return worker
+
+    def _decode(self, worker: Worker, given: Mapping[str, Any]) -> msgspec.Struct:
+        decoded = parameters.decode(worker.kind.parameters, given)
+        if isinstance(worker, Checker):
+            problems = dict(worker.check(decoded))
+            if problems:
+                raise InvalidParameters(problems)
+        return decoded
+
+    def _job(self, submission: Submission) -> tuple[Job, str]:
+        core = self._core
+        worker = self._worker(submission.kind)
+        kind = worker.kind
+        decoded = self._decode(worker, submission.parameters)
+        core.around.gate.check_start(kind.name, changes_data=kind.changes_data)
+        queue = core.dispatcher.queue(submission.queue or kind.queue).name
+        now = core.clock.now()
+        run_at = now if submission.run_at is None else max(now, submission.run_at)
+        job = Job(
+            id=0,
+            kind=kind.name,
+            title=clean(worker.title(decoded), 200),
+            queue=queue,
+            priority=_priority(submission.priority, kind, queue),
+            state=JobState.SCHEDULED if run_at > now else JobState.QUEUED,
+            parameters=msgspec.to_builtins(decoded),
+            created_at=now,
+            run_at=run_at,
+            max_attempts=kind.max_attempts,
+            correlation_id=clean(submission.correlation_id or uuid.uuid4().hex, 64),
+            origin=clean(submission.origin, 80),
+        )
+        return job, dedupe_key(kind.name, decoded)
+
+
+async def _within(probe: Probe, parameters: Mapping[str, Any]) -> msgspec.Struct:
+    try:
+        async with asyncio.timeout(probe.timeout_s):
+            return await probe.ask(parameters)
+    except TimeoutError as error:
+        raise ConsoleError(
+            f"{probe.name} did not answer within {probe.timeout_s:g} s", hint="the system it asks may be down or busy"
+        ) from error
+
+
+def _priority(asked: int | None, kind: JobKind, queue: str) -> int:
+    if asked is not None and not 0 <= asked <= 9:
+        raise UsageProblem(f"{asked} is no priority", hint="0 (last) to 9 (first)")
+    chosen = asked if asked is not None else kind.priority
+    return QUEUES.get(queue, (0, DEFAULT_PRIORITY))[1] if chosen is None else chosen
+
+
+def _info(worker: Worker) -> KindInfo:
+    kind = worker.kind
+    return KindInfo(
+        name=kind.name,
+        title=kind.title,
+        description=kind.description,
+        queue=kind.queue,
+        priority=_priority(None, kind, kind.queue),
+        soft_limit_s=kind.soft_limit_s,
+        hard_limit_s=kind.hard_limit_s,
+        max_attempts=kind.max_attempts,
+        parameters=parameters.describe(kind.parameters),
+        can_plan=isinstance(worker, Planner),
+        changes_data=kind.changes_data,
+    )
