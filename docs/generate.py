@@ -1,4 +1,4 @@
-"""Prints the generated pages anew: settings, keys and the example configuration. ``--check`` only says what is stale."""
+"""Prints the generated pages anew: settings, keys, example configuration. ``--check`` only says what is stale."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def resume(invocation: Invocation, name: str, *, is_json: bool) -> None:
 
 @queues.command(epilog=examples("qsuite-console queues resize general 8"))
 @click.argument("name")
-@click.argument("slots", type=click.IntRange(1, 64))
+@click.argument("slots", type=click.IntRange(0, 1000))
 @json_option
 @click.pass_obj
 def resize(invocation: Invocation, name: str, slots: int, *, is_json: bool) -> None:

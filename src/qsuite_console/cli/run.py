@@ -24,8 +24,10 @@ from qsuite_console.cli.progress import ProgressLine
 from qsuite_console.cli.signals import Signals
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.jobs import Job, JobAction, JobDetail, JobState, Submission
 from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
+from qsuite_console.model.text import clean
 
 ORIGIN: Final = "run"
 CANCELLED: Final = 130
@@ -133,6 +135,17 @@ class Options:
 def run_one(invocation: Invocation, options: Options) -> int:
     """Run or plan one job and return the exit code."""
     invocation.start_log()
+    try:
+        return _run_one(invocation, options)
+    except InvalidParameters as error:
+        flags = {spec.name: flag_of(spec) for spec in options.kind.parameters}
+        problems = {flags.get(name, name): clean(why) for name, why in error.problems.items()}
+        raise InvalidParameters(
+            problems, hint=error.hint or f"qsuite-console run {options.kind.name} --help"
+        ) from error
+
+
+def _run_one(invocation: Invocation, options: Options) -> int:
     if options.is_dry:
         with _engine(invocation, Claiming.NONE) as control:
             return _print_plan(

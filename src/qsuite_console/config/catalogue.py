@@ -82,7 +82,7 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "tables.price_ticks": Entry(help="bars by symbol", form="identifier"),
     "tables.calendar": Entry(help="sessions of the exchange", form="identifier"),
     "tables.coverage": Entry(help="what a backfill has fetched and verified", form="identifier"),
-    "engine.queues": Entry(help="slots of each queue: how many of its jobs run at once", minimum=1, maximum=64),
+    "engine.queues": Entry(help="slots of each queue: how many of its jobs run at once", minimum=0, maximum=1000),
     "engine.durability": Entry(
         help="full: a finished job survives power loss; normal: survives a kill", choices=("full", "normal")
     ),

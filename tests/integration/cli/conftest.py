@@ -1,0 +1,160 @@
+"""The real executable in processes of its own, each with a home of its own, and a kind of job from another package."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = '''
+"""A kind of job as another package would bring it: counts, saves every step, ends as asked."""
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from qsuite_console.engine.ports import JobKind, Permanent
+from qsuite_console.model.kinds import Plan, PlanLine
+
+
+class Parameters(msgspec.Struct, forbid_unknown_fields=True):
+    steps: int = 3
+    step_s: float = 0.02
+    ending: Literal["good", "bad"] = "good"
+    note: str = ""
+
+
+class CountWorker:
+    kind = JobKind(
+        name="test.count", title="Count", description="Counts steps.", parameters=Parameters, changes_data=False
+    )
+
+    def __init__(self, services):
+        pass
+
+    def title(self, parameters):
+        return f"count to {parameters.steps}"
+
+    async def plan(self, parameters):
+        lines = (PlanLine(label="steps", value=str(parameters.steps), note="one by one"),)
+        return Plan(kind="test.count", title=self.title(parameters), lines=lines, figures={"steps": parameters.steps})
+
+    async def run(self, context, parameters):
+        done = began_at = (context.checkpoint or {}).get("done", 0)
+        while done < parameters.steps:
+            await asyncio.sleep(parameters.step_s)
+            done += 1
+            await context.save({"done": done})
+            context.progress(done, parameters.steps, unit="steps", message="counting")
+            context.log.info("step %d", done)
+            await context.breathe()
+        if parameters.ending == "bad":
+            raise Permanent("it ended badly", hint="ask for a good ending")
+        return {"steps": done, "began_at": began_at}
+'''
+
+
+@dataclass
+class Console:
+    """Starts ``qsuite-console`` processes on one home; everything still running is ended with the test."""
+
+    home: Path
+    environ: dict[str, str]
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a process; its stdout and stderr are pipes."""
+        settings: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            **options,
+            "env": {**self.environ, **options.get("env", {})},
+        }
+        child = subprocess.Popen([sys.executable, "-m", "qsuite_console", *arguments], **settings)
+        self.children.append(child)
+        return child
+
+    def run(self, *arguments: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end and return what it printed."""
+        source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"stdin": subprocess.PIPE}
+        child = self.start(*arguments, env=environ, **source)
+        out, err = child.communicate(stdin, timeout=60)
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """Run a verb with --json and return its document."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+        """Return the condition's first true answer."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = condition()
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"{what} did not happen within {seconds} s")
+
+    def wait_for_job(self, state: str, *, progress: bool = False) -> dict[str, Any]:
+        """Return the newest job once it is in ``state`` (and has shown progress)."""
+
+        def found() -> dict[str, Any] | None:
+            jobs = self.json("jobs", "list")["jobs"]
+            if not jobs or jobs[0]["state"] != state or (progress and not jobs[0]["progress"].get("done")):
+                return None
+            job: dict[str, Any] = jobs[0]
+            return job
+
+        job: dict[str, Any] = self.wait_for(found, f"a job being {state}")
+        return job
+
+    def close(self) -> None:
+        """End what still runs."""
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds an installed package with a kind of job of its own."""
+    path = tmp_path_factory.mktemp("plugin")
+    (path / "counting_plugin.py").write_text(PLUGIN)
+    info = path / "counting_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: counting-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[qsuite_console.workers]\ntest.count = counting_plugin:CountWorker\n")
+    return path
+
+
+@pytest.fixture
+def console(tmp_path: Path, plugin_path: Path) -> Iterator[Console]:
+    """A console with an empty home and nothing of this machine's environment."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV")}
+    found = Console(
+        tmp_path / "home",
+        {
+            **kept,
+            "HOME": str(tmp_path),
+            "QSUITE_CONSOLE_HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(plugin_path),
+            "TERM": "dumb",
+        },
+    )
+    yield found
+    found.close()
