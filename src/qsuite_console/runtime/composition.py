@@ -85,9 +85,11 @@ def open_runtime(
             claim=claim,
         )
         found.append(engine)
-        runtime = Runtime(engine.control, engine, settings, paths, origin, settings.engine.drain_s)
-        stack.callback(lambda: engine.stop(runtime.grace_s))
+        grace: list[float] = []
+        stack.callback(lambda: engine.stop(grace[0] if grace else 0.0))
         engine.start()
+        runtime = Runtime(engine.control, engine, settings, paths, origin, settings.engine.drain_s)
+        stack.callback(lambda: grace.append(runtime.grace_s))
         yield runtime
 
 
