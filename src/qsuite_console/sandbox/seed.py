@@ -10,30 +10,27 @@ bars, % 11 = 5 the second half of the third, % 13 = 8 the last; % 100 = 17 one d
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from qsuite_console.config.settings import TableSettings
 from qsuite_console.db.schema import create_schema, ensure_months
 from qsuite_console.model import calendar
 from qsuite_console.sandbox.market import Bar, Market, all_sessions
+from qsuite_console.sandbox.statements import load
 from qsuite_console.sandbox.universe import Instrument
 
 if TYPE_CHECKING:
     import asyncpg
 
-_STEP: Final = re.compile(r"^-- @step (.+)$", re.MULTILINE)
 _DAILY_MONTHS: Final = 4
 _FIRST_DAILY: Final = date(2026, 1, 1)  # daily bars before it are left for a backfill to fetch
 _DAY: Final = timedelta(days=1)
 _HOLE: Final = range(100, 145)  # minutes
 MINUTE_LEDGER: Final = "1Min|marketdata"  # the ledger's names of what was fetched into which table
 DAILY_LEDGER: Final = "1Day"
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,7 @@ async def seed(connection: asyncpg.Connection, market: Market, options: SeedOpti
         await _seed_reference(connection, market, anchor)
         await _seed_bars(connection, market, anchor)
         await ensure_months(connection, "task_runs_partitioned", newest.date() - timedelta(days=40), newest.date())
-        for statement in _steps():
+        for statement in load("seed").values():
             arguments = (newest, market.seed) if "$1" in statement else ()
             await connection.execute(statement, *arguments)
         await connection.execute("DROP TABLE pg_temp.level")
@@ -227,8 +224,3 @@ async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
             yield "".join(piece).encode()
             piece.clear()
     yield "".join(piece).encode()
-
-
-def _steps() -> list[str]:
-    text = resources.files("qsuite_console.sandbox").joinpath("sql/seed.sql").read_text(encoding="utf-8")
-    return [part.strip() for part in _STEP.split(text)[2::2]]
