@@ -1,0 +1,170 @@
+"""The backfill as the customer accepts it: minimal requests, a second run that does nothing, ten kills survived."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from acceptance.product import YEAR, Console, Exchange, Platform
+
+KEYS = {
+    "symbols",
+    "requests",
+    "rows_expected",
+    "rows_written",
+    "rows_present",
+    "quarantined",
+    "http_429",
+    "rows_per_s",
+    "symbols_per_s",
+    "verified",
+}
+
+
+def symbols_of(platform: Platform) -> list[str]:
+    return [row["symbol"] for row in platform.fetch("SELECT symbol FROM market_data_ticker ORDER BY symbol")]
+
+
+def test_a_year_of_days_takes_the_fewest_requests_and_the_second_run_none(
+    console: Console, platform: Platform, exchange: Exchange
+) -> None:
+    mark = exchange.mark()
+    answer = console.json("run", "backfill", "--symbols", "all", *YEAR)
+    assert (answer["kind"], answer["state"], answer["error"]) == ("backfill", "succeeded", None)
+    result = answer["result"]
+    assert result.keys() >= KEYS
+    asked = exchange.bar_requests(mark)
+    symbols = symbols_of(platform)
+    truth = exchange.truth(symbols, "1Day", "2025-01-02", "2025-12-31")
+    minimum = sum(
+        max(1, math.ceil(sum(key[0] in set(record["query"]["symbols"].split(",")) for key in truth) / 10_000))
+        for record in asked
+        if "page_token" not in record["query"]
+    )
+    assert len(asked) == result["requests"] <= 1.02 * minimum
+    assert minimum <= math.ceil(len(truth) / 10_000) + 1
+    assert [record["status"] for record in asked if record["status"] != 200] == []
+    assert (result["http_429"], result["quarantined"], result["verified"]) == (0, 0, True)
+    assert result["rows_expected"] == result["rows_written"] == result["rows_present"] == len(truth)
+    assert platform.year() == truth
+
+    mark = exchange.mark()
+    again = console.json("run", "backfill", "--symbols", "all", *YEAR)["result"]
+    assert (again["rows_written"], again["requests"], again["verified"]) == (0, 0, True)
+    assert again["rows_present"] == len(truth)
+    assert exchange.bar_requests(mark) == []
+
+
+def test_ten_kills_lose_nothing_and_fetch_no_stored_page_again(
+    console: Console, platform: Platform, exchange: Exchange
+) -> None:
+    chance = random.Random(20261122)
+    truth = exchange.truth(symbols_of(platform), "1Day", "2025-01-02", "2025-12-31")
+    # Small batches at a slow pace make many pages, so that the kills fall between them.
+    command = ("run", "backfill", "--symbols", "all", *YEAR, "--profile", "conservative", "--json")
+    kills = 0
+    for round_ in range(30):
+        stored = set(platform.year())
+        mark = exchange.mark()
+        process = console.start(*command)
+        if kills < 10:
+            deadline = time.monotonic() + chance.uniform(0.8, 2.6)
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+        output, errors = process.communicate(timeout=120)
+        pages = [record for record in exchange.bar_requests(mark) if record["status"] == 200]
+        for page in pages:
+            assert not exchange.bars(page) & stored, f"round {round_} fetched a stored page again: {page['query']}"
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            continue
+        assert process.returncode == 0, errors
+        if kills >= 10 or len(platform.year()) == len(truth):
+            break
+    result = json.loads(output)["result"]
+    assert result["verified"] is True
+    assert result["rows_present"] == len(truth)
+    assert platform.year() == truth
+    assert kills >= 3, "the runs were over before they could be killed"
+
+
+def test_a_failing_provider_with_a_tight_limit_is_waited_for(
+    start_sandbox: Callable[..., Console], short_directory: Path
+) -> None:
+    sandbox = start_sandbox("--symbols", "200", "--sessions", "1", "--fail-rate", "0.2", "--rate-limit", "60")
+    console = sandbox.with_environment(short_directory)
+    exchange, platform = Exchange(console.environment), Platform(console.environment["DATABASE_URL"])
+    mark = exchange.mark()
+    answer = console.json("run", "backfill", "--symbols", "all", *YEAR, timeout=170)
+    result = answer["result"]
+    assert (answer["state"], result["verified"]) == ("succeeded", True)
+    asked = exchange.bar_requests(mark)
+    assert any(record["fault"] for record in asked), "the exchange planted no fault"
+    assert sum(record["status"] == 429 for record in asked) == result["http_429"] <= 0.05 * len(asked)
+    assert len(platform.year()) == result["rows_present"] == result["rows_expected"] > 40_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--symbols", 'AAPL,NOSUCH,"BAD SYMBOL"', "--start", "2030-01-01"], ["BAD SYMBOL", "2030-01-01"]),
+        (["--symbols", "AAPL", "--start", "2025-13-01"], ["start", "2025-13-01"]),
+        (["--symbols", "AAPL", "--start", "2025-06-01", "--end", "2025-01-01"], ["start", "end"]),
+        (["--symbols", "AAPL", "--start", "2025-01-02", "--table", "nosuch"], ["nosuch"]),
+        (["--symbols", "AAPL", "--start", "2025-01-02", "--timeframe", "2Fortnight"], ["2Fortnight"]),
+        (["--simbols", "AAPL"], ["--simbols"]),
+    ],
+)
+def test_bad_input_is_refused_in_a_line_before_anything_is_asked(
+    console: Console, exchange: Exchange, arguments: list[str], words: list[str]
+) -> None:
+    mark = exchange.mark()
+    done = console.run("run", "backfill", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) <= 4, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert exchange.bar_requests(mark) == []
+
+
+def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_an_unknown_symbol_is_reported_and_the_others_are_loaded(console: Console, platform: Platform) -> None:
+    result = console.json("run", "backfill", "--symbols", "AAPL,NOSUCH", *YEAR)["result"]
+    assert "NOSUCH" in json.dumps(result)
+    assert {symbol for symbol, _ in platform.year()} == {"AAPL"}
+
+
+def test_an_unreachable_database_is_one_clear_line(console: Console, short_directory: Path) -> None:
+    lost = console.with_environment(
+        short_directory, DATABASE_URL="postgresql://qsuite:hidden-word@127.0.0.1:1/platform"
+    )
+    done = lost.run("run", "backfill", "--symbols", "AAPL", *YEAR)
+    line = one_line(done, 1)
+    assert "127.0.0.1:1" in line
+    assert "hidden-word" not in done.stdout + done.stderr
+
+
+def test_a_wrong_key_is_one_clear_line(console: Console, short_directory: Path) -> None:
+    locked = console.with_environment(short_directory, APCA_API_SECRET_KEY="wrong-word")
+    done = locked.run("run", "backfill", "--symbols", "AAPL", *YEAR)
+    line = one_line(done, 1)
+    assert "key" in line.lower()
+    assert "wrong-word" not in done.stdout + done.stderr
