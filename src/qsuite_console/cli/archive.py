@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
@@ -13,7 +14,7 @@ from qsuite_console import __version__
 from qsuite_console.config.settings import QUEUES, Settings
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
 from qsuite_console.history.reader import HistoryReader, open_reader
-from qsuite_console.model.errors import NotFound
+from qsuite_console.model.errors import HistoryMissing, NotFound
 from qsuite_console.model.jobs import (
     TERMINAL,
     JobDetail,
@@ -63,7 +64,7 @@ class Archive:
 
     def __enter__(self) -> Self:
         """Open the history and look once; raises HistoryUnavailable for one that can't be read."""
-        if self._paths.history.exists():
+        with suppress(HistoryMissing):  # an empty archive
             self._reader = open_reader(self._paths.history)
         try:
             self._state = asyncio.run(self._look())

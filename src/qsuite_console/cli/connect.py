@@ -32,9 +32,14 @@ def reading(invocation: Invocation, question: Callable[[Reads], Coroutine[Any, A
         return asyncio.run(question(control))
 
 
-def changing(invocation: Invocation, change: Callable[[Control], Coroutine[Any, Any, T]]) -> T:
-    """Make a change through the running engine, else in the history."""
-    with changeable(invocation) as control:
+def changing(
+    invocation: Invocation, change: Callable[[Control], Coroutine[Any, Any, T]], *, starts_work: bool = False
+) -> T:
+    """Make a change through the running engine, else in the history.
+
+    ``starts_work``: on a read-only target it is refused here, for the engine may have been started without that.
+    """
+    with changeable(invocation, starts_work=starts_work) as control:
         return asyncio.run(change(control))
 
 
@@ -52,10 +57,10 @@ def readable(invocation: Invocation) -> Iterator[Reads]:
 
 
 @contextmanager
-def changeable(invocation: Invocation) -> Iterator[Control]:
+def changeable(invocation: Invocation, *, starts_work: bool = False) -> Iterator[Control]:
     """Yield a Control that takes changes; raises HistoryOwned when the owner of the history answers nobody."""
     with ExitStack() as stack:
-        yield _changeable(invocation, stack)
+        yield _changeable(invocation, stack, starts_work=starts_work)
 
 
 def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool = False) -> RemoteControl | None:
@@ -69,12 +74,13 @@ def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool 
     return stack.enter_context(control)
 
 
-def _changeable(invocation: Invocation, stack: ExitStack) -> Control:
+def _changeable(invocation: Invocation, stack: ExitStack, *, starts_work: bool) -> Control:
     from qsuite_console.runtime import open_runtime
 
     until = time.monotonic() + _PATIENCE_S
     while True:
-        control = running_engine(invocation, stack, read_only=invocation.loaded.settings.target.read_only)
+        is_read_only = starts_work and invocation.loaded.settings.target.read_only
+        control = running_engine(invocation, stack, read_only=is_read_only)
         if control is not None:
             return control
         try:

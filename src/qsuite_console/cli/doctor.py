@@ -17,7 +17,7 @@ from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
 from qsuite_console.config.loading import ConfigurationProblem, Loaded
 from qsuite_console.config.settings import Settings
-from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.errors import ConsoleError, HistoryMissing
 from qsuite_console.paths import Paths
 
 
@@ -96,10 +96,10 @@ def _engine(paths: Paths) -> Finding:
         if info.problems:
             return warn("engine", f"{info.owner} is in trouble: {'; '.join(info.problems)}", f"see {paths.log_file}")
         return ok("engine", f"{info.owner} answers ({info.origin or 'console'} {info.version})")
-    if not paths.history.exists():
-        return ok("engine", "none runs; no history yet")
     try:
         open_reader(paths.history).close()
+    except HistoryMissing:
+        return ok("engine", "none runs; no history yet")
     except ConsoleError as error:
         return fail("history", error.message, error.hint)
     return ok("engine", f"none runs; the history {paths.history} can be read")

@@ -75,8 +75,18 @@ def show(invocation: Invocation, job_id: int, *, is_json: bool) -> None:
 @click.pass_obj
 def logs(invocation: Invocation, job_id: int, *, follow: bool, after: int, is_json: bool) -> None:
     """Print the job's log; with --json one object a line."""
-    with readable(invocation) as control:
-        asyncio.run(_print_logs(control, job_id, after, is_following=follow, is_json=is_json))
+    from qsuite_console.attach import EngineGone
+
+    tail = _Tail(job_id, after, output.document if is_json else _print_line)
+    while True:
+        with readable(invocation) as reads:
+            try:
+                asyncio.run(tail.print(reads, is_following=follow and bool(reads.state.owner)))
+            except EngineGone:
+                continue  # it ended meanwhile: what is left is in the history, or with the engine that took over
+        if follow and not tail.has_ended:
+            output.note(f"no engine runs job {job_id}; it is {tail.state}")
+        return
 
 
 def _action(action: JobAction, text: str, example: str) -> click.Command:
@@ -85,7 +95,10 @@ def _action(action: JobAction, text: str, example: str) -> click.Command:
     @click.pass_obj
     def run(invocation: Invocation, job_ids: tuple[str, ...], *, is_json: bool) -> int:
         wanted = parse_ids(job_ids)
-        results = changing(invocation, lambda control: control.act(action, wanted, origin=ORIGIN))
+        starts_work = action in (JobAction.RETRY, JobAction.RESUME)
+        results = changing(
+            invocation, lambda control: control.act(action, wanted, origin=ORIGIN), starts_work=starts_work
+        )
         if is_json:
             output.document(results)
         else:
@@ -166,20 +179,32 @@ def result_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, _value(value)) for name, value in result.items()]
 
 
-async def _print_logs(control: Reads, job_id: int, after: int, *, is_following: bool, is_json: bool) -> None:
-    detail = await control.job(job_id)
-    write: Callable[[LogLine], None] = output.document if is_json else _print_line
-    while True:
-        has_ended = detail.job.state in TERMINAL
-        while lines := await control.logs(job_id, after=after):
-            for line in lines:
-                write(line)
-            after = lines[-1].number
-            output.flush()
-        if has_ended or not is_following:
-            return
-        await asyncio.sleep(_FOLLOW_S)
-        detail = await control.job(job_id)
+class _Tail:
+    """Prints a job's log from where it stopped, whichever process answers."""
+
+    def __init__(self, job_id: int, after: int, write: Callable[[LogLine], None]) -> None:
+        self._job_id = job_id
+        self._after = after
+        self._write = write
+        self.state = JobState.QUEUED
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether there will be no more lines."""
+        return self.state in TERMINAL
+
+    async def print(self, reads: Reads, *, is_following: bool) -> None:
+        """Print what is there, and with ``is_following`` what comes until the job ends."""
+        while True:
+            self.state = (await reads.job(self._job_id)).job.state
+            while lines := await reads.logs(self._job_id, after=self._after):
+                for line in lines:
+                    self._write(line)
+                    self._after = line.number
+                output.flush()
+            if self.has_ended or not is_following:
+                return
+            await asyncio.sleep(_FOLLOW_S)
 
 
 def _print_line(line: LogLine) -> None:

@@ -54,7 +54,7 @@ VERBS: Final = {
 )
 @click.option("--headless", is_flag=True, help="Run the engine without a screen until SIGTERM.")
 @click.option("--target", metavar="NAME", help="Platform of the configuration to work on.")
-@click.option("--read-only", is_flag=True, help="Only look: every change is refused.")
+@click.option("--read-only", is_flag=True, help="Refuse what would change the platform's data.")
 @click.option("--theme", metavar="NAME", help="Theme of the screen.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")

@@ -147,14 +147,14 @@ def run_one(invocation: Invocation, options: Options) -> int:
 
 def _run_one(invocation: Invocation, options: Options) -> int:
     if options.is_dry:
-        with _engine(invocation, Claiming.NONE) as control:
+        with _engine(invocation, Claiming.NONE, options.kind) as control:
             return _print_plan(
                 asyncio.run(control.plan(options.kind.name, options.parameters)), is_json=options.is_json
             )
     with Signals().installed() as signals:
         line = ProgressLine()
         try:
-            with _engine(invocation, Claiming.ONLY_SUBMITTED) as control:
+            with _engine(invocation, Claiming.ONLY_SUBMITTED, options.kind) as control:
                 job, detail = asyncio.run(_submit_and_follow(control, options, signals, line))
                 is_here = not control.state.is_attached
                 line.close()
@@ -166,10 +166,11 @@ def _run_one(invocation: Invocation, options: Options) -> int:
 
 
 @contextmanager
-def _engine(invocation: Invocation, claim: Claiming) -> Iterator[Control]:
+def _engine(invocation: Invocation, claim: Claiming, kind: KindInfo) -> Iterator[Control]:
     settings = invocation.loaded.settings
+    is_read_only = settings.target.read_only and kind.changes_data  # the other engine may run without --read-only
     with ExitStack() as stack:
-        control: Control | None = running_engine(invocation, stack, read_only=settings.target.read_only)
+        control: Control | None = running_engine(invocation, stack, read_only=is_read_only)
         if control is None:
             from qsuite_console.headless.http import socket_service
             from qsuite_console.runtime import open_runtime

@@ -43,7 +43,7 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "target.name": Entry(help="name of the platform, as the header shows it"),
     "target.word": Entry(help="a word nobody can overlook in the header: PRODUCTION, SANDBOX"),
     "target.colour": Entry(help="colour of that word, a theme token", choices=COLOURS),
-    "target.read_only": Entry(help="only look: every change is refused", env="QSUITE_CONSOLE_READ_ONLY"),
+    "target.read_only": Entry(help="refuse what would change the platform's data", env="QSUITE_CONSOLE_READ_ONLY"),
     "database.dsn": Entry(
         help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
         env="DATABASE_URL",

@@ -20,7 +20,7 @@ from qsuite_console.history import queries
 from qsuite_console.history.files import open_for_reading, telemetry_path
 from qsuite_console.history.rows import progress_of
 from qsuite_console.history.troubles import unavailable
-from qsuite_console.model.errors import HistoryUnavailable
+from qsuite_console.model.errors import HistoryMissing
 from qsuite_console.model.jobs import Attempt, Job, JobDetail, JobPage, JobQuery, JobState, LogLine, Statistics
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class HistoryReader:
         return await self._read(lambda: queries.statistics(self._jobs_file(), window_s, now, self._slots))
 
     def check(self) -> None:
-        """Raise HistoryUnavailable unless there is a history to read."""
+        """Raise HistoryMissing or HistoryUnavailable unless there is a history to read."""
         self._executor.submit(self._translated, lambda: queries.counts(self._jobs_file())).result()
 
     def close(self) -> None:
@@ -132,17 +132,14 @@ class HistoryReader:
 
     def _jobs_file(self) -> sqlite3.Connection:
         if self._history is None:
-            if not self._path.exists():
-                raise HistoryUnavailable(
-                    f"there is no history at {self._path}", hint="it is made when the first engine starts"
-                )
-            self._history = open_for_reading(self._path)
+            self._history = _opened(self._path)
+        if self._history is None:
+            raise HistoryMissing(f"there is no history at {self._path}", hint="it is made when the first engine starts")
         return self._history
 
     def _telemetry_file(self) -> sqlite3.Connection | None:
-        path = telemetry_path(self._path)
-        if self._telemetry is None and path.exists():
-            self._telemetry = open_for_reading(path)
+        if self._telemetry is None:
+            self._telemetry = _opened(telemetry_path(self._path))
         return self._telemetry
 
     def _with_progress(self, job: Job) -> Job:
@@ -154,7 +151,7 @@ class HistoryReader:
 
 
 def open_reader(path: Path) -> HistoryReader:
-    """Return a read-only view of a history, whoever owns it; raises HistoryUnavailable where there is none."""
+    """Return a read-only view of a history, whoever owns it; raises HistoryMissing where there is none."""
     reader = HistoryReader(path)
     try:
         reader.check()
@@ -162,3 +159,19 @@ def open_reader(path: Path) -> HistoryReader:
         reader.close()
         raise
     return reader
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    """Return the file's connection, None for one that doesn't exist or whose tables are just being made."""
+    if not path.exists():
+        return None
+    connection = open_for_reading(path)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    if version:
+        return connection
+    connection.close()
+    return None

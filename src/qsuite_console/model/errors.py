@@ -44,6 +44,10 @@ class HistoryUnavailable(ConsoleError):
     """The history can't take a write: disk full, read-only, damaged."""
 
 
+class HistoryMissing(HistoryUnavailable):
+    """There is no history yet: no engine has ever started here, or the first one is starting just now."""
+
+
 class HistoryOwned(ConsoleError):
     """Another process owns the history; ``owner`` describes it ("pid 4711 on db-1, since 09:12")."""
 

@@ -152,7 +152,7 @@ def console(tmp_path: Path, plugin_path: Path) -> Iterator[Console]:
             **kept,
             "HOME": str(tmp_path),
             "QSUITE_CONSOLE_HOME": str(tmp_path / "home"),
-            "PYTHONPATH": str(plugin_path),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(plugin_path), os.environ.get("PYTHONPATH")))),
             "TERM": "dumb",
         },
     )

@@ -82,13 +82,13 @@ def test_queues_are_paused_and_resized_for_good(console: Console) -> None:
     assert console.json("queues", "resume", "maintenance")[0]["is_paused"] is False
 
 
-def test_read_only_refuses_changes_only(console: Console) -> None:
-    assert console.run("run", "test.count", "--steps", "1").returncode == 0
-    refused = console.run("--read-only", "jobs", "delete", "1")
-    assert refused.returncode == 1
-    assert "read-only" in refused.stderr + refused.stdout
+def test_read_only_refuses_what_changes_data_and_nothing_else(console: Console) -> None:
+    assert console.run("--read-only", "run", "test.count", "--steps", "1").returncode == 0
     assert console.run("--read-only", "jobs", "list").returncode == 0
-    assert console.run("--read-only", "db", "init").returncode == 1
+    for verb in (("db", "init"), ("run", "backfill", "--symbols", "A", "--start", "2025-01-02", "--end", "2025-01-03")):
+        refused = console.run("--read-only", *verb)
+        assert refused.returncode == 1
+        assert "read-only" in refused.stderr.splitlines()[-2]
 
 
 def test_a_reader_that_leaves_ends_it_quietly(console: Console) -> None:
