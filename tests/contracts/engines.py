@@ -1,4 +1,4 @@
-"""A real engine with three small kinds of job, and its two Controls: in process, and over its socket."""
+"""A real engine with four small kinds of job, and its two Controls: in process, and over its socket."""
 
 from __future__ import annotations
 
@@ -74,6 +74,19 @@ class Hold:
             await asyncio.sleep(0.02)
 
 
+class Stubborn:
+    """Runs for ever and never comes to a safe point."""
+
+    kind = JobKind(name="stubborn", title="Stubborn", description="never stops", parameters=NoParameters)
+
+    def title(self, parameters: NoParameters) -> str:
+        return "stubborn"
+
+    async def run(self, context: JobContext, parameters: NoParameters) -> Mapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+
 class Fail:
     """Fails for good."""
 
@@ -107,7 +120,7 @@ def running_engine(directory: Path, *, is_read_only: bool = False) -> Iterator[t
         stack.callback(store.close)
         engine = Engine(
             store=store,
-            workers={worker.kind.name: worker for worker in (Greet(), Hold(), Fail())},
+            workers={worker.kind.name: worker for worker in (Greet(), Hold(), Stubborn(), Fail())},
             probes={Coverage.name: Coverage()},
             settings=settings,
             clock=clock,

@@ -50,7 +50,7 @@ def hold(label: str = "x", **options: object) -> Submission:
 
 async def test_kinds_describe_their_parameters(control: Control) -> None:
     kinds = {kind.name: kind for kind in await control.kinds()}
-    assert set(kinds) == {"greet", "hold", "fail"}
+    assert set(kinds) == {"greet", "hold", "stubborn", "fail"}
     name, day, tone = kinds["greet"].parameters
     assert (name.name, name.is_required, name.label) == ("name", True, "Name")
     assert (day.type, tone.type, sorted(tone.choices)) == ("date", "choice", ["cold", "warm"])

@@ -1,0 +1,207 @@
+"""Two processes: one runs the engine, the other finds it, looks, acts, and notices when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.engines import until
+from qsuite_console.attach import EngineGone, RemoteControl, find_engine
+from qsuite_console.model.errors import ReadOnly
+from qsuite_console.model.jobs import JobAction, JobQuery, JobState, Submission
+from qsuite_console.paths import Paths
+
+TESTS = Path(__file__).parents[2]
+PROGRAM = TESTS / "integration" / "service" / "program.py"
+
+
+class Other:
+    """The other process."""
+
+    def __init__(self, directory: Path, *, grace_s: float = 2.0, environment: dict[str, str] | None = None) -> None:
+        self.paths = Paths(directory, directory, directory, directory, directory)
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(directory), str(grace_s)],
+            env={**os.environ, "PYTHONPATH": str(TESTS), **(environment or {})},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.wait_for("engine ready")
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip())
+
+    def wait_for(self, words: str, limit_s: float = 15.0) -> None:
+        deadline = time.monotonic() + limit_s
+        while not any(words in line for line in self.lines):
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.02)
+
+    def end(self, number: signal.Signals, limit_s: float = 15.0) -> int:
+        self.process.send_signal(number)
+        return self.wait(limit_s)
+
+    def wait(self, limit_s: float = 15.0) -> int:
+        code = self.process.wait(limit_s)
+        self._reader.join(5)
+        return code
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Other]]:
+    started: list[Other] = []
+
+    def make(**options: object) -> Other:
+        started.append(Other(tmp_path, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield make
+    for other in started:
+        if other.process.poll() is None:
+            other.process.send_signal(signal.SIGCONT)
+            other.process.kill()
+        other.process.wait(10)
+        other._reader.join(5)
+        assert other.process.stderr is not None
+        other.process.stderr.close()
+
+
+def hold(label: str = "x") -> Submission:
+    return Submission(kind="hold", parameters={"label": label})
+
+
+def test_nobody_answers_where_no_engine_runs(tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path, tmp_path, tmp_path, tmp_path)
+    assert find_engine(paths) is None
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(paths.socket))
+    assert find_engine(paths) is None
+    with pytest.raises(EngineGone, match="no engine answers"), RemoteControl(paths.socket):
+        pass
+
+
+async def test_a_second_process_finds_the_engine_sees_its_jobs_and_cancels_one(start: Callable[..., Other]) -> None:
+    other = start()
+    info = find_engine(other.paths)
+    assert info is not None
+    assert (info.pid, info.origin, info.is_ready) == (other.process.pid, "test", True)
+    with RemoteControl(other.paths.socket) as first:
+        receipt = await first.submit(hold())
+        with RemoteControl(other.paths.socket) as second:
+            await until(lambda: [job.id for job in second.state.running] == [receipt.job_id])
+            assert second.state.is_attached
+            assert second.state.owner == f"pid {other.process.pid}"
+            [result] = await second.act(JobAction.CANCEL, [receipt.job_id])
+            assert result.is_done
+            await until(lambda: not second.state.running)
+        await until(lambda: not first.state.running)
+        assert (await first.job(receipt.job_id)).job.state is JobState.CANCELLED
+    assert other.end(signal.SIGTERM) == 0
+    assert not other.paths.socket.exists()
+
+
+async def test_attached_read_only_refuses_changes_and_names_who_may(start: Callable[..., Other]) -> None:
+    other = start()
+    owner = f"pid {other.process.pid} on here"
+    with RemoteControl(other.paths.socket, read_only=True, owner=owner) as control:
+        assert control.state.is_read_only
+        for change in (
+            control.submit(hold()),
+            control.act(JobAction.CANCEL, [1]),
+            control.set_queue("general", is_paused=True),
+        ):
+            with pytest.raises(ReadOnly, match=f"attached read-only: {owner} owns this history"):
+                await change
+        assert (await control.jobs(JobQuery())).jobs == ()
+
+
+async def test_a_killed_engine_is_noticed_and_its_successor_followed(start: Callable[..., Other]) -> None:
+    other = start()
+    with RemoteControl(other.paths.socket) as control:
+        receipt = await control.submit(hold())
+        await until(lambda: bool(control.state.running))
+        sequence = control.state.sequence
+        other.end(signal.SIGKILL)
+        await until(lambda: "engine stopped answering" in control.state.trouble)
+        assert control.state.sequence > sequence
+        assert [job.id for job in control.state.running] == [receipt.job_id]  # what was known stays readable
+        started = time.monotonic()
+        with pytest.raises(EngineGone):
+            await control.jobs(JobQuery())
+        assert time.monotonic() - started < 1
+        start()
+        await until(lambda: control.state.trouble == "" and bool(control.state.running))
+        [job] = control.state.running
+        assert (job.id, job.rescues) == (receipt.job_id, 1)
+        _, events = control.events(0)
+        assert events
+        await control.act(JobAction.CANCEL, [job.id])
+
+
+async def test_a_hung_engine_is_noticed_within_seconds_and_fails_calls(start: Callable[..., Other]) -> None:
+    other = start()
+    with RemoteControl(other.paths.socket) as control:
+        other.process.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(EngineGone, match="not known"):
+            await control.submit(hold())
+        assert time.monotonic() - started < 5
+        assert "engine stopped answering" in control.state.trouble
+        assert find_engine(other.paths, timeout_s=0.2) is None
+        other.process.send_signal(signal.SIGCONT)
+        await until(lambda: control.state.trouble == "")
+        # What was asked while it hung was taken by the socket: it is there now, and asking again joins it.
+        receipt = await control.submit(hold())
+        assert len((await control.jobs(JobQuery())).jobs) == 1
+        await control.act(JobAction.CANCEL, [receipt.job_id])
+
+
+async def test_sigterm_drains_and_exits_clean(start: Callable[..., Other]) -> None:
+    other = start(grace_s=0.3)
+    with RemoteControl(other.paths.socket) as control:
+        receipt = await control.submit(hold())
+        await until(lambda: bool(control.state.running))
+    assert other.end(signal.SIGTERM) == 0
+    text = "\n".join(other.lines)
+    assert "SIGTERM: draining 1 running jobs for at most 0.3 s" in text
+    assert f"job {receipt.job_id} interrupted: hold x" in text
+    assert "engine stopped" in text
+
+
+async def test_a_second_signal_ends_at_once(start: Callable[..., Other]) -> None:
+    other = start(grace_s=60.0)
+    with RemoteControl(other.paths.socket) as control:
+        # Between its safe points it does not look at the drain's wish, so that only hurrying ends it.
+        await control.submit(Submission(kind="stubborn"))
+        await until(lambda: bool(control.state.running))
+    other.process.send_signal(signal.SIGINT)
+    await asyncio.to_thread(other.wait_for, "SIGINT: draining")
+    started = time.monotonic()
+    assert other.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 10
+
+
+async def test_systemd_is_told(start: Callable[..., Other], tmp_path: Path) -> None:
+    path = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(10)
+        other = start(environment={"NOTIFY_SOCKET": str(path)})
+        assert listener.recv(1000).startswith(b"READY=1\n")
+        assert other.end(signal.SIGTERM) == 0
+        assert listener.recv(1000).startswith(b"STOPPING=1\n")
