@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.driver import Driver
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -29,6 +30,7 @@ from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
 from qsuite_console.screens.dialogs.quit import QuitDialog
 from qsuite_console.screens.help import HelpScreen, help_groups
+from qsuite_console.screens.palette import JobProvider, TableProvider
 from qsuite_console.terminal import TerminalGuard
 
 
@@ -53,7 +55,7 @@ class ConsoleApp(TerminalGuard[Leaving]):
     DEFAULT_MODE = commands.PLACES[0].name
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("app")
     BINDING_GROUP_TITLE = commands.SCOPES["app"]
-    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {TableProvider, JobProvider}
 
     state: reactive[ConsoleState] = reactive(ConsoleState, repaint=False)
 
@@ -126,6 +128,11 @@ class ConsoleApp(TerminalGuard[Leaving]):
         invocation = await self.push_screen_wait(CommandLine())
         if invocation is not None:
             await self.invoke(invocation)
+
+    @work
+    async def run_command(self, command: commands.Command, argument: str) -> None:
+        """Do what was picked from the palette."""
+        await self.invoke(commands.Invocation(command, argument))
 
     async def invoke(self, invocation: commands.Invocation) -> None:
         """Do what was typed or picked from the palette, on the screen in front."""

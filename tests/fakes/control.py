@@ -254,7 +254,7 @@ class FakeControl:
         return self.answers[probe](parameters)
 
 
-def demo(*, target: TargetView | None = None, history: int = 400) -> FakeControl:
+def demo(*, target: TargetView | None = None, history: int = 409) -> FakeControl:
     """A working platform: four tiles, three running backfills, a queue behind them, a history, two alerts."""
     clock = FixedClock()
     jobs = (*history_jobs(history), *waiting_jobs(), *running_jobs())

@@ -127,3 +127,21 @@ def refusal(action: JobAction, jobs: Sequence[Job]) -> str:
     if _is_repeated(action, job):
         return f"Job {job.id} is being cancelled already"
     return f"Job {job.id} is {job.state}: it can't be {_DONE[action]}"
+
+
+class JobActions:
+    """What a screen with jobs mixes in: C, p, R, D on what is ``selected``, offered only where it is possible."""
+
+    def selected(self) -> list[Job]:
+        """Return the jobs that an action would be about."""
+        raise NotImplementedError
+
+    def can(self, name: str) -> bool:
+        """Return whether an action is possible for at least one selected job."""
+        jobs = self.selected()
+        if name in ("pause", "resume") and pause_or_resume(jobs) is not JobAction(name):
+            return False
+        return bool(possible(JobAction(name), jobs))
+
+
+ACTIONS: Final = frozenset(action.value for action in JobAction)

@@ -121,7 +121,9 @@ class ConsoleScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim the keys whose condition doesn't hold."""
         condition = commands.condition(self.SCOPE, action, parameters)
-        return None if condition and not self.holds(condition) else True
+        if not condition or self.holds(condition):
+            return True
+        return False if condition == "resume" else None  # it shares its key with pause
 
     def action_back(self) -> None:
         """Leave one layer; a main screen has none."""

@@ -102,8 +102,8 @@ def moment(at: datetime | None, zone: tzinfo | None, now: datetime) -> str:
 
 
 def instant(at: datetime | None, zone: tzinfo | None) -> str:
-    """Return a full local time with its zone: 2026-11-22 06:02:11 UTC."""
-    return DASH if at is None else at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    """Return a full local time: 2026-11-22 06:02:11. The zone stands in the status bar."""
+    return DASH if at is None else at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def percent(fraction: float | None) -> str:

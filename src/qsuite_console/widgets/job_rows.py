@@ -7,29 +7,29 @@ from typing import Final
 
 from qsuite_console.model.jobs import TERMINAL, Job, JobState
 from qsuite_console.widgets import figures, looks
-from qsuite_console.widgets.live_table import Cell, Column, Row
+from qsuite_console.widgets.live_table import Cell, Column, Content, Meter, Row
 
 BAR: Final = 14
 
 RUNNING_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
     Column("id", "ID", 5, is_right=True, keep=6),
-    Column("title", "JOB", 18, is_flexible=True, keep=9),
-    Column("progress", "PROGRESS", BAR + 5, keep=8),
-    Column("done", "DONE", 10, is_right=True, keep=2),
-    Column("rate", "RATE", 12, is_right=True, keep=5),
+    Column("title", "JOB", 16, is_flexible=True, keep=9),
+    Column("progress", "PROGRESS", BAR + 5, keep=8, narrow=15),
+    Column("done", "DONE", 15, is_right=True, keep=2),
+    Column("rate", "RATE", 8, is_right=True, keep=5),
     Column("eta", "ETA", 7, is_right=True, keep=7),
     Column("message", "NOW", 18, keep=3),
-    Column("try", "TRY", 3, is_right=True, keep=1),
+    Column("try", "TRY", 3, is_right=True, keep=4),
 )
 
 JOB_COLUMNS: Final = (
     Column("look", "", 1, keep=20),
     Column("id", "ID", 5, is_right=True, keep=15),
-    Column("title", "JOB", 22, is_flexible=True, keep=19),
+    Column("title", "JOB", 20, is_flexible=True, keep=19),
     Column("state", "STATE", 11, keep=18),
-    Column("progress", "PROGRESS", BAR + 5, keep=14),
-    Column("rate", "RATE", 12, is_right=True, keep=8),
+    Column("progress", "PROGRESS", BAR + 5, keep=14, narrow=15),
+    Column("rate", "RATE", 8, is_right=True, keep=8),
     Column("left", "TIME", 8, is_right=True, keep=13),
     Column("queue", "QUEUE", 15, keep=7),
     Column("try", "TRY", 3, is_right=True, keep=9),
@@ -43,16 +43,12 @@ def look_of(job: Job) -> looks.Look:
     return looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
 
 
-def progress_cells(job: Job, width: int = BAR) -> tuple[Cell, ...]:
-    """Return bar and percentage; a count where the total is unknown."""
-    tone = look_of(job).tone
-    fraction = job.progress.fraction
-    if fraction is None:
-        if not job.progress.done:
-            return (Cell(""),)
-        return (Cell(f"{figures.short(job.progress.done)} {job.progress.unit}".strip()),)
-    done, rest = figures.bar(fraction, width)
-    return (Cell(done, tone), Cell(rest, "dim"), Cell(f" {figures.percent(fraction):>4}"))
+def progress_content(job: Job) -> Content:
+    """Return the bar; a count where the total is unknown."""
+    progress = job.progress
+    if progress.fraction is not None:
+        return Meter(progress.fraction, look_of(job).tone)
+    return Cell(f"{figures.short(progress.done)} {progress.unit}".strip() if progress.done else "", "dim")
 
 
 def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
@@ -62,9 +58,9 @@ def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "look": Cell(look.glyph, look.tone),
         "id": Cell(str(job.id), "dim"),
         "title": job.title,
-        "progress": progress_cells(job),
-        "done": figures.count(progress.done),
-        "rate": Cell(figures.rate(progress.rate, progress.unit), ""),
+        "progress": progress_content(job),
+        "done": f"{figures.count(progress.done)} {progress.unit}".strip(),
+        "rate": figures.rate(progress.rate),
         "eta": figures.countdown(progress.eta_s),
         "message": Cell(progress.message, "dim"),
         "try": Cell(str(job.attempt), "warn" if job.attempt > 1 else "dim"),
@@ -82,7 +78,7 @@ def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "title": Cell(job.title, plain if job.state is not JobState.FAILED else ""),
         "state": Cell(_state_word(job, look, now), look.tone),
         "progress": _progress_or_cause(job),
-        "rate": Cell(figures.rate(progress.rate, progress.unit) if progress.rate else "", plain),
+        "rate": Cell(figures.rate(progress.rate) if progress.rate else "", plain),
         "left": Cell(_time(job, now), plain),
         "queue": Cell(job.queue, "dim"),
         "try": Cell(str(job.attempt) if job.attempt else "", "warn" if job.attempt > 1 else "dim"),
@@ -97,14 +93,14 @@ def _state_word(job: Job, look: looks.Look, now: datetime) -> str:
     return look.word
 
 
-def _progress_or_cause(job: Job) -> Cell | tuple[Cell, ...]:
+def _progress_or_cause(job: Job) -> Content:
     if job.state is JobState.FAILED:
         return Cell(job.error or "", "error")
     if job.state is JobState.SUCCEEDED:
         return Cell(f"{figures.count(job.progress.done)} {job.progress.unit}" if job.progress.done else "", "dim")
     if job.state in (JobState.QUEUED, JobState.CANCELLED) and not job.progress.done:
         return Cell("")
-    return progress_cells(job)
+    return progress_content(job)
 
 
 def _time(job: Job, now: datetime) -> str:

@@ -23,8 +23,11 @@ from textual.strip import Strip
 
 from qsuite_console import commands
 from qsuite_console.model.text import clean
+from qsuite_console.widgets import figures
 
 CACHE_LIMIT = 2000
+NARROW = 100
+GAP = 2
 TAIL = 20  # lines before the end at which more rows are asked for
 Key = int | str
 
@@ -39,6 +42,7 @@ class Column:
     is_right: bool = False
     is_flexible: bool = False
     keep: int = 0
+    narrow: int | None = None  # width in a table of less than NARROW cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,16 @@ class Cell:
     tone: str = ""
 
 
-Row = Mapping[str, "Cell | str | tuple[Cell, ...]"]
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A progress bar with its percentage, as wide as its column."""
+
+    fraction: float | None
+    tone: str = "run"
+
+
+Content = Cell | Meter | str
+Row = Mapping[str, Content]
 
 
 def fit(text: str, width: int, *, is_right: bool) -> str:
@@ -59,6 +72,11 @@ def fit(text: str, width: int, *, is_right: bool) -> str:
     if length > width:
         return set_cell_size(text, max(0, width - 1)) + "…" if width else ""
     return " " * (width - length) + text if is_right else text + " " * (width - length)
+
+
+def gap_after(width: int) -> int:
+    """Return the blank cells after a column: glyphs stand close to what they are about."""
+    return 1 if width == 1 else GAP
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -77,6 +95,7 @@ class LiveTable(ScrollView, can_focus=True):
         "live-table--dim",
         "live-table--accent",
         "live-table--bold",
+        "live-table--track",
     }
     DEFAULT_CSS = """
     LiveTable {
@@ -93,6 +112,7 @@ class LiveTable(ScrollView, can_focus=True):
         & > .live-table--dim { color: $dim; }
         & > .live-table--accent { color: $accent; text-style: bold; }
         & > .live-table--bold { text-style: bold; }
+        & > .live-table--track { color: $track; }
     }
     """
 
@@ -192,6 +212,11 @@ class LiveTable(ScrollView, can_focus=True):
         self._show_cursor()
         self.refresh()
         self._announce()
+
+    @property
+    def hidden_above(self) -> int:
+        """Return how many rows lie above the view."""
+        return int(self.scroll_offset.y)
 
     def touch(self, keys: Iterable[Key]) -> None:
         """Say that these rows have changed; those on the screen are repainted, once per turn of the loop."""
@@ -299,19 +324,25 @@ class LiveTable(ScrollView, can_focus=True):
 
     def columns_for(self, width: int) -> list[tuple[Column, int]]:
         """Return the columns that fit into ``width`` cells, with their widths."""
-        columns = list(self._columns)
-        room = width - 2  # the gutter and the scrollbar's neighbour
-        while len(columns) > 1 and sum(c.width + 2 for c in columns) - 2 > room:
-            columns.remove(min(columns, key=lambda c: c.keep))
-        spare = max(0, room - (sum(c.width + 2 for c in columns) - 2))
-        flexible = next((c for c in columns if c.is_flexible), None)
-        return [(c, c.width + (spare if c is flexible else 0)) for c in columns]
+        columns = [(c, c.narrow if c.narrow is not None and width < NARROW else c.width) for c in self._columns]
+        room = width - 2  # the mark before, a blank after
+
+        def used() -> int:
+            return sum(cells + gap_after(cells) for _, cells in columns) - GAP
+
+        while len(columns) > 1 and used() > room:
+            columns.remove(min(columns, key=lambda column: column[0].keep))
+        spare = max(0, room - used())
+        flexible = next((c for c, _ in columns if c.is_flexible), None)
+        return [(c, cells + (spare if c is flexible else 0)) for c, cells in columns]
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view: the head, a row, the empty text."""
         width, base = self.size.width, self.rich_style
         if y == 0:
-            head = "  ".join(fit(c.title, n, is_right=c.is_right) for c, n in self.columns_for(width))
+            head = "".join(
+                fit(c.title, n, is_right=c.is_right) + " " * gap_after(n) for c, n in self.columns_for(width)
+            )
             style = self.get_component_rich_style("live-table--head")
             return Strip([Segment(" " + head if self._keys else "", style)]).adjust_cell_length(width, base)
         index = y - 1 + self.scroll_offset.y
@@ -339,25 +370,26 @@ class LiveTable(ScrollView, can_focus=True):
     def _render_row(self, key: Key, width: int, *, is_cursor: bool) -> Strip:
         line = self.get_component_rich_style("live-table--cursor") if is_cursor else self.rich_style
         row = self._row_of(key)
-        mark = Segment("▌" if key in self._marks else " ", line + self._tone("accent") if key in self._marks else line)
-        segments = [mark]
+        segments = [Segment("▌", line + self._tone("accent")) if key in self._marks else Segment(" ", line)]
         for column, cells in self.columns_for(width):
-            segments.extend(self._render_cell(row.get(column.key, ""), cells, line, is_right=column.is_right))
-            segments.append(Segment("  ", line))
+            content = row.get(column.key, "")
+            if isinstance(content, Meter):
+                segments.extend(self._render_meter(content, cells, line))
+            else:
+                cell = Cell(content) if isinstance(content, str) else content
+                # Words under the cursor take its colour, where tones would be hard to read; glyphs keep theirs.
+                tone = self._tone(cell.tone) if not is_cursor or len(cell.text) <= 1 else Style.null()
+                segments.append(Segment(fit(cell.text, cells, is_right=column.is_right), line + tone))
+            segments.append(Segment(" " * gap_after(cells), line))
         return Strip(segments[:-1]).adjust_cell_length(width, line)
 
-    def _render_cell(
-        self, content: Cell | str | tuple[Cell, ...], width: int, line: Style, *, is_right: bool
-    ) -> list[Segment]:
-        if isinstance(content, tuple):
-            segments, left = [], width
-            for cell in content:
-                text = fit(cell.text, min(left, cell_len(clean(cell.text, 400))), is_right=False)
-                segments.append(Segment(text, line + self._tone(cell.tone)))
-                left -= cell_len(text)
-            return [*segments, Segment(" " * left, line)]
-        cell = Cell(content) if isinstance(content, str) else content
-        return [Segment(fit(cell.text, width, is_right=is_right), line + self._tone(cell.tone))]
+    def _render_meter(self, meter: Meter, width: int, line: Style) -> list[Segment]:
+        done, rest = figures.bar(meter.fraction, max(0, width - 5))
+        return [
+            Segment(done, line + self._tone(meter.tone)),
+            Segment(rest, line + self._tone("track")),
+            Segment(f" {figures.percent(meter.fraction):>4}", line),
+        ]
 
     def _tone(self, tone: str) -> Style:
         if not tone:

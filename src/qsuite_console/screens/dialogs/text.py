@@ -1,0 +1,48 @@
+"""A text that is too long for its line, in full."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+
+from qsuite_console.model.text import clean
+from qsuite_console.widgets.text_view import TextView
+
+
+class TextDialog(ModalScreen[None]):
+    """Shows a text; y copies it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "leave", "Back"),
+        Binding("y", "copy", "Copy"),
+    ]
+    DEFAULT_CSS = """
+    TextDialog { align: center middle; }
+    TextDialog > TextView { width: 90; }
+    """
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._caption = clean(title, 60)
+        self._text = clean(text, 20_000, one_line=False)
+
+    def compose(self) -> ComposeResult:
+        """One scrolling text."""
+        view = TextView(classes="dialog")
+        view.border_title = Content(self._caption)
+        view.border_subtitle = "y copy · Esc back"
+        view.show(Content(self._text))
+        yield view
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.dismiss(None)
+
+    def action_copy(self) -> None:
+        """Copy the text."""
+        self.app.copy_to_clipboard(self._text)
+        self.notify("Copied", timeout=2)

@@ -1,0 +1,264 @@
+"""Every job, newest first, live: pages are loaded as the cursor nears the end, changes are merged by id.
+
+Running progress comes with each state; what was missed while another screen was shown is read anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+
+from qsuite_console import commands
+from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.errors import ConsoleError, UsageProblem
+from qsuite_console.model.events import AnyEvent, JobChanged, JobDeleted
+from qsuite_console.model.jobs import Job, JobAction, JobState
+from qsuite_console.model.text import clean
+from qsuite_console.screens import acting
+from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.widgets import figures, job_filter, job_rows
+from qsuite_console.widgets.filter_bar import FilterBar
+from qsuite_console.widgets.live_table import Key, LiveTable, Row
+
+PAGE = 200
+PAGES_A_GO = 5  # pages read for one wish where the filter lets few rows through
+
+
+class JobsScreen(acting.JobActions, ConsoleScreen):
+    """The list, its filter, marks and actions."""
+
+    SCOPE = "jobs"
+    CSS_PATH = "jobs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("jobs")
+    BINDING_GROUP_TITLE = commands.SCOPES["jobs"]
+    AUTO_FOCUS = "#jobs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs: dict[int, Job] = {}
+        self._order: list[int] = []  # of the loaded jobs that match, newest first
+        self._next_before: int | None = None
+        self._is_loaded = False
+        self._problem = ""
+        self._filter = job_filter.JobFilter()
+        self._possible: tuple[bool, ...] = ()
+
+    def compose_body(self) -> ComposeResult:
+        """The list, and the filter under it."""
+        table = LiveTable(job_rows.JOB_COLUMNS, self._row, id="jobs", classes="panel", empty="Loading…")
+        table.border_title = "Jobs"
+        yield table
+        yield FilterBar("words  !not  /regex/  state:failed  kind:backfill  queue:general  from:cli", id="filter")
+
+    @property
+    def _table(self) -> LiveTable:
+        return self.query_one("#jobs", LiveTable)
+
+    # what it shows
+
+    def show(self, state: ConsoleState) -> None:
+        """Take the progress of running jobs."""
+        changed = [job for job in state.running if job.id in self._jobs and self._jobs[job.id] != job]
+        for job in changed:
+            self._jobs[job.id] = job
+        self._table.touch(job.id for job in changed)
+        self._describe()
+
+    def follow(self, events: tuple[AnyEvent, ...], *, is_whole: bool) -> None:
+        """Merge what happened; read the first page anew if something was missed."""
+        if is_whole:
+            self._load()
+            return
+        changed: set[int] = set()
+        gone: set[int] = set()
+        for event in events:
+            if isinstance(event, JobChanged):
+                self._jobs[event.job.id] = event.job
+                changed.add(event.job.id)
+            elif isinstance(event, JobDeleted):
+                gone.add(event.job_id)
+                self._jobs.pop(event.job_id, None)
+        if changed or gone:
+            self._merge(changed, gone)
+
+    def _merge(self, changed: set[int], gone: set[int]) -> None:
+        shown = set(self._order)
+        wanted = {job_id for job_id in changed - gone if self._filter.matches(self._jobs[job_id])}
+        if self._next_before is not None:  # beyond the loaded pages: it comes with its page
+            wanted = {job_id for job_id in wanted if job_id >= self._next_before}
+        after = (shown - gone - changed) | wanted
+        if after != shown:
+            self._fill(after)
+        self._table.touch(changed & after)
+        self._describe()
+
+    def _fill(self, ids: set[int]) -> None:
+        self._order = sorted(ids, reverse=True)
+        self._table.set_keys(self._order)
+
+    def tick(self, now: datetime) -> None:
+        """Count down to the next tries; read again after an error."""
+        self._table.touch(i for i in self._order if self._jobs[i].state is JobState.SCHEDULED)
+        if self._problem:
+            self._load()
+
+    def _row(self, key: Key) -> Row:
+        return job_rows.job_row(self._jobs[int(key)], self.now, self.console.zone)
+
+    def _describe(self) -> None:
+        table, total = self._table, sum(self.state.counts.values())
+        title = f"Jobs /{clean(self._filter.text, 60)}" if self._filter.text else "Jobs"
+        parts = [f"{figures.count(len(table.marks))} marked"] if table.marks else []
+        more = "+" if self._next_before is not None else ""
+        number = f"{figures.count(len(self._order))}{more}"
+        parts.append(f"{number} of {figures.count(total)}" if self._filter.text or more else number)
+        parts.append("newest first")
+        if table.hidden_above:
+            parts.insert(0, f"▲ {table.hidden_above} above")
+        table.border_title = Content(title)
+        table.border_subtitle = Content(" · ".join(parts))
+        table.empty = self._why_empty(total)
+        now_possible = tuple(self.holds(c.when) for c in commands.of(self.SCOPE) if c.when)
+        if now_possible != self._possible:
+            self._possible = now_possible
+            self.refresh_bindings()
+
+    def _why_empty(self, total: int) -> str:
+        if self._problem:
+            return f"The list can't be read: {self._problem}\nIt is read again every second."
+        if not self._is_loaded:
+            return "Loading…"
+        if self._filter.text:
+            return f"No job matches “{clean(self._filter.text, 60)}”\nEsc clears the filter · / edits it"
+        key = commands.spoken(commands.BY_ID["go.backfill"].keys)
+        return f"No job yet\n{key} starts a backfill" if not total else "No job to show"
+
+    # loading
+
+    @work(exclusive=True, group="load", exit_on_error=False)
+    async def _load(self, *, is_more: bool = False) -> None:
+        """Read the first page, or the one after the last."""
+        wanted, before = self._filter, self._next_before if is_more else None
+        found: dict[int, Job] = {}
+        for _ in range(PAGES_A_GO):
+            try:
+                page = await self.control.jobs(wanted.query(before=before, limit=PAGE))
+            except ConsoleError as error:
+                self._problem = clean(error.message, 200)
+                self._describe()
+                return
+            found.update({job.id: job for job in page.jobs if wanted.matches(job)})
+            before = page.next_before
+            if before is None or len(found) >= PAGE // 4:
+                break
+        self._problem, self._is_loaded = "", True
+        kept = set(self._order) if is_more else set()
+        self._next_before = before
+        running = {job.id: job for job in self.state.running}
+        self._jobs.update({job_id: running.get(job_id, job) for job_id, job in found.items()})
+        self._fill(kept | set(found))
+        if not is_more:
+            self._jobs = {job_id: self._jobs[job_id] for job_id in self._order}
+        self._table.touch_all()
+        self._describe()
+
+    def on_live_table_tail_reached(self) -> None:
+        """Load the next page."""
+        if self._next_before is not None:
+            self._load(is_more=True)
+
+    # filter
+
+    def action_filter(self) -> None:
+        """Edit the filter."""
+        self.query_one(FilterBar).open(self._filter.text)
+
+    async def take(self, command: commands.Command, argument: str) -> None:
+        """Use what was typed after :jobs as the filter."""
+        if command.id == "go.jobs":
+            self._use_filter(argument)
+        else:
+            await super().take(command, argument)
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Filter while it is typed."""
+        self._use_filter(message.text)
+
+    def on_filter_bar_closed(self, message: FilterBar.Closed) -> None:
+        """Go back to the list."""
+        self._use_filter(message.text)
+        self._table.focus()
+
+    def _use_filter(self, text: str) -> None:
+        bar = self.query_one(FilterBar)
+        try:
+            wanted = job_filter.parse(text)
+        except UsageProblem as problem:
+            bar.show_problem(problem.message)
+            if not bar.display:
+                self.tell_error(problem)
+            return
+        bar.show_problem("")
+        if wanted == self._filter:
+            return
+        self._filter, self._next_before = wanted, None
+        self._fill({job_id for job_id, job in self._jobs.items() if wanted.matches(job)})
+        self._load()
+        self._describe()
+
+    def action_back(self) -> None:
+        """Drop the marks, then the filter."""
+        if self._table.marks:
+            self._table.marks = frozenset()
+            self._describe()
+        elif self._filter.text:
+            self._use_filter("")
+        else:
+            super().action_back()
+
+    # actions
+
+    def selected(self) -> list[Job]:
+        """Return the marked jobs, or the one under the cursor."""
+        keys = self._table.marks or {self._table.current}
+        return [self._jobs[i] for i in self._order if i in keys]
+
+    def holds(self, condition: str) -> bool:
+        """Offer only what at least one selected job allows."""
+        if condition == "job":
+            return self._table.current is not None
+        return self.can(condition) if condition in acting.ACTIONS else True
+
+    def on_live_table_moved(self) -> None:
+        """Offer what the job under the cursor allows."""
+        self._describe()
+
+    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Show the job's page."""
+        self.console.open_page("job", message.key)
+
+    def action_mark(self) -> None:
+        """Mark or unmark the job and go on to the next."""
+        table = self._table
+        if table.current is not None:
+            table.marks = table.marks ^ {table.current}
+            table.action_move(1)
+            self._describe()
+
+    @work(exclusive=True, group="act")
+    async def action_act(self, name: str) -> None:
+        """Do one thing to the selected jobs."""
+        if await acting.act(self, JobAction(name), self.selected()):
+            self._table.marks = frozenset()
+            self._describe()
+
+    def action_copy(self) -> None:
+        """Copy id and title of the selected jobs."""
+        jobs = self.selected()
+        self.app.copy_to_clipboard("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
+        self.tell(f"Copied {figures.plural(len(jobs), 'job')}")

@@ -1,0 +1,83 @@
+"""What ctrl+p finds: screens and commands from the table, jobs by number or title, themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from qsuite_console import commands, themes
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.jobs import Job, JobQuery
+from qsuite_console.model.text import clean
+from qsuite_console.widgets import job_rows
+
+if TYPE_CHECKING:
+    from qsuite_console.app import ConsoleApp
+
+JOBS = 100
+
+
+class TableProvider(Provider):
+    """Every command that has a title and an action, and the themes by name."""
+
+    async def discover(self) -> Hits:
+        """Show all before anything is typed."""
+        for title, run, text in self._entries():
+            yield DiscoveryHit(title, run, help=text)
+
+    async def search(self, query: str) -> Hits:
+        """Match titles and helps."""
+        matcher = self.matcher(query)
+        for title, run, text in self._entries():
+            score = max(matcher.match(title), 0.6 * matcher.match(text))
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=text)
+
+    def _entries(self) -> Iterator[tuple[str, Callable[[], object], str]]:
+        console = cast("ConsoleApp", self.app)
+        here = {getattr(node, "SCOPE", "") for node in (self.focused or self.screen).ancestors_with_self} | {"app"}
+        for command in commands.COMMANDS:
+            if not command.action or command.scope not in here or command.id in ("app.palette", "app.back", "app.go"):
+                continue
+            if command.scope in ("table", "log", "text") and not command.is_shown:
+                continue  # moving about is for keys
+            keys = f"  ({commands.spoken(command.keys)})" if command.keys else ""
+            place = next((p for p in commands.PLACES if command.id == f"go.{p.name}"), None)
+            title = f"Go to {place.title}" if place else command.title
+            yield f"{title}{keys}", partial(console.run_command, command, ""), command.help
+        theme = commands.BY_ID["app.theme"]
+        for name in themes.short_names():
+            yield f"Theme {name}", partial(console.run_command, theme, name), f"Use the {name} theme."
+
+
+class JobProvider(Provider):
+    """The newest jobs by number and title."""
+
+    async def startup(self) -> None:
+        """Read the newest jobs once for each opening of the palette."""
+        console = cast("ConsoleApp", self.app)
+        try:
+            page = await console.control.jobs(JobQuery(limit=JOBS))
+        except ConsoleError:
+            page = None  # the list of jobs says what is wrong; the palette just has none
+        self._newest: tuple[Job, ...] = page.jobs if page else ()
+
+    async def search(self, query: str) -> Hits:
+        """Match number and title."""
+        matcher = self.matcher(query.removeprefix("#"))
+        console = cast("ConsoleApp", self.app)
+        for job in self._newest:
+            title = f"Job {job.id}  {clean(job.title, 100)}"
+            score = matcher.match(title)
+            if score > 0:
+                look = job_rows.look_of(job)
+                yield Hit(
+                    score,
+                    Content(title) if not query else matcher.highlight(title),
+                    partial(console.open_page, "job", job.id),
+                    help=f"{look.glyph} {look.word}",
+                )

@@ -1,0 +1,146 @@
+"""A chart with a time axis and units, drawn by plotext: the only module that imports it, and only when it is drawn.
+
+plotext 6 aborts the whole process on a NaN in a line, so points are filtered here; each point costs one foreign call,
+so they are thinned to what the cells can show, keeping the extremes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from rich.text import Text
+from textual.color import Color
+from textual.content import Content
+from textual.widget import Widget
+
+from qsuite_console.model.text import clean
+from qsuite_console.widgets import figures
+
+MINIMUM = (24, 6)
+Point = tuple[datetime, float | None]
+_TONES = ("primary", "accent", "success", "error")
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A named line; None is a gap in what was measured."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+def finite(points: Sequence[Point], limit: int) -> list[tuple[float, float]]:
+    """Return at most ``limit`` (epoch seconds, value) pairs that can be drawn: lowest and highest of each step."""
+    good = [(at.timestamp(), float(v)) for at, v in points if v is not None and math.isfinite(v)]
+    if len(good) <= limit:
+        return good
+    steps, number, thinned = max(1, limit // 2), len(good), []
+    for step in range(steps):
+        part = good[step * number // steps : (step + 1) * number // steps]
+        low, high = min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])
+        thinned.extend(sorted({low, high}))
+    return thinned
+
+
+def time_ticks(start: float, end: float, width: int, zone: tzinfo | None) -> tuple[list[float], list[str]]:
+    """Return round local times for an axis of ``width`` cells, at most one every fourteen."""
+    span = max(1.0, end - start)
+    wanted = max(1, width // 14)
+    step = next((s for s in _STEPS_S if span / s <= wanted), 86_400 * math.ceil(span / 86_400 / wanted))
+    form = "%H:%M:%S" if step < 60 else "%H:%M" if step < 86_400 else "%d %b"
+    first = datetime.fromtimestamp(start, zone).astimezone(zone)
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    offset = math.ceil((first - midnight).total_seconds() / step) * step
+    positions: list[float] = []
+    at = midnight + timedelta(seconds=offset)
+    while at.timestamp() <= end and len(positions) < 200:
+        positions.append(at.timestamp())
+        at += timedelta(seconds=step)
+    return positions, [datetime.fromtimestamp(p, zone).astimezone(zone).strftime(form) for p in positions]
+
+
+def value_ticks(high: float, height: int) -> tuple[float, list[float]]:
+    """Return a round upper end of an axis from zero and the round values to label."""
+    wanted = max(1, height // 3)
+    raw = (high if high > 0 else 1.0) / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
+    top = step * math.ceil(high / step - 1e-9) if high > 0 else step
+    return top, [i * step for i in range(round(top / step) + 1)]
+
+
+class Plot(Widget):
+    """Shows the series given to ``show``; redrawn only when they, the size or the theme differ."""
+
+    DEFAULT_CSS = """
+    Plot { height: 1fr; background: $background; }
+    """
+
+    def __init__(
+        self, *, unit: str = "", empty: str = "No data yet", zone: tzinfo | None = None, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self._unit = unit
+        self._empty = empty
+        self._zone = zone
+        self._series: tuple[Series, ...] = ()
+        self._drawn: tuple[object, Content] | None = None
+
+    def show(self, series: Sequence[Series], *, unit: str | None = None) -> None:
+        """Show these lines; values are in ``unit``."""
+        series = tuple(series)
+        if series != self._series or (unit is not None and unit != self._unit):
+            self._series, self._unit = series, self._unit if unit is None else unit
+            self.refresh()
+
+    def render(self) -> Content:
+        """Draw, or say why not."""
+        width, height = self.content_size
+        if width < MINIMUM[0] or height < MINIMUM[1]:
+            return Content.styled("too small for a chart"[: max(0, width)], "$dim")
+        key = (self._series, self._unit, width, height, self.app.theme)
+        if self._drawn is None or self._drawn[0] != key:
+            lines = [(s.name, finite(s.points, 2 * width)) for s in self._series]
+            lines = [(name, points) for name, points in lines if len(points) > 1]
+            drawn = self._draw(lines, width, height) if lines else Content.styled(self._empty, "$dim")
+            self._drawn = (key, drawn)
+        return self._drawn[1]
+
+    def _draw(self, lines: Sequence[tuple[str, list[tuple[float, float]]]], width: int, height: int) -> Content:
+        import plotext  # 0.3 s of processor time: not before a chart is really on the screen
+
+        colours = {name: self._rgb(name) for name in (*_TONES, "dim", "track")}
+        pixels = {name: plotext.pixel(foreground=rgb) if rgb else plotext.pixel() for name, rgb in colours.items()}
+        plotext.add_theme("console", canvas=None, text=pixels["dim"], sequence=[pixels[name] for name in _TONES])
+        figure = plotext.figure.clear()
+        plotext.terminal.limit(False, False)  # else clamped to the terminal of the process
+        figure.plot_size(width, height - 1)
+        figure.theme("console")
+        start = min(points[0][0] for _, points in lines)
+        end = max(points[-1][0] for _, points in lines)
+        top, values = value_ticks(max(value for _, points in lines for _, value in points), height)
+        for name, points in lines:
+            signal = figure.signal([x - start for x, _ in points], [y for _, y in points], marker="braille").lines(True)
+            figure.draw(signal.label(clean(name, 30)) if len(lines) > 1 else signal)
+        positions, labels = time_ticks(start, end, width, self._zone)
+        figure.ruler("x").lim(0, max(1.0, end - start))
+        figure.ruler("x").ticks([p - start for p in positions], labels)
+        figure.ruler("y").lim(0, top)
+        figure.ruler("y").ticks(values, [figures.short(v) for v in values])
+        text = Text.from_ansi(figure.build().string())
+        title = " · ".join(
+            part
+            for part in (self._unit, datetime.fromtimestamp(end, self._zone).astimezone(self._zone).strftime("%Z"))
+            if part
+        )
+        return Content("\n").join([Content.styled(title, "$dim"), Content.from_rich_text(text)])
+
+    def _rgb(self, token: str) -> tuple[int, int, int] | None:
+        value = self.app.theme_variables.get(token, "")
+        if not value or value.startswith("ansi_"):
+            return None
+        return Color.parse(value).rgb
