@@ -59,6 +59,7 @@ class LocalControl:
         self._probes = probes
         self._loop = loop
         self._call = call
+        self._checkers = {name: worker for name, worker in core.workers.items() if isinstance(worker, Checker)}
 
     @property
     def state(self) -> ConsoleState:
@@ -156,10 +157,9 @@ class LocalControl:
 
     def _decode(self, worker: Worker, given: Mapping[str, Any]) -> msgspec.Struct:
         decoded = parameters.decode(worker.kind.parameters, given)
-        if isinstance(worker, Checker):
-            problems = dict(worker.check(decoded))
-            if problems:
-                raise InvalidParameters(problems)
+        checker = self._checkers.get(worker.kind.name)  # a look-up: isinstance of a Protocol costs 0.1 ms each time
+        if checker is not None and (problems := dict(checker.check(decoded))):
+            raise InvalidParameters(problems)
         return decoded
 
     def _job(self, submission: Submission) -> tuple[Job, str]:

@@ -5,6 +5,7 @@ named at once. The struct's own annotations are the only source: types, Literal 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import typing
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
 }
 
 
+@functools.cache
 def describe(parameters: type[msgspec.Struct]) -> tuple[ParameterSpec, ...]:
     """Return what a form or a flag needs of each field, in the order of the struct."""
     return tuple(_spec(field) for field in _fields(parameters))
@@ -50,6 +52,16 @@ def _fields(parameters: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     info = inspect.type_info(parameters)
     assert isinstance(info, inspect.StructType)
     return info.fields
+
+
+@functools.cache
+def _named(parameters: type[msgspec.Struct]) -> dict[str, ParameterSpec]:
+    return {spec.name: spec for spec in describe(parameters)}
+
+
+@functools.cache
+def _hints(parameters: type[msgspec.Struct]) -> dict[str, Any]:
+    return typing.get_type_hints(parameters, include_extras=True)
 
 
 def _unwrap(found: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
@@ -113,8 +125,8 @@ def decode(parameters: type[S], given: Mapping[str, Any]) -> S:
 
     Raises InvalidParameters naming every refused field; an empty text for anything but text counts as not given.
     """
-    specs = {spec.name: spec for spec in describe(parameters)}
-    hints = typing.get_type_hints(parameters, include_extras=True)
+    specs = _named(parameters)
+    hints = _hints(parameters)
     problems: dict[str, str] = {}
     values: dict[str, Any] = {}
     for name, value in given.items():

@@ -18,7 +18,7 @@ SPANS: Final = (MINUTE, HOUR, DAY)
 KEPT_S: Final[Mapping[int, int]] = {MINUTE: 2 * DAY, HOUR: 60 * DAY, DAY: 3650 * DAY}
 _PER_OCTAVE: Final = 4
 
-Key = tuple[int, int, str, str, str, int]
+Key = tuple[int, str, str, str, int]  # minute, scope, name, measure, bucket
 
 
 def bucket_of(microseconds: int) -> int:
@@ -67,32 +67,34 @@ class Figures:
         self._both(at, kind, queue, "run", bucket_of(run_us), 1.0)
 
     def busy(self, started: int, finished: int) -> None:
-        """Spread the slot time of one attempt over the cells it covered."""
+        """Spread the slot time of one attempt over the minutes it covered."""
         begin, end = started / 1e6, finished / 1e6
-        for span in SPANS:
-            start = int(begin // span) * span
-            while start <= end:
-                part = min(end, start + span) - max(begin, start)
-                if part > 0:
-                    self._add((span, start, "engine", "", "busy", 0), part)
-                start += span
+        start = int(begin // MINUTE) * MINUTE
+        while start <= end:
+            self._add((start, "engine", "", "busy", 0), max(0.0, min(end, start + MINUTE) - max(begin, start)))
+            start += MINUTE
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Add what was collected to the stored cells, within the open transaction."""
-        if self._cells:
-            connection.executemany(
-                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-                [(*key, amount) for key, amount in self._cells.items()],
-            )
-            self._cells.clear()
+        """Add what was collected to the stored minutes, hours and days, within the open transaction."""
+        if not self._cells:
+            return
+        stored: dict[tuple[int, int, str, str, str, int], float] = {}
+        for (minute, scope, name, measure, bucket), amount in self._cells.items():
+            for span in SPANS:
+                key = (span, minute - minute % span, scope, name, measure, bucket)
+                stored[key] = stored.get(key, 0.0) + amount
+        connection.executemany(
+            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+            [(*key, amount) for key, amount in stored.items()],
+        )
+        self._cells.clear()
 
     def _both(self, at: int, kind: str, queue: str, measure: str, bucket: int, amount: float) -> None:
         second = at // 1_000_000
-        for span in SPANS:
-            start = second - second % span
-            self._add((span, start, "kind", kind, measure, bucket), amount)
-            self._add((span, start, "queue", queue, measure, bucket), amount)
+        minute = second - second % MINUTE
+        self._add((minute, "kind", kind, measure, bucket), amount)
+        self._add((minute, "queue", queue, measure, bucket), amount)
 
     def _add(self, key: Key, amount: float) -> None:
         self._cells[key] = self._cells.get(key, 0.0) + amount

@@ -33,10 +33,12 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
     """Return one page, newest first."""
     limit = max(1, min(query.limit, LIMIT))
     before = _NEWEST if query.before is None else query.before
-    if query.text or query.queues:
+    if query.text or query.queues or (query.states and query.kinds):
         return _search(connection, query, before, limit)
-    if query.states or query.kinds:
-        jobs = _union(connection, query, before, limit + 1)
+    column = "state" if query.states else "kind"
+    wanted = tuple(dict.fromkeys(str(value) for value in query.states or query.kinds))
+    if wanted:
+        jobs = _union(connection, column, wanted, before, limit + 1)
     else:
         rows = connection.execute(
             f"SELECT {COLUMNS} FROM jobs WHERE id < ? ORDER BY id DESC LIMIT ?", (before, limit + 1)
@@ -47,26 +49,15 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
     return JobPage(jobs=tuple(jobs), next_before=jobs[-1].id if is_more else None)
 
 
-def _union(connection: sqlite3.Connection, query: JobQuery, before: int, limit: int) -> list[Job]:
-    """Take the newest of each (kind, state) from the index and merge: no list is scanned beyond its page."""
-    states = query.states or tuple(JobState)
-    branches, values = [], list[object]()
-    for state in dict.fromkeys(states):
-        for kind in dict.fromkeys(query.kinds) or (None,):
-            matches_kind = "" if kind is None else " AND kind = ?"
-            branches.append(
-                f"SELECT * FROM (SELECT {COLUMNS} FROM jobs WHERE state = ?{matches_kind} AND id < ?"
-                " ORDER BY id DESC LIMIT ?)"
-            )
-            values.extend((state.value, before, limit) if kind is None else (state.value, kind, before, limit))
-    rows: dict[int, Row] = {}
-    for first in range(0, len(branches), 50):  # SQLite joins at most 500 branches, and few are needed
-        chunk = branches[first : first + 50]
-        width = sum(branch.count("?") for branch in branches[:first])
-        taken = sum(branch.count("?") for branch in chunk)
-        found = connection.execute(" UNION ALL ".join(chunk), values[width : width + taken]).fetchall()
-        rows.update((row[0], row) for row in found)
-    return [job_of(rows[job_id]) for job_id in sorted(rows, reverse=True)[:limit]]
+def _union(connection: sqlite3.Connection, column: str, wanted: Sequence[str], before: int, limit: int) -> list[Job]:
+    """Take the newest of each wanted state or kind from its index and merge: nothing is scanned beyond the page."""
+    rows: list[Row] = []
+    for value in wanted:
+        rows += connection.execute(
+            f"SELECT {COLUMNS} FROM jobs WHERE {column} = ? AND id < ? ORDER BY id DESC LIMIT ?", (value, before, limit)
+        ).fetchall()
+    rows.sort(key=lambda row: -int(row[0]))
+    return [job_of(row) for row in rows[:limit]]
 
 
 def _search(connection: sqlite3.Connection, query: JobQuery, before: int, limit: int) -> JobPage:

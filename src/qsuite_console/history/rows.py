@@ -20,6 +20,7 @@ ATTEMPT_COLUMNS: Final = (
 )
 Row = tuple[Any, ...]
 
+_WORTH_PACKING: Final = 256  # bytes
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATES: Final = {state.value: state for state in JobState}
@@ -49,13 +50,14 @@ def to_json(value: object) -> str:
 
 
 def pack(value: Mapping[str, Any]) -> bytes:
-    """Return compressed JSON."""
-    return zlib.compress(_encode(value), 6)
+    """Return JSON, compressed where that is worth it."""
+    text = _encode(value)
+    return text if len(text) < _WORTH_PACKING else zlib.compress(text, 6)
 
 
 def unpack(blob: bytes) -> dict[str, Any]:
     """Return what ``pack`` was given."""
-    return _mapping(zlib.decompress(blob))
+    return _mapping(blob if blob.startswith(b"{") else zlib.decompress(blob))
 
 
 def progress_text(progress: Progress) -> str | None:

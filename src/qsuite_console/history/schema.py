@@ -48,7 +48,7 @@ HISTORY: Final = (
     "CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'scheduled'",
     f"CREATE UNIQUE INDEX jobs_live_key ON jobs (dedupe_key) WHERE dedupe_key IS NOT NULL AND {LIVE_STATES}",
     "CREATE INDEX jobs_state ON jobs (state, id)",
-    "CREATE INDEX jobs_kind ON jobs (kind, state, id)",
+    "CREATE INDEX jobs_kind ON jobs (kind, id)",
     "CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL",
     """CREATE TABLE attempts (
         job_id INTEGER NOT NULL,

@@ -40,7 +40,7 @@ class SqliteStore(HistoryReader):
 
     async def insert(self, job: Job, *, dedupe_key: str | None) -> tuple[Job, bool]:
         """Store a new job and return it with its id, or the live job of that key and True."""
-        return await self._writer.run(lambda t: transitions.insert(t, job, dedupe_key))
+        return await self._writer.run(lambda t: transitions.insert(t, job, dedupe_key), lane=f"queue {job.queue}")
 
     async def claim(self, queues: Mapping[str, int], *, owner: str, now: datetime) -> Sequence[Claim]:
         """Move up to ``queues[name]`` eligible jobs of each queue to running, by priority then age."""
@@ -101,7 +101,7 @@ class SqliteStore(HistoryReader):
         """Keep who asked for what."""
         values = (stamp(entry.at), entry.who, entry.origin, entry.action, entry.subject, entry.result)
         sql = "INSERT INTO audit (at, who, origin, action, subject, result) VALUES (?, ?, ?, ?, ?, ?)"
-        await self._writer.run(lambda t: _execute(t, sql, values))
+        await self._writer.run(lambda t: _execute(t, sql, values), lane="audit")
 
     async def save_queue(self, name: str, *, concurrency: int, is_paused: bool) -> None:
         """Keep an operator's setting of a queue over restarts."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -23,7 +23,7 @@ from qsuite_console.history.figures import Figures
 from qsuite_console.history.troubles import is_refused, unavailable
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 
-BATCH: Final = 128
+BATCH: Final = 64
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -67,33 +67,46 @@ class Writer:
         self._connection = connection
         self._path = path
         self._ballast = ballast
-        self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._urgent: deque[_Item] = deque()
+        self._lanes: dict[str, deque[_Item]] = {}
+        self._arrived = threading.Condition()
         self._refused: HistoryUnavailable | None = None
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="history-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[Transaction], T], *, is_essential: bool = False) -> T:
-        """Return what ``work`` returned, once it is durable. Raises HistoryUnavailable and what ``work`` raises."""
-        result: T = await self._put(work, is_essential=is_essential)
+    async def run(self, work: Callable[[Transaction], T], *, is_essential: bool = False, lane: str = "") -> T:
+        """Return what ``work`` returned, once it is durable. Raises HistoryUnavailable and what ``work`` raises.
+
+        Work of named lanes takes turns, lane by lane, after all that has none.
+        """
+        result: T = await self._put(work, is_essential=is_essential, lane=lane)
         return result
 
     async def probe(self) -> None:
         """Try a real write and the ballast; raises HistoryUnavailable while the disk refuses either."""
         await self._put(self._probe, is_probe=True)
 
-    def _put(self, work: Work, *, is_essential: bool = False, is_probe: bool = False) -> asyncio.Future[Any]:
+    def _put(
+        self, work: Work, *, is_essential: bool = False, is_probe: bool = False, lane: str = ""
+    ) -> asyncio.Future[Any]:
         if self._is_closed:
             raise HistoryUnavailable("the history is closed", hint="the engine is stopping")
         loop = asyncio.get_running_loop()
         item = _Item(work, loop, loop.create_future(), is_essential, is_probe)
-        self._items.put(item)
+        with self._arrived:
+            if lane:
+                self._lanes.setdefault(lane, deque()).append(item)
+            else:
+                self._urgent.append(item)
+            self._arrived.notify()
         return item.future
 
     def close(self) -> None:
         """Finish what waits and close the connection."""
-        self._is_closed = True
-        self._items.put(None)
+        with self._arrived:
+            self._is_closed = True
+            self._arrived.notify()
         self._thread.join()
 
     def _work(self) -> None:
@@ -107,18 +120,22 @@ class Writer:
         self._connection.close()
 
     def _next(self) -> list[_Item] | None:
-        first = self._items.get()
-        if first is None:
-            return None
-        batch = [first]
-        with contextlib.suppress(queue.Empty):
-            while len(batch) < BATCH:
-                item = self._items.get_nowait()
-                if item is None:
-                    self._items.put(None)
-                    break
-                batch.append(item)
-        return batch
+        """Wait for work and take up to a batch of it: the urgent first, then one of each lane in turn."""
+        with self._arrived:
+            while not (self._urgent or self._lanes):
+                if self._is_closed:
+                    return None
+                self._arrived.wait()
+            batch: list[_Item] = []
+            while self._urgent and len(batch) < BATCH:
+                batch.append(self._urgent.popleft())
+            while self._lanes and len(batch) < BATCH:
+                lane = next(iter(self._lanes))
+                items = self._lanes.pop(lane)
+                batch.append(items.popleft())
+                if items:
+                    self._lanes[lane] = items  # to the end of the line
+            return batch
 
     def _commit(self, batch: list[_Item]) -> None:
         refused = self._refused
