@@ -1,4 +1,4 @@
-"""What a job does: one module per kind. ``SERVICES`` a worker may use, and the registry from kind to worker.
+"""What a job does: one module per kind. ``Services`` a worker may use, and the registry from kind to worker.
 
 Kinds are named by import path so that looking at the list loads none of them; other packages add theirs with an
 entry point of the group ``qsuite_console.workers`` whose object is a worker class.
@@ -6,14 +6,19 @@ entry point of the group ``qsuite_console.workers`` whose object is a worker cla
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
+
+from qsuite_console.model.errors import NotFound
 
 if TYPE_CHECKING:
     from qsuite_console.cache.client import Cache
     from qsuite_console.config.settings import Settings
     from qsuite_console.db.database import Database
+    from qsuite_console.engine.ports import Worker
     from qsuite_console.model.clock import Clock
     from qsuite_console.providers.alpaca import AlpacaClient
 
@@ -21,6 +26,11 @@ ENTRY_POINTS: Final = "qsuite_console.workers"
 
 REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
+}
+
+# read-only questions of front ends: name -> module:Class, made with Services like a worker
+PROBES: Final[Mapping[str, str]] = {
+    "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
 }
 
 
@@ -34,3 +44,26 @@ class Services:
     cache: Cache
     provider: Callable[[], AlpacaClient]
     extra: Mapping[str, object] = field(default_factory=dict)
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the name of every kind, ours and other packages', without importing any of them."""
+    added = {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    return tuple(sorted({*REGISTRY, *added}))
+
+
+def load(kind: str, services: Services) -> Worker:
+    """Return the worker of a kind, or of a path ``package.module:Class``; raises NotFound for an unknown kind.
+
+    Whatever a plug-in raises while it is imported or made passes to the caller, who knows which one it was.
+    """
+    path = REGISTRY.get(kind) or (kind if ":" in kind else None)
+    if path is not None:
+        module, _, attribute = path.partition(":")
+        made = getattr(importlib.import_module(module), attribute)(services)
+    else:
+        points = tuple(importlib.metadata.entry_points(group=ENTRY_POINTS, name=kind))
+        if not points:
+            raise NotFound(f"no kind of job is named {kind!r}", hint=f"known: {', '.join(kinds())}")
+        made = points[0].load()(services)
+    return cast("Worker", made)

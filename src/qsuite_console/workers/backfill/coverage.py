@@ -1,0 +1,183 @@
+"""The coverage map: which months of which symbols are there. From the ledger, plus cheap probes where it is silent.
+
+Never reads more of a table than one index probe per (symbol, session) of the page that is being looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from qsuite_console.db import bars, ledger
+from qsuite_console.db.bars import Destination
+from qsuite_console.db.calendar import read_sessions
+from qsuite_console.db.ledger import Covered
+from qsuite_console.db.schema import quote_table
+from qsuite_console.engine.parameters import decode
+from qsuite_console.model import calendar
+from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow, Session
+from qsuite_console.workers.backfill.parameters import destination_kind, last_session_day
+from qsuite_console.workers.backfill.planner import Period, make_periods, missing_runs
+from qsuite_console.workers.backfill.timeframes import Timeframe, align, is_intraday
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from qsuite_console.workers import Services
+
+MONTHS_LIMIT: Final = 60
+_PROBES_LIMIT: Final = 60_000
+_MONTH: Final = r"^\d{4}-(0[1-9]|1[0-2])$"
+
+
+class CoverageParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """A window of the map; months are "2025-03"."""
+
+    table: str = "price_ticks"
+    timeframe: Timeframe = "1Day"
+    start: Annotated[str, msgspec.Meta(pattern=_MONTH)]
+    end: Annotated[str, msgspec.Meta(pattern=_MONTH)]
+    after: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 200
+    text: str = ""
+
+
+class CoverageProbe:
+    """Answers ``backfill.coverage`` with a CoverageMap."""
+
+    name = "backfill.coverage"
+    timeout_s = 10.0
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def ask(self, parameters: Mapping[str, Any]) -> CoverageMap:
+        """Return the symbols behind ``after`` with one cell per month; raises InvalidParameters, DatabaseError."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        wanted: CoverageParameters = decode(CoverageParameters, given)
+        tables = self._services.settings.tables
+        kind = destination_kind(wanted.table, tables)
+        months = _months(wanted.start, wanted.end)
+        if kind is None or not 0 < len(months) <= MONTHS_LIMIT:
+            problem = "unknown table" if kind is None else f"ask for 1 to {MONTHS_LIMIT} months"
+            raise InvalidParameters({"table" if kind is None else "end": problem})
+        async with self._services.database.session("coverage map", self.timeout_s - 1) as connection:
+            symbols, total = await bars.symbols_page(
+                connection, tables, after=wanted.after.upper(), text=wanted.text.strip().upper(), limit=wanted.limit
+            )
+            destination = await bars.inspect(connection, kind, tables)
+            periods = await self._periods(connection, wanted, months)
+            rows = await self._rows(connection, destination, wanted, symbols, periods, months)
+        return CoverageMap(
+            table=wanted.table,
+            timeframe=wanted.timeframe,
+            months=tuple(months),
+            rows=tuple(rows),
+            symbols_total=total,
+            next_after=symbols[-1] if len(symbols) == wanted.limit else None,
+        )
+
+    async def _periods(
+        self, connection: asyncpg.Connection, wanted: CoverageParameters, months: Sequence[str]
+    ) -> list[Period]:
+        first = date.fromisoformat(f"{months[0]}-01")
+        following = date.fromisoformat(f"{months[-1]}-01") + timedelta(days=32)
+        last = min(following.replace(day=1) - timedelta(days=1), last_session_day(self._services.clock))
+        start, end = align(wanted.timeframe, first, last)
+        if end < start:
+            return []
+        tables = self._services.settings.tables
+        stored = {s.day: s for s in await read_sessions(connection, tables, start, end)}
+        sessions: list[Session] = [stored.get(s.day, s) for s in calendar.sessions(start, end)]
+        return make_periods(wanted.timeframe, start, end, sessions)
+
+    async def _rows(
+        self,
+        connection: asyncpg.Connection,
+        destination: Destination,
+        wanted: CoverageParameters,
+        symbols: Sequence[str],
+        periods: Sequence[Period],
+        months: Sequence[str],
+    ) -> list[CoverageRow]:
+        known: dict[str, list[Covered]] = defaultdict(list)
+        tables = self._services.settings.tables
+        has_ledger = not await connection.fetchval("SELECT to_regclass($1) IS NULL", quote_table(tables.coverage))
+        if periods and has_ledger:
+            name = ledger.ledger_name(destination, wanted.timeframe, adjustment="raw", feed="")
+            window = (periods[0].low, periods[-1].high)
+            for item in await ledger.read_ledger(connection, tables.coverage, name, symbols, window):
+                known[item.symbol].append(item)
+        missing = {symbol: self._missing(periods, known[symbol]) for symbol in symbols}
+        pairs = [
+            (symbol, index, periods[index].low, periods[index].high) for symbol in symbols for index in missing[symbol]
+        ]
+        stored: dict[str, set[int]] = defaultdict(set)
+        if len(pairs) <= _PROBES_LIMIT:
+            for symbol, index in await bars.windows_with_rows(connection, destination, wanted.timeframe, pairs):
+                stored[symbol].add(index)
+        is_whole = not is_intraday(wanted.timeframe)
+        return [
+            CoverageRow(
+                symbol=symbol,
+                cells=_cells(periods, months, missing[symbol], stored[symbol], known[symbol], is_whole=is_whole),
+            )
+            for symbol in symbols
+        ]
+
+    def _missing(self, periods: Sequence[Period], covered: Sequence[Covered]) -> list[int]:
+        runs = missing_runs(periods, covered, set(), self._services.clock.now())
+        return [index for first, last in runs for index in range(first, last + 1)]
+
+
+def _cells(
+    periods: Sequence[Period],
+    months: Sequence[str],
+    missing: Sequence[int],
+    stored: set[int],
+    covered: Sequence[Covered],
+    *,
+    is_whole: bool,
+) -> tuple[CoverageCell, ...]:
+    """Return a symbol's cells; ``is_whole``: a stored row completes its period (days and longer)."""
+    expected = Counter(period.label.strftime("%Y-%m") for period in periods)
+    open_: Counter[str] = Counter()  # neither fetched nor stored
+    loose: Counter[str] = Counter()  # stored in part, by others
+    for index in missing:
+        month = periods[index].label.strftime("%Y-%m")
+        if index not in stored:
+            open_[month] += 1
+        elif not is_whole:
+            loose[month] += 1
+    barren = [item for item in covered if item.bars == 0]
+    cells = []
+    for month in months:
+        total = expected[month]
+        present = total - open_[month]
+        if total == 0 or (present == total and _is_barren(periods, month, barren)):
+            state = CellState.NONE
+        elif present == 0:
+            state = CellState.GAP
+        elif present < total or loose[month]:
+            state = CellState.PARTIAL
+        else:
+            state = CellState.COMPLETE
+        cells.append(CoverageCell(month=month, state=state, present=present, expected=total))
+    return tuple(cells)
+
+
+def _is_barren(periods: Sequence[Period], month: str, barren: Sequence[Covered]) -> bool:
+    """Return whether the provider was asked for the whole month and had nothing in all that it was asked for."""
+    inside = [p for p in periods if p.label.strftime("%Y-%m") == month]
+    return any(item.low <= inside[0].close_at and item.high >= inside[-1].close_at for item in barren)
+
+
+def _months(start: str, end: str) -> list[str]:
+    first = int(start[:4]) * 12 + int(start[5:]) - 1
+    last = int(end[:4]) * 12 + int(end[5:]) - 1
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(first, min(last, first + MONTHS_LIMIT) + 1)]

@@ -1,0 +1,168 @@
+"""One attempt at a backfill, from the plan to the verified result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, Final
+
+from qsuite_console.db.bar_writer import Target
+from qsuite_console.db.ledger import create_console_tables
+from qsuite_console.db.partitions import prepare_months
+from qsuite_console.engine.ports import JobContext, Retryable
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.text import clean
+from qsuite_console.workers.backfill import describe as words
+from qsuite_console.workers.backfill.chain import PeriodEnds, from_batch, from_state
+from qsuite_console.workers.backfill.fetch import Fetcher
+from qsuite_console.workers.backfill.parameters import BackfillParameters, profile_of
+from qsuite_console.workers.backfill.pipeline import Pipeline, Totals
+from qsuite_console.workers.backfill.scout import Scout
+from qsuite_console.workers.backfill.survey import Survey
+from qsuite_console.workers.backfill.universe import Universe
+from qsuite_console.workers.backfill.verify import Verification, verify
+
+_SAVE_S: Final = 2.0
+
+
+class Run:
+    """One attempt at a job."""
+
+    def __init__(self, scout: Scout, context: JobContext, parameters: BackfillParameters) -> None:
+        self._scout, self._services = scout, scout.services
+        self._context, self._parameters = context, parameters
+        self._totals = Totals()
+        self._refresh_since: datetime | None = None
+        self._saved_at = 0.0
+        self._started = time.monotonic()
+
+    async def run(self) -> Mapping[str, Any]:
+        """Plan, fetch, store, verify; return the result. Raises ConsoleError."""
+        self._restore()
+        self._context.progress(0, message="planning", figures={"phase": "plan"})
+        database = self._services.database
+        coverage = self._services.settings.tables.coverage
+        async with database.session("backfill tables") as connection:
+            await create_console_tables(connection, coverage)
+        universe, made, _ = await self._scout.survey(self._parameters, self._refresh_since)
+        for warning in [*universe.warnings, *made.warnings]:
+            self._context.log.warning("%s", warning)
+        plan_s = time.monotonic() - self._started
+        await self._save()
+        pipeline = await self._fill(made)
+        self._context.progress(1, 1, message="verifying", figures={"phase": "verify"})
+        started = time.monotonic()
+        names = (self._parameters.timeframe, made.ledger_name)
+        period = (made.low, made.high)
+        checked = await verify(database, made.destination, coverage, names, made.symbols, period)
+        durations = {"plan_s": plan_s, "fetch_s": self._totals.fetch_s, "verify_s": time.monotonic() - started}
+        await self._save()
+        self._raise_failures(pipeline)
+        return self._result(universe, made, pipeline, checked, durations)
+
+    async def _fill(self, made: Survey) -> Pipeline:
+        chains = [from_state(state, made.covered) for state in made.chains]
+        resumed = len(chains)
+        chains += [from_batch(batch) for batch in made.batches]
+        if resumed:
+            self._context.log.info("continuing %d interrupted requests", resumed)
+        fetcher, pipeline = self._assemble(made)
+        if not chains:
+            return pipeline
+        async with self._services.database.session("backfill partitions") as connection:
+            created, warnings = await prepare_months(connection, made.destination, made.months)
+        if created:
+            self._context.log.info("created %d monthly partitions", len(created))
+        for warning in warnings:
+            self._context.log.warning("%s", warning)
+        fetcher.start(chains)
+        saver = asyncio.create_task(self._save_steadily())
+        try:
+            await pipeline.run(len(chains))
+        finally:
+            saver.cancel()
+            await fetcher.stop()
+            pipeline.take_counts()
+            await asyncio.gather(saver, return_exceptions=True)
+        return pipeline
+
+    def _assemble(self, made: Survey) -> tuple[Fetcher, Pipeline]:
+        limiter = self._scout.limiter
+        settings = self._services.settings
+        fetcher = Fetcher(
+            self._services.provider(),
+            limiter,
+            self._parameters,
+            profile_of(self._parameters.profile, settings.backfill),
+            made.prefixes,
+            made.destination.columns,
+            PeriodEnds(self._parameters.timeframe, made.periods),
+        )
+        target = Target(
+            destination=made.destination,
+            coverage=settings.tables.coverage,
+            timeframe=self._parameters.timeframe,
+            ledger_name=made.ledger_name,
+            rivals=made.rivals,
+            plan=made.plan_id,
+            job_id=self._context.job_id,
+            owners=made.owners,
+        )
+        total, requests = made.bars, self._totals.requests + made.requests
+        before = self._totals.rows_fetched
+        complete = len(made.symbols) - len(made.symbols_to_fetch)
+
+        def report(note: str) -> None:
+            gauge = words.Gauge(self._totals, limiter, fetcher, requests, len(made.symbols))
+            done = self._totals.rows_fetched - before
+            figures = gauge.figures(complete + len(pipeline.symbols_done), self._services.clock.monotonic())
+            self._context.progress(done, max(total, done), unit="rows", message=note, figures=figures)
+
+        pipeline = Pipeline(self._services.database, fetcher, limiter, target, self._context, self._totals, report)
+        return fetcher, pipeline
+
+    async def _save_steadily(self) -> None:
+        """Keep the running totals: the checkpoint only informs, the database holds where to go on."""
+        while True:
+            await asyncio.sleep(_SAVE_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        since = self._refresh_since.isoformat() if self._refresh_since else None
+        await self._context.save({"totals": asdict(self._totals), "refresh_since": since})
+
+    def _restore(self) -> None:
+        kept = self._context.checkpoint or {}
+        known = {item.name for item in fields(Totals)}
+        self._totals = Totals(**{k: v for k, v in dict(kept.get("totals") or {}).items() if k in known})
+        if self._parameters.refresh:
+            since = kept.get("refresh_since")
+            self._refresh_since = datetime.fromisoformat(since) if since else self._services.clock.now()
+
+    def _raise_failures(self, pipeline: Pipeline) -> None:
+        """After everything else was stored, let the engine try the rest again."""
+        errors = pipeline.failures.errors
+        if errors:
+            first = errors[0]
+            raise first if isinstance(first, ConsoleError) else Retryable(clean(first, 300))
+
+    def _result(
+        self,
+        universe: Universe,
+        made: Survey,
+        pipeline: Pipeline,
+        checked: Verification,
+        durations: Mapping[str, float],
+    ) -> dict[str, Any]:
+        return words.describe_result(
+            totals=self._totals,
+            universe=universe,
+            survey=made,
+            invalid=pipeline.invalid_symbols,
+            checked=checked,
+            durations=durations,
+            is_shared=self._scout.limiter.is_shared,
+        )

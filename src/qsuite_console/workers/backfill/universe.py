@@ -1,0 +1,159 @@
+"""Which symbols and which sessions: asked from the platform and the provider, each with a way to go on without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from qsuite_console.db.bars import ticker_symbols
+from qsuite_console.db.calendar import read_sessions, write_sessions
+from qsuite_console.db.errors import DatabaseError
+from qsuite_console.model import calendar
+from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.model.market import Session
+from qsuite_console.model.text import clean
+from qsuite_console.providers.errors import ProviderError, ProviderUnauthorized
+from qsuite_console.workers.backfill.parameters import (
+    ACTIVE,
+    BackfillParameters,
+    describe_bad,
+    is_keyword,
+    split_symbols,
+)
+from qsuite_console.workers.backfill.persist import persist
+
+if TYPE_CHECKING:
+    from qsuite_console.config.settings import TableSettings
+    from qsuite_console.db.database import Database
+    from qsuite_console.providers.alpaca import AlpacaClient, Asset
+
+_FILE_LIMIT: Final = 4 * 1024 * 1024  # bytes of a symbols file
+_EDGE: Final = timedelta(days=5)  # the longest the exchange is closed in a row, with a day to spare
+_ASSETS_S: Final = 3600.0
+
+
+@dataclass(slots=True)
+class Universe:
+    """Symbols to fetch, and those that are not and why."""
+
+    symbols: list[str]
+    unknown: list[str] = field(default_factory=list)  # well formed, but the provider does not list them
+    warnings: list[str] = field(default_factory=list)
+
+
+class AssetList:
+    """The provider's instruments, kept for an hour: the list is long and rarely changes."""
+
+    def __init__(self) -> None:
+        self._assets: dict[str, Asset] = {}
+        self._fetched_at: float | None = None
+
+    async def get(self, provider: AlpacaClient, now: float) -> dict[str, Asset]:
+        """Return symbol -> asset; ``now`` is monotonic. Raises ProviderError."""
+        if self._fetched_at is None or now - self._fetched_at > _ASSETS_S:
+            self._assets = {asset.symbol: asset for asset in await persist(provider.assets)}
+            self._fetched_at = now
+        return self._assets
+
+
+def read_symbols_file(path_text: str) -> tuple[list[str], list[str]]:
+    """Return (symbols, bad entries) of a file with one symbol a line, # for comments; raises InvalidParameters."""
+    path = Path(path_text).expanduser()
+    try:
+        if path.stat().st_size > _FILE_LIMIT:
+            raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} is larger than 4 MiB"})
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} is not a text file"}) from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} can't be read: {reason}"}) from error
+    return split_symbols("\n".join(line.partition("#")[0] for line in text.splitlines()))
+
+
+def named_symbols(parameters: BackfillParameters) -> list[str]:
+    """Return the symbols that the parameters name, of the list and of the file; raises InvalidParameters."""
+    good, _ = split_symbols("" if is_keyword(parameters.symbols) else parameters.symbols)
+    if parameters.symbols_file.strip():
+        more, bad = read_symbols_file(parameters.symbols_file.strip())
+        if bad:
+            raise InvalidParameters({"symbols_file": describe_bad(bad)})
+        good = list(dict.fromkeys([*good, *more]))
+        if not good:
+            raise InvalidParameters({"symbols_file": f"{clean(parameters.symbols_file, 200)} names no symbol"})
+    return good
+
+
+async def resolve_universe(
+    parameters: BackfillParameters,
+    *,
+    database: Database,
+    tables: TableSettings,
+    provider: AlpacaClient,
+    assets: AssetList,
+    now: float,
+) -> Universe:
+    """Return what to fetch. ``all`` and ``active`` are the platform's tickers, or the provider's without any."""
+    listed: dict[str, Asset] | None = None
+    warnings: list[str] = []
+    try:
+        listed = await assets.get(provider, now)
+    except ProviderUnauthorized:
+        raise
+    except ProviderError as error:
+        warnings.append(f"unknown symbols can't be told: {error.message}")
+    if is_keyword(parameters.symbols) and not parameters.symbols_file.strip():
+        is_active = parameters.symbols.strip().lower() == ACTIVE
+        async with database.session("backfill plan") as connection:
+            symbols = await ticker_symbols(connection, tables, active=is_active)
+        if not symbols and listed is not None:
+            symbols = sorted(a.symbol for a in listed.values() if a.status == "active" and a.tradable)
+            warnings.append(f"{tables.tickers} holds no tickers: the provider's {len(symbols)} symbols are taken")
+    else:
+        symbols = named_symbols(parameters)
+    if not listed:
+        return Universe(symbols, warnings=warnings)
+    unknown = [symbol for symbol in symbols if symbol not in listed]
+    return Universe([symbol for symbol in symbols if symbol in listed], unknown, warnings)
+
+
+async def resolve_sessions(
+    start: date, end: date, *, database: Database, tables: TableSettings, provider: AlpacaClient, now: datetime
+) -> tuple[list[Session], list[str]]:
+    """Return (sessions, warnings): stored ones where they span the range, else the provider's (stored), else computed.
+
+    A future the provider may still change is not trusted: only the range up to ``now`` is ever asked.
+    """
+    end = min(end, calendar.trading_day(now))
+    async with database.session("backfill calendar") as connection:
+        stored = await read_sessions(connection, tables, start, end)
+    if _spans(stored, start, end):
+        return stored, []
+    try:
+        fetched = list(await persist(lambda: provider.calendar(start, end)))
+    except ProviderError as error:
+        computed = calendar.sessions(start, end)
+        return computed, [f"the calendar is computed: {error.message}"]
+    if not fetched and calendar.sessions(start, end):
+        return calendar.sessions(start, end), ["the provider's calendar is empty: it is computed instead"]
+    warnings: list[str] = []
+    try:
+        async with database.session("backfill calendar") as connection:
+            await write_sessions(connection, tables, fetched)
+    except DatabaseError as error:
+        if error.is_transient:
+            raise
+        warnings.append(f"the calendar could not be stored: {error.message}")
+    return fetched, warnings
+
+
+def _spans(stored: Sequence[Session], start: date, end: date) -> bool:
+    """Return whether stored sessions reach both ends and have no hole longer than the exchange is ever closed."""
+    if not stored:
+        return False
+    days = [start, *(session.day for session in stored), end]
+    return all(later - earlier <= _EDGE for earlier, later in pairwise(days))
