@@ -64,8 +64,10 @@ class Traffic:
             group.create_task(self._keep("Valkey", self._use_cache))
 
     async def _keep(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        is_down = False
-        while True:
+        is_down, task = False, asyncio.current_task()
+        assert task is not None
+        # The cache's driver can swallow a cancellation that arrives as a write completes (wait_for before Python 3.12).
+        while not task.cancelling():
             try:
                 await work()
                 if is_down:
