@@ -16,7 +16,7 @@ from qsuite_console.model.errors import UsageProblem
 
 @dataclass
 class Invocation:
-    """One process's options; ``environ`` may be overlaid by the sandbox before the settings are read."""
+    """One process's options."""
 
     target: str | None = None
     is_read_only: bool = False
@@ -25,6 +25,7 @@ class Invocation:
     has_mouse: bool = True
     home: str | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    fixed: Mapping[str, str] = field(default_factory=dict)  # settings the sandbox determines
 
     @cached_property
     def paths(self) -> paths.Paths:
@@ -46,6 +47,7 @@ class Invocation:
             "read_only": True if self.is_read_only else None,
             "theme": self.theme,
             "log_level": self.log_level.upper() if self.log_level else None,
+            "fixed": self.fixed,
         }
         loaded = load(self.paths, self.environ, flags)
         for warning in loaded.warnings:

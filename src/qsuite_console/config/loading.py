@@ -93,7 +93,8 @@ class _Draft:
 
 
 def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
-    """Resolve the settings. ``flags``: target, read_only, theme, log_level (None when not given).
+    """Resolve the settings. ``flags``: target, read_only, theme, log_level (None when not given), and "fixed": setting
+    -> text for what the caller itself determines (the sandbox its connections), which beats everything.
 
     Raises ConfigurationProblem naming file and line, variable or flag of everything that was refused.
     """
@@ -113,6 +114,8 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
         raw = flags.get(flag)
         if raw is not None:
             draft.put(key, str(raw), f"flag --{flag.replace('_', '-')}", is_text=True)
+    for key, raw in flags.get("fixed", {}).items():
+        draft.put(key, raw, "sandbox", is_text=True)
     settings = _build(draft)
     _check_together(settings, draft)
     if draft.problems:
