@@ -115,8 +115,8 @@ class JobsSource:
         rate = share(failed, ended) if ended >= _MINIMUM_JOBS else None
         text = "too few jobs" if rate is None else units.percent(rate)
         return rate, (
-            figure("succeeded_1h", "succeeded in the last hour", units.count(succeeded), succeeded),
-            figure("failed_1h", "failed in the last hour", units.count(failed), failed),
+            figure("succeeded_1h", "done, last hour", units.count(succeeded), succeeded),
+            figure("failed_1h", "failed, last hour", units.count(failed), failed),
             judged("failure_rate", "failure rate", text, rate, "jobs.failure_rate", rate),
         )
 

@@ -161,4 +161,4 @@ def _cleared(alert: Alert, at: datetime) -> Alert:
 
 def _quantity(rule: Rule, value: float) -> str:
     number = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
-    return f"{number} {rule.unit}".strip() if not rule.unit.startswith("/") else f"{number}{rule.unit}"
+    return f"{number} {rule.unit}".strip()

@@ -13,8 +13,8 @@ def count(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Return a per-second rate: "0.4/s", "1,234/s"."""
-    return f"{value:,.1f}/s" if value < 10 else f"{value:,.0f}/s"
+    """Return a per-second rate: "0.4 /s", "1,234 /s"."""
+    return f"{value:,.1f} /s" if value < 10 else f"{value:,.0f} /s"
 
 
 def percent(value: float) -> str:

@@ -66,9 +66,9 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ImportError("no such package")
         return Patient(services)
 
-    monkeypatch.setattr(workers, "kinds", lambda: ("patient", "broken"), raising=False)
-    monkeypatch.setattr(workers, "load", load, raising=False)
-    monkeypatch.setattr(workers, "PROBES", {}, raising=False)
+    monkeypatch.setattr(workers, "kinds", lambda: ("patient", "broken"))
+    monkeypatch.setattr(workers, "load", load)
+    monkeypatch.setattr(workers, "PROBES", {})
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_the_limits_are_those_of_the_requirements(rule_id: str, value: float | N
 def test_limits_read_as_a_person_says_them() -> None:
     assert limits(RULES["postgresql.connections"]) == "warn 80 %, critical 95 %"
     assert limits(RULES["redis.hit_rate"]) == "warn below 80 %"
-    assert limits(RULES["redis.evictions"]) == "warn 1/s, critical 50/s"
+    assert limits(RULES["redis.evictions"]) == "warn 1 /s, critical 50 /s"
 
 
 def test_a_value_fires_only_after_staying_beyond_its_limit() -> None:

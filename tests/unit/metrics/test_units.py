@@ -24,6 +24,6 @@ def test_spans(value: float, text: str) -> None:
 
 
 def test_rates_percents_and_counts() -> None:
-    assert [units.rate(value) for value in (0, 0.44, 1234.4)] == ["0.0/s", "0.4/s", "1,234/s"]
+    assert [units.rate(value) for value in (0, 0.44, 1234.4)] == ["0.0 /s", "0.4 /s", "1,234 /s"]
     assert [units.percent(value) for value in (0, 99.42, 99.96, 100)] == ["0 %", "99.4 %", "100 %", "100 %"]
     assert units.count(1234567) == "1,234,567"
