@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -36,7 +36,7 @@ class Run:
         self._context, self._parameters = context, parameters
         self._totals = Totals()
         self._refresh_since: datetime | None = None
-        self._saved_at = 0.0
+        self._report: Callable[..., None] = lambda note, phase="plan": None
         self._started = time.monotonic()
 
     async def run(self) -> Mapping[str, Any]:
@@ -53,7 +53,7 @@ class Run:
         plan_s = time.monotonic() - self._started
         await self._save()
         pipeline = await self._fill(made)
-        self._context.progress(1, 1, message="verifying", figures={"phase": "verify"})
+        self._report("verifying", phase="verify")
         started = time.monotonic()
         names = (self._parameters.timeframe, made.ledger_name)
         period = (made.low, made.high)
@@ -115,12 +115,15 @@ class Run:
         before = self._totals.rows_fetched
         complete = len(made.symbols) - len(made.symbols_to_fetch)
 
-        def report(note: str) -> None:
+        def report(note: str, phase: str = "fetch") -> None:
             gauge = words.Gauge(self._totals, limiter, fetcher, requests, len(made.symbols))
             done = self._totals.rows_fetched - before
             figures = gauge.figures(complete + len(pipeline.symbols_done), self._services.clock.monotonic())
-            self._context.progress(done, max(total, done), unit="rows", message=note, figures=figures)
+            expected = done if phase == "verify" else max(total, done)
+            figures["phase"] = phase
+            self._context.progress(done, expected, unit="rows", message=note, figures=figures)
 
+        self._report = report
         pipeline = Pipeline(self._services.database, fetcher, limiter, target, self._context, self._totals, report)
         return fetcher, pipeline
 

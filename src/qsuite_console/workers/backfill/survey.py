@@ -128,8 +128,8 @@ async def survey(connection: asyncpg.Connection, request: Request, tables: Table
         # Only where the ledger knows nothing: what it holds as missing is to be fetched, rows or not.
         foreign = {symbol for symbol in occupied if not _is_ledgered(made, symbol)}
         gaps = await _less_present(connection, made, request, gaps, foreign)
-    fresh = {symbol for symbol in gaps if symbol not in occupied or _is_ledgered(made, symbol)}
-    touched = set(gaps) - fresh if not request.parameters.refresh else set(gaps)
+    is_overwriting = request.parameters.refresh or bool(made.rivals)
+    touched = {symbol for symbol in occupied if is_overwriting or not _is_ledgered(made, symbol)}
     made.batches = make_batches(made.periods, gaps, touched, request.profile.batch_size)
     return made
 
