@@ -106,18 +106,25 @@ class BackfillScreen(ConsoleScreen):
         """Return whether one panel is shown at a time."""
         return self.has_class("-single")
 
+    @property
+    def _run_pane(self) -> RunPane | None:
+        """Return the run while all panels are there: a screen that is going may still be fed."""
+        return self.query_one_optional(RunPane) if self.query_one_optional(MapPane) is not None else None
+
     # news
 
     def show(self, state: ConsoleState) -> None:
         """Feed the run with the newest progress."""
-        run = self.query_one(RunPane)
+        if (run := self._run_pane) is None:
+            return
         run.take(job for job in state.running if job.kind == KIND)
         self.query_one(ViewBar).show(self._view, sum(job.state is JobState.RUNNING for job in run.runs))
         self.query_one(MapPane).follow(run.jobs)
 
     def follow(self, events: tuple[AnyEvent, ...], *, is_whole: bool) -> None:
         """Take what started and ended; read the map again when data has changed."""
-        run = self.query_one(RunPane)
+        if (run := self._run_pane) is None:
+            return
         if is_whole:
             run.load()
             return
@@ -130,7 +137,9 @@ class BackfillScreen(ConsoleScreen):
 
     def tick(self, now: datetime) -> None:
         """Count seconds where something is waited for."""
-        self.query_one(FormPane).tick()
+        form = self.query_one_optional(FormPane)
+        if form is not None:
+            form.tick()
 
     def on_form_pane_scoped(self, event: FormPane.Scoped) -> None:
         """Show the coverage of what the form is about."""

@@ -101,12 +101,17 @@ def columns(pairs: Sequence[Pair], width: int) -> list[Content]:
 
 def live_lines(job: Job, rates: Sequence[float | None], width: int, height: int, *, more: str = "") -> list[Content]:
     """Return a running backfill in at most ``height`` lines, the most needed ones first."""
-    top = [head(job, width, more=more), bar(job, width)]
+    top = [head(job, width, more=more)]
+    if job.state is not JobState.RUNNING:
+        top += [part.truncate(width, ellipsis=True) for part in waiting_lines(job)]
+        if job.progress.updated_at is None:
+            return top[:height]
+    top.append(bar(job, width))
     is_plotted = len(finite(rates)) > 1
     if width >= WIDE and is_plotted:
         share = width * 3 // 5
         left = _figures(job, share - 2)
-        right = trend(rates, width - share - len(_PER_SECOND), max(1, min(height - 2, 10)), "", "$primary")
+        right = trend(rates, width - share - len(_PER_SECOND), max(1, min(height - len(top), 10)), "", "$primary")
         rows = zip_longest(left, right, fillvalue=Content(""))
         beside = [
             Content.assemble(a, " " * (share - a.cell_length), b, (_PER_SECOND if index == 0 else "", "$dim"))
@@ -119,6 +124,26 @@ def live_lines(job: Job, rates: Sequence[float | None], width: int, height: int,
     if is_plotted and height > len(lines):
         lines += trend(rates, width, min(height - len(lines), 10), "", "$primary")
     return lines[:height]
+
+
+def waiting_lines(job: Job) -> list[Content]:
+    """Return why a live backfill does not run now, and what would change that."""
+    reason = clean(job.reason or "", 200)
+    match job.state:
+        case JobState.PAUSED:
+            text = "p resumes it from its checkpoint"
+        case JobState.INTERRUPTED:
+            text = "resumes from its checkpoint as soon as an engine takes it up"
+        case JobState.SCHEDULED:
+            text = reason or "waits for its time"
+        case _:
+            text = f"waits for a free slot of the queue {clean(job.queue, 40)}"
+    lines = [Content.styled(text, "$foreground")]
+    if reason and reason != text:
+        lines.append(Content.styled(reason, "$dim"))
+    if job.error:
+        lines.append(Content.styled(f"last try: {clean(job.error, 300)}", "$warning"))
+    return lines
 
 
 def _figures(job: Job, width: int) -> list[Content]:
