@@ -69,9 +69,9 @@ async def seed(connection: asyncpg.Connection, market: Market, options: SeedOpti
         await _seed_bars(connection, market, anchor)
         await ensure_months(connection, "task_runs_partitioned", newest.date() - timedelta(days=40), newest.date())
         for statement in load("seed").values():
-            arguments = (newest, market.seed) if "$1" in statement else ()
-            await connection.execute(statement, *arguments)
-        await connection.execute("DROP TABLE pg_temp.level")
+            used = max((n for n in (1, 2, 3) if f"${n}" in statement), default=0)
+            await connection.execute(statement, *(newest, market.seed, len(market.instruments))[:used])
+        await connection.execute("DROP TABLE pg_temp.level; DROP FUNCTION pg_temp.u")
     await connection.execute("ANALYZE")
 
 

@@ -1,6 +1,7 @@
 -- Deterministic rows for a fresh sandbox, one step a section ("-- @step NAME"), run in this order inside one
 -- transaction. Every number is a hash of the row's key and a salt, so neither plan nor row order matters.
--- $1 is "now", the newest instant in the data; $2 the seed; pg_temp.level holds each ticker's newest close.
+-- $1 is "now", the newest instant in the data; $2 the seed; $3 the number of symbols; pg_temp.level holds each listed
+-- ticker's newest close. Thirty days are filled.
 
 -- @step uniform
 CREATE FUNCTION pg_temp.u(key bigint, salt bigint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
@@ -10,14 +11,14 @@ $$ SELECT ((hashint8extended(key, salt) & 9007199254740991) + 1)::float8 / 90071
 INSERT INTO auth_user (id, username, email, is_active, is_staff, date_joined, last_login)
 SELECT i, 'trader' || lpad(i::text, 4, '0'), 'trader' || i || '@example.test', i % 20 <> 0, i <= 3,
        $1::timestamptz - i % 700 * interval '1 day', $1::timestamptz - i % 9 * interval '7 hours'
-  FROM generate_series(1, 200) i WHERE $2::bigint IS NOT NULL
+  FROM generate_series(1, 200) i
 
 -- @step orders
 WITH o AS (
     SELECT i, $2::bigint * 1000 AS s, 1 + floor(200 * power(pg_temp.u(i, $2::bigint * 1000 + 60), 1.5))::bigint AS trader,
            1 + floor((SELECT count(*) FROM pg_temp.level) * power(pg_temp.u(i, $2::bigint * 1000 + 61), 2))::bigint AS place,
-           $1::timestamptz - (40000 - i) * interval '64.8 seconds' AS at
-      FROM generate_series(1, 40000) i
+           $1::timestamptz - (80 * $3::bigint - i) * interval '30 days' / (80 * $3::bigint) AS at
+      FROM generate_series(1, 80 * $3::bigint) i
 ), p AS (
     SELECT o.*, l.ticker_id, l.price AS level, pg_temp.u(i, s + 64) AS fate,
            CASE WHEN pg_temp.u(i, s + 62) < 0.52 THEN 'BUY' ELSE 'SELL' END AS side,
@@ -57,14 +58,14 @@ INSERT INTO pipelines (id, name, status, config, created_by_id)
 SELECT i, (ARRAY['bars', 'positions', 'signals', 'risk', 'fundamentals', 'reports'])[1 + i % 6] || '-' || lpad(i::text, 3, '0'),
        CASE WHEN i % 17 = 0 THEN 'paused' ELSE 'active' END,
        jsonb_build_object('schedule', '*/' || (5 + i % 50) || ' * * * *'), 1 + i % 200
-  FROM generate_series(1, 60) i WHERE $1::timestamptz IS NOT NULL AND $2::bigint IS NOT NULL
+  FROM generate_series(1, 60) i
 
 -- @step runs
 WITH r AS (
     SELECT i, 1 + floor(60 * power(pg_temp.u(i, $2::bigint * 1000 + 80), 2))::bigint AS pipeline,
            pg_temp.u(i, $2::bigint * 1000 + 81) AS fate, 5 + 600 * power(pg_temp.u(i, $2::bigint * 1000 + 82), 3) AS took,
-           $1::timestamptz - (6000 - i) * interval '432 seconds' AS at
-      FROM generate_series(1, 6000) i
+           $1::timestamptz - (12 * $3::bigint - i) * interval '30 days' / (12 * $3::bigint) AS at
+      FROM generate_series(1, 12 * $3::bigint) i
 ), s AS (
     SELECT r.*, CASE WHEN at + (2 + took) * interval '1 second' > $1::timestamptz THEN 'running' WHEN fate < 0.93 THEN 'success'
                      WHEN fate < 0.985 THEN 'failed' ELSE 'cancelled' END AS state
@@ -84,14 +85,13 @@ SELECT r.id, (ARRAY['extract', 'clean', 'transform', 'load', 'notify'])[j],
             WHEN j = 1 THEN 'running' ELSE 'pending' END,
        r.created_at, CASE WHEN j = 1 OR r.completed_at IS NOT NULL THEN r.started_at + (j - 1) * interval '1 second' END,
        CASE WHEN r.completed_at IS NOT NULL THEN r.started_at + j * interval '1 second' END, r.id * 7919 * j % 100000
-  FROM pipeline_runs r CROSS JOIN generate_series(1, 5) j
- WHERE $1::timestamptz IS NOT NULL AND $2::bigint IS NOT NULL ORDER BY r.id, j
+  FROM pipeline_runs r CROSS JOIN generate_series(1, 5) j ORDER BY r.id, j
 
 -- @step partitioned tasks
 INSERT INTO task_runs_partitioned (id, pipeline_run_id, task_name, status, attempt, created_at, started_at, completed_at,
                                    rows_processed)
 SELECT id, pipeline_run_id, task_name, status, attempt, created_at, started_at, completed_at, rows_processed
-  FROM task_runs WHERE $1::timestamptz IS NOT NULL AND $2::bigint IS NOT NULL ORDER BY id
+  FROM task_runs ORDER BY id
 
 -- @step staging with duplicates
 INSERT INTO price_ticks_staging
@@ -99,7 +99,7 @@ SELECT p.symbol, p.timeframe, p."timestamp", p.open, p.high, p.low, CASE WHEN d 
        p.volume, p.trade_count, p.vwap, p.source, p.ingested_at
   FROM (SELECT t.*, row_number() OVER (ORDER BY symbol, "timestamp") AS k FROM price_ticks t
          WHERE "timestamp" >= $1::timestamptz - interval '10 days') p
- CROSS JOIN LATERAL generate_series(1, CASE WHEN k % 50 = 0 THEN 2 ELSE 1 END) d WHERE $2::bigint IS NOT NULL
+ CROSS JOIN LATERAL generate_series(1, CASE WHEN k % 50 = 0 THEN 2 ELSE 1 END) d
 
 -- @step sequences
 SELECT setval(pg_get_serial_sequence(name, 'id'), newest)
@@ -108,4 +108,4 @@ SELECT setval(pg_get_serial_sequence(name, 'id'), newest)
         UNION ALL SELECT 'execution_engine_order', max(id) FROM execution_engine_order
         UNION ALL SELECT 'pipelines', max(id) FROM pipelines
         UNION ALL SELECT 'pipeline_runs', max(id) FROM pipeline_runs) s
- WHERE newest IS NOT NULL AND $1::timestamptz IS NOT NULL AND $2::bigint IS NOT NULL
+ WHERE newest IS NOT NULL
