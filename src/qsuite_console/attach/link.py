@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 import threading
 import time
 from collections import deque
@@ -39,6 +40,16 @@ _log: Final = logging.getLogger(__name__)
 
 class EngineGone(ConsoleError):
     """The engine on the other side of the socket does not answer."""
+
+
+def require_own(path: Path) -> None:
+    """Raise EngineGone unless there is a socket at ``path`` that this user made: another's could tell us anything."""
+    try:
+        status = path.lstat()
+    except OSError:
+        raise EngineGone(f"no engine answers on {path}", hint=_HINT) from None
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
+        raise EngineGone(f"{path} is not a socket of this user", hint="remove it, or set QSUITE_CONSOLE_HOME")
 
 
 class Link:
@@ -189,6 +200,7 @@ class Link:
         assert self._session is not None
         data = None if body is None else msgspec.json.encode(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
+        require_own(self._path)
         try:
             async with self._session.request(
                 method, _BASE + path, data=data, headers=headers, params=query, allow_redirects=False

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from qsuite_console.attach.link import Link
+from qsuite_console.attach.link import EngineGone, Link, require_own
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import ReadOnly
 from qsuite_console.model.events import AnyEvent
@@ -47,11 +47,12 @@ def find_engine(paths: Paths, *, timeout_s: float = 1.0) -> EngineInfo | None:
     """Return who answers on the instance's socket, or None; blocks for about ``timeout_s`` seconds at most."""
     connection = _UnixConnection(paths.socket, timeout_s)
     try:
+        require_own(paths.socket)
         connection.request("GET", "/health")
         answer = connection.getresponse()
         body = answer.read(65_536)
         return msgspec.json.decode(body, type=EngineInfo) if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+    except (EngineGone, OSError, http.client.HTTPException, msgspec.DecodeError):
         return None
     finally:
         connection.close()

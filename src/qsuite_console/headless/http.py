@@ -121,6 +121,8 @@ def listen(path: Path) -> socket.socket:
 
 def _require_own(directory: Path) -> None:
     status = directory.stat()
+    if directory.is_symlink() and directory.parent.stat().st_mode & 0o002:
+        raise PermissionError(errno.EPERM, f"{directory} is a link in a directory that anyone may write to")
     if status.st_uid != os.getuid():
         raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
     if status.st_mode & 0o077:

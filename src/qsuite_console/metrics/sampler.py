@@ -36,6 +36,7 @@ INTERVAL_S: Final = 2.0
 BUDGET_S: Final = 0.9  # with the interval: what stops answering is shown as stale within three seconds
 HISTORY: Final = 150  # points of a tile's curve: five minutes
 _FIRST_LOOK_S: Final = 0.25
+_FIRST_INTERVAL_S: Final = 1.0
 _CLEARED_FOR: Final = timedelta(minutes=15)
 _CLEARED_MOST: Final = 20
 _log: Final = logging.getLogger(__name__)
@@ -75,11 +76,13 @@ class PlatformSampler:
         loop = asyncio.get_running_loop()
         try:
             publish(self.snapshot())
+            interval_s = min(_FIRST_INTERVAL_S, self._interval_s)  # rates need two samples: have them soon
             while True:
                 started = loop.time()
                 await self._round(publish)
                 # After a long hold-up (a suspended laptop) the missed rounds are left out, not made up for.
-                await asyncio.sleep(max(0.05, self._interval_s - (loop.time() - started)))
+                await asyncio.sleep(max(0.05, interval_s - (loop.time() - started)))
+                interval_s = self._interval_s
         finally:
             lag.cancel()
             await asyncio.gather(lag, *(tile.source.close() for tile in self._tiles), return_exceptions=True)

@@ -268,6 +268,19 @@ async def test_a_stale_socket_is_replaced_and_ours_removed_at_the_end(control: F
     assert not path.exists()
 
 
+async def test_a_link_planted_in_a_public_directory_is_not_followed(control: FakeControl, tmp_path: Path) -> None:
+    public, mine = tmp_path / "public", tmp_path / "mine"
+    public.mkdir()
+    public.chmod(0o777)
+    mine.mkdir(mode=0o755)
+    (public / "planted").symlink_to(mine)
+    with pytest.raises(ConsoleError, match="can't open the engine's socket"):
+        async with serve_socket(control, public / "planted" / "engine.sock"):
+            pass
+    assert list(mine.iterdir()) == []
+    assert stat.S_IMODE(mine.stat().st_mode) == 0o755
+
+
 async def test_what_is_not_a_socket_is_left_alone(control: FakeControl, path: Path) -> None:
     path.parent.mkdir()
     path.write_text("mine")

@@ -88,10 +88,17 @@ def hold(label: str = "x") -> Submission:
 def test_nobody_answers_where_no_engine_runs(tmp_path: Path) -> None:
     paths = Paths(tmp_path, tmp_path, tmp_path, tmp_path, tmp_path)
     assert find_engine(paths) is None
+    with pytest.raises(EngineGone, match="no engine answers"), RemoteControl(paths.socket):
+        pass
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(paths.socket))
     assert find_engine(paths) is None
     with pytest.raises(EngineGone, match="no engine answers"), RemoteControl(paths.socket):
+        pass
+    paths.socket.unlink()
+    paths.socket.write_text("")
+    assert find_engine(paths) is None
+    with pytest.raises(EngineGone, match="is not a socket of this user"), RemoteControl(paths.socket):
         pass
 
 
