@@ -60,8 +60,8 @@ RULES: Final[dict[str, Rule]] = {
         Rule(
             id="postgresql.cache_hit", title="cache hit rate", unit="%", warning=95, is_low_bad=True, clear=96, for_s=30
         ),
-        Rule(id="postgresql.long_queries", title="queries running over 30 s", warning=5.5, clear=5),
-        Rule(id="postgresql.lock_waits", title="sessions waiting for a lock", warning=0.5, clear=0, for_s=10),
+        Rule(id="postgresql.long_queries", title="queries running over 30 s", warning=6, clear=5),
+        Rule(id="postgresql.lock_waits", title="sessions waiting for a lock", warning=1, clear=0, for_s=10),
         Rule(id="postgresql.oldest_transaction", title="oldest transaction", unit="s", warning=300, critical=1800),
         Rule(id="postgresql.replication_lag", title="replication behind", unit="MiB", warning=128, critical=1024),
         Rule(id="redis.memory", title="memory in use", unit="%", warning=85, critical=95),
