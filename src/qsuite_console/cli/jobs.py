@@ -240,6 +240,12 @@ def _fraction(fraction: float | None) -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None or value in ([], {}, ""):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
     if isinstance(value, dict | list):
         return msgspec.json.encode(value, enc_hook=str).decode("utf-8")
     return output.number(value)

@@ -32,6 +32,7 @@ from qsuite_console.model.text import clean
 ORIGIN: Final = "run"
 CANCELLED: Final = 130
 _OWN: Final = frozenset({"json", "dry-run", "queue", "priority", "help", "new"})
+_METAVARS: Final = {"date": "DATE", "integer": "N", "number": "N", "list": "A,B"}
 _CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
 
 
@@ -98,12 +99,15 @@ def command_for(kind: KindInfo) -> click.Command:
         ),
         click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
     ]
-    sample = " ".join(f"{flag_of(spec)} {spec.placeholder or '…'}" for spec in kind.parameters if spec.is_required)
+    shown = [
+        spec for number, spec in enumerate(kind.parameters) if spec.is_required or (not number and spec.placeholder)
+    ]
+    sample = " ".join(f"{flag_of(spec)} {(spec.placeholder or '…').split()[0]}" for spec in shown)
     return click.Command(
         kind.name,
         callback=callback,
         params=params,
-        help=f"{kind.title}.\n\n{kind.description}",
+        help=kind.description or kind.title,
         short_help=kind.title,
         epilog=examples(
             f"qsuite-console run {kind.name} {sample}".rstrip(), f"qsuite-console run {kind.name} {sample} --json"
@@ -279,6 +283,8 @@ def flag_of(spec: ParameterSpec) -> str:
 def _option(spec: ParameterSpec) -> click.Option:
     flag = flag_of(spec)
     text = spec.help or spec.label
+    if spec.placeholder and not spec.choices:
+        text = f"{text}, for example {spec.placeholder}"
     if spec.default not in (None, "", False, ()):
         text = f"{text}  [default: {spec.default}]"
     if spec.type == "boolean":
@@ -287,6 +293,6 @@ def _option(spec: ParameterSpec) -> click.Option:
         [spec.name, flag],
         type=click.Choice(spec.choices) if spec.choices else str,
         required=spec.is_required,
-        metavar=None if spec.choices else (spec.placeholder or spec.type).upper().replace(" ", "_"),
+        metavar=None if spec.choices else _METAVARS.get(spec.type, "TEXT"),
         help=text,
     )
