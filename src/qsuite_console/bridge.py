@@ -21,9 +21,8 @@ class Bridge:
     def __init__(self, control: Control, post: Callable[[StateChanged], object]) -> None:
         self._control = control
         self._post = post
-        self._state: ConsoleState | None = None
-        self._cursor = 0
-        self._is_first = True
+        self._cursor = control.events(0)[0]
+        self._state: ConsoleState = control.state
 
     def poll(self) -> None:
         """Post one message if the state has changed since the last look."""
@@ -31,6 +30,6 @@ class Bridge:
         if state is self._state:
             return
         newest, events = self._control.events(self._cursor)
-        is_whole = self._is_first or newest < self._cursor or newest - self._cursor > len(events)
-        self._state, self._cursor, self._is_first = state, newest, False
+        is_whole = newest < self._cursor or newest - self._cursor > len(events)
+        self._state, self._cursor = state, newest
         self._post(StateChanged(state, events, is_whole=is_whole))

@@ -46,4 +46,4 @@ _SPOKEN: Final = {"question_mark": "?", "colon": ":", "slash": "/", "space": "Sp
 def spoken(keys: str) -> str:
     """Return keys as people write them: "Enter", "Ctrl+P", "?"."""
     names = (key.strip() for key in keys.split(","))
-    return " ".join(_SPOKEN.get(k, k.replace("ctrl+", "Ctrl+") if "+" in k else k) for k in names if k)
+    return " ".join(_SPOKEN.get(k, f"Ctrl+{k[5:].upper()}" if k.startswith("ctrl+") else k) for k in names if k)

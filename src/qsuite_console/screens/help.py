@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +15,8 @@ from textual.widgets import Static
 
 from qsuite_console import commands
 
+KEYS: Final = 12
+
 
 class HelpGroup(NamedTuple):
     """The keys of one scope: what to press, what it does, whether it is possible now."""
@@ -23,20 +26,28 @@ class HelpGroup(NamedTuple):
 
 
 def help_groups(screen: Screen[object]) -> list[HelpGroup]:
-    """Return the live bindings of a screen, innermost scope first; remapped keys show as they are bound."""
-    groups: dict[str, dict[str, tuple[list[str], str, bool]]] = {}
+    """Return the live bindings of a screen: its own first, then those of what has the focus, then the app's.
+
+    Remapped keys show as they are bound; what can't be done now is marked so.
+    """
+    found: dict[str, dict[str, tuple[list[str], str, bool]]] = {}
     for key, (_, binding, is_enabled, tooltip) in screen.active_bindings.items():
         command = commands.BY_ID.get(binding.id or "")
-        if command is None:
-            continue
-        entry = groups.setdefault(command.scope, {}).setdefault(command.id, ([], tooltip or command.help, is_enabled))
-        entry[0].append(commands.spoken(key))
+        if command is not None:
+            scope = found.setdefault(command.scope, {})
+            scope.setdefault(command.id, ([], tooltip or command.help, is_enabled))[0].append(commands.spoken(key))
+    own = getattr(screen, "SCOPE", "")
+    order = [own, *(scope for scope in found if scope not in (own, "app")), "app"]
     return [
         HelpGroup(
             commands.SCOPES[scope],
-            tuple((" ".join(keys), text, is_enabled) for keys, text, is_enabled in entries.values()),
+            tuple(
+                (" ".join(keys), text, is_enabled)
+                for _, (keys, text, is_enabled) in sorted(found[scope].items(), key=lambda e: commands.ORDER[e[0]])
+            ),
         )
-        for scope, entries in groups.items()
+        for scope in order
+        if scope in found
     ]
 
 
@@ -51,7 +62,7 @@ class HelpScreen(ModalScreen[None]):
     ]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen > VerticalScroll { width: 92; height: auto; scrollbar-size-vertical: 1; }
+    HelpScreen > VerticalScroll { height: auto; scrollbar-size-vertical: 1; }
     """
 
     def __init__(self, groups: Sequence[HelpGroup]) -> None:
@@ -68,9 +79,12 @@ class HelpScreen(ModalScreen[None]):
 
     def _block(self, group: HelpGroup) -> Content:
         lines = [Content.styled(group.title, "bold $primary")]
+        room = max(20, min(92, self.app.size.width) - 7 - KEYS - 2)
         for keys, text, is_enabled in group.entries:
-            tone = "$foreground" if is_enabled else "$faint"
-            lines.append(Content.assemble((f"{keys:>14}  ", "bold $footer-key-foreground"), (text, tone)))
+            for index, part in enumerate(textwrap.wrap(text, room)):
+                key = keys if index == 0 else ""
+                tone = "$foreground" if is_enabled else "$faint"
+                lines.append(Content.assemble((f"{key:>{KEYS}}  ", "bold $footer-key-foreground"), (part, tone)))
         return Content("\n").join(lines)
 
     def action_leave(self) -> None:

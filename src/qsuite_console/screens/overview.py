@@ -46,6 +46,7 @@ class OverviewScreen(ConsoleScreen):
         super().__init__()
         self._live: dict[Key, Job] = {}
         self._attention: dict[Key, Alert | Job] = {}
+        self._finished: dict[Key, Job] = {}
 
     def compose_body(self) -> ComposeResult:
         """Tiles above, lists below."""
@@ -58,6 +59,10 @@ class OverviewScreen(ConsoleScreen):
         attention = LiveTable(_ATTENTION_COLUMNS, self._attention_row, id="attention", classes="panel")
         attention.border_title = "Alerts and failures"
         yield attention
+        finished = LiveTable(job_rows.FINISHED_COLUMNS, self._finished_row, id="finished", classes="panel")
+        finished.border_title = "Just finished"
+        finished.empty = "No job has finished yet"
+        yield finished
 
     # what it shows
 
@@ -68,6 +73,9 @@ class OverviewScreen(ConsoleScreen):
             tile.show(reading_of(state, tile.source), now)
         self._show_running(state)
         self._show_attention(state)
+        table = self.query_one("#finished", LiveTable)
+        before, self._finished = self._finished, {job.id: job for job in state.recent}
+        _refill(table, before, self._finished)
 
     def _show_running(self, state: ConsoleState) -> None:
         table = self.query_one("#running", LiveTable)
@@ -97,9 +105,14 @@ class OverviewScreen(ConsoleScreen):
         """Let readings grow old."""
         for tile in self.query(Tile):
             tile.show(reading_of(self.state, tile.source), now)
+        if now.second == 0:  # ages are in minutes
+            self.query_one("#finished", LiveTable).touch_all()
 
     def _running_row(self, key: Key) -> Row:
         return job_rows.running_row(self._live[key], self.now, self.console.zone)
+
+    def _finished_row(self, key: Key) -> Row:
+        return job_rows.finished_row(self._finished[key], self.now, self.console.zone)
 
     def _attention_row(self, key: Key) -> Row:
         entry, now, zone = self._attention[key], self.now, self.console.zone
@@ -125,7 +138,8 @@ class OverviewScreen(ConsoleScreen):
     # moving and opening
 
     def _panels(self) -> list[Widget]:
-        return [*self.query(Tile), self.query_one("#running"), self.query_one("#attention")]
+        lists = (self.query_one(f"#{name}") for name in ("running", "attention", "finished"))
+        return [*self.query(Tile), *(table for table in lists if table.display)]
 
     def action_step(self, by: int) -> None:
         """Focus the next or previous panel."""

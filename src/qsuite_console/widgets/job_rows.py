@@ -7,14 +7,14 @@ from typing import Final
 
 from qsuite_console.model.jobs import TERMINAL, Job, JobState
 from qsuite_console.widgets import figures, looks
-from qsuite_console.widgets.live_table import Cell, Column, Content, Meter, Row
+from qsuite_console.widgets.cells import Cell, Column, Content, Meter, Row
 
 BAR: Final = 14
 
 RUNNING_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
     Column("id", "ID", 5, is_right=True, keep=6),
-    Column("title", "JOB", 16, is_flexible=True, keep=9),
+    Column("title", "JOB", 30, is_flexible=True, keep=9, narrow=16),
     Column("progress", "PROGRESS", BAR + 5, keep=8, narrow=15),
     Column("done", "DONE", 15, is_right=True, keep=2),
     Column("rate", "RATE", 8, is_right=True, keep=5),
@@ -23,10 +23,21 @@ RUNNING_COLUMNS: Final = (
     Column("try", "TRY", 3, is_right=True, keep=4),
 )
 
+FINISHED_COLUMNS: Final = (
+    Column("look", "", 1, keep=9),
+    Column("id", "ID", 5, is_right=True, keep=6),
+    Column("title", "JOB", 16, is_flexible=True, keep=9),
+    Column("state", "STATE", 9, keep=7),
+    Column("done", "DONE", 15, is_right=True, keep=3),
+    Column("rate", "RATE", 8, is_right=True, keep=2),
+    Column("ran", "RAN", 8, is_right=True, keep=5),
+    Column("age", "AGO", 4, is_right=True, keep=8),
+)
+
 JOB_COLUMNS: Final = (
     Column("look", "", 1, keep=20),
     Column("id", "ID", 5, is_right=True, keep=15),
-    Column("title", "JOB", 20, is_flexible=True, keep=19),
+    Column("title", "JOB", 30, is_flexible=True, keep=19, narrow=20),
     Column("state", "STATE", 11, keep=18),
     Column("progress", "PROGRESS", BAR + 5, keep=14, narrow=15),
     Column("rate", "RATE", 8, is_right=True, keep=8),
@@ -64,6 +75,21 @@ def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "eta": figures.countdown(progress.eta_s),
         "message": Cell(progress.message, "dim"),
         "try": Cell(str(job.attempt), "warn" if job.attempt > 1 else "dim"),
+    }
+
+
+def finished_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
+    """Return a job that is over, for the overview."""
+    look, progress = look_of(job), job.progress
+    return {
+        "look": Cell(look.glyph, look.tone),
+        "id": Cell(str(job.id), "dim"),
+        "title": job.title,
+        "state": Cell(look.word, look.tone),
+        "done": Cell(f"{figures.count(progress.done)} {progress.unit}".strip() if progress.done else "", "dim"),
+        "rate": Cell(figures.rate(progress.rate) if progress.rate else "", "dim"),
+        "ran": Cell(_time(job, now), "dim"),
+        "age": Cell(figures.age((now - job.finished_at).total_seconds()) if job.finished_at else "", "dim"),
     }
 
 

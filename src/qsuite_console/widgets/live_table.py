@@ -6,8 +6,7 @@ cursor belongs to a key, not to a line: rows that come or go never move another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -24,59 +23,14 @@ from textual.strip import Strip
 from qsuite_console import commands
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
+from qsuite_console.widgets.cells import GAP, Cell, Column, Meter, Row, fit, gap_after
 
 CACHE_LIMIT = 2000
 NARROW = 100
-GAP = 2
 TAIL = 20  # lines before the end at which more rows are asked for
 Key = int | str
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column; those with a low ``keep`` go first where the line is too short, a flexible one takes what is left."""
-
-    key: str
-    title: str
-    width: int
-    is_right: bool = False
-    is_flexible: bool = False
-    keep: int = 0
-    narrow: int | None = None  # width in a table of less than NARROW cells
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text with a tone: ok, warn, error, run, dim, accent, bold or "" for plain."""
-
-    text: str
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """A progress bar with its percentage, as wide as its column."""
-
-    fraction: float | None
-    tone: str = "run"
-
-
-Content = Cell | Meter | str
-Row = Mapping[str, Content]
-
-
-def fit(text: str, width: int, *, is_right: bool) -> str:
-    """Return ``text`` made harmless and exactly ``width`` cells wide; what is cut ends in an ellipsis."""
-    text = clean(text, 400)
-    length = cell_len(text)
-    if length > width:
-        return set_cell_size(text, max(0, width - 1)) + "…" if width else ""
-    return " " * (width - length) + text if is_right else text + " " * (width - length)
-
-
-def gap_after(width: int) -> int:
-    """Return the blank cells after a column: glyphs stand close to what they are about."""
-    return 1 if width == 1 else GAP
+__all__ = ["Cell", "Column", "Key", "LiveTable", "Meter", "Row", "fit"]
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -370,26 +324,31 @@ class LiveTable(ScrollView, can_focus=True):
     def _render_row(self, key: Key, width: int, *, is_cursor: bool) -> Strip:
         line = self.get_component_rich_style("live-table--cursor") if is_cursor else self.rich_style
         row = self._row_of(key)
-        segments = [Segment("▌", line + self._tone("accent")) if key in self._marks else Segment(" ", line)]
+        # The focused cursor has a colour of its own, on which tones would be hard to read; glyph and word remain.
+        tone = self._plain if is_cursor and self.has_focus else self._tone
+        segments = [Segment("▌", line + tone("accent")) if key in self._marks else Segment(" ", line)]
         for column, cells in self.columns_for(width):
             content = row.get(column.key, "")
             if isinstance(content, Meter):
-                segments.extend(self._render_meter(content, cells, line))
+                segments.extend(self._render_meter(content, cells, line, tone))
             else:
                 cell = Cell(content) if isinstance(content, str) else content
-                # Words under the cursor take its colour, where tones would be hard to read; glyphs keep theirs.
-                tone = self._tone(cell.tone) if not is_cursor or len(cell.text) <= 1 else Style.null()
-                segments.append(Segment(fit(cell.text, cells, is_right=column.is_right), line + tone))
+                segments.append(Segment(fit(cell.text, cells, is_right=column.is_right), line + tone(cell.tone)))
             segments.append(Segment(" " * gap_after(cells), line))
         return Strip(segments[:-1]).adjust_cell_length(width, line)
 
-    def _render_meter(self, meter: Meter, width: int, line: Style) -> list[Segment]:
+    @staticmethod
+    def _render_meter(meter: Meter, width: int, line: Style, tone: Callable[[str], Style]) -> list[Segment]:
         done, rest = figures.bar(meter.fraction, max(0, width - 5))
         return [
-            Segment(done, line + self._tone(meter.tone)),
-            Segment(rest, line + self._tone("track")),
+            Segment(done, line + tone(meter.tone)),
+            Segment(rest, line + tone("track")),
             Segment(f" {figures.percent(meter.fraction):>4}", line),
         ]
+
+    @staticmethod
+    def _plain(tone: str) -> Style:
+        return Style.null()
 
     def _tone(self, tone: str) -> Style:
         if not tone:

@@ -23,7 +23,9 @@ class TextView(VerticalScroll, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("text")
     BINDING_GROUP_TITLE = commands.SCOPES["text"]
     DEFAULT_CSS = """
-    TextView { height: 1fr; scrollbar-size-vertical: 1; padding: 0 1; background: $background; }
+    TextView {
+        height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; padding: 0 1; background: $background;
+    }
     TextView > Static { width: 100%; }
     """
 
@@ -47,12 +49,8 @@ class TextView(VerticalScroll, can_focus=True):
 
     @property
     def text_width(self) -> int:
-        """Return the cells of a line, with room for the scroll bar."""
-        return (
-            max(20, self.content_size.width or 40)
-            if self.show_vertical_scrollbar
-            else max(20, self.content_size.width - 1)
-        )
+        """Return the cells of a line beside the scroll bar."""
+        return max(20, self.scrollable_content_region.width)
 
     @property
     def plain(self) -> str:

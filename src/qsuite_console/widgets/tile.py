@@ -38,8 +38,6 @@ class Tile(Widget, can_focus=True):
         &:focus { border: heavy $border; border-title-color: $foreground; border-title-style: bold; }
         &:focus.-warn { border: heavy $warning; }
         &:focus.-error { border: heavy $error; }
-        &.-line { border: none; height: 1; padding: 0 1; }
-        &.-line:focus { background: $block-cursor-background; color: $block-cursor-foreground; }
     }
     """
 
@@ -168,14 +166,22 @@ def span(seconds: float) -> str:
 
 
 def scale(values: Sequence[float], unit: str) -> tuple[float, float]:
-    """Return the axis of a trend: 0 to 100 for per cent, else from zero to a round number that holds still."""
+    """Return round ends of an axis around the values, apart by a tenth of their size or more.
+
+    Round ends hold still while the values move; the least distance keeps calm noise from looking like an alarm. Per
+    cent never leave 0 to 100.
+    """
     low, high = min(values), max(values)
-    if unit == "%" and low >= 0 and high <= 100:
-        return 0.0, 100.0
-    if low < 0:
-        return low, high
-    power = 10.0 ** math.floor(math.log10(high)) if high > 0 else 1.0
-    return 0.0, next((m * power for m in (1, 1.5, 2, 3, 5, 7.5, 10) if m * power >= high), high)
+    least = 10.0 if unit == "%" else max(abs(high), abs(low)) / 10 or 1.0
+    room = max(high - low, least)
+    step = 10.0 ** math.floor(math.log10(room))
+    step = next(m * step for m in (1, 2, 5, 10) if room / (m * step) <= 4)
+    floor, ceiling = math.floor(low / step) * step, math.ceil(high / step) * step
+    if ceiling - floor < least:
+        floor, ceiling = floor - step, ceiling + step
+    if low >= 0:
+        floor = max(0.0, floor)
+    return (floor, min(100.0, ceiling)) if unit == "%" and high <= 100 else (floor, ceiling)
 
 
 def trend(values: Sequence[float | None], width: int, height: int, unit: str, tone: str) -> list[Content]:

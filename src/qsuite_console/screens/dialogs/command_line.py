@@ -52,13 +52,14 @@ class CommandLine(ModalScreen[commands.Invocation | None]):
 
     def _hint(self, typed: str) -> None:
         found = commands.complete(typed)[:SHOWN]
+        width = max(20, self.size.width - 2)
         lines = [
             Content.assemble(
                 (f"{command.verb} ", "bold $foreground"),
                 (f"{command.usage} " if command.usage else "", "$foreground"),
                 (" " * max(1, 20 - len(command.verb) - len(command.usage)), ""),
                 (command.help, "$dim"),
-            )
+            ).truncate(width, ellipsis=True)
             for command in found
         ]
         if not found and typed.strip():

@@ -38,9 +38,9 @@ class QuitDialog(ModalScreen[Leaving | None]):
             box.border_title = f"{figures.plural(self._number, 'job is', 'jobs are')} running"
             yield Static(
                 Content.assemble(
-                    ("d  ", key), "Drain and quit", ("    let them finish, start no others\n", "$dim"),
-                    ("n  ", key), "Quit now", ("          stop them; they resume at the next start\n", "$dim"),
-                    ("Esc  ", key), "Stay",
+                    ("d   ", key), "Drain and quit", ("    let them finish, start no others\n", "$dim"),
+                    ("n   ", key), "Quit now", ("          stop them; they resume at the next start\n", "$dim"),
+                    ("Esc ", key), "Stay",
                 )
             )  # fmt: skip
 

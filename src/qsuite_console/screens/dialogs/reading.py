@@ -63,7 +63,7 @@ class ReadingDialog(ModalScreen[None]):
         lines = [
             Content.assemble(
                 (f"{look.glyph} {look.word}", f"bold {looks.TONES[look.tone]}"),
-                (f"    sampled {figures.age(age)} ago, every {figures.duration(reading.interval_s)}", "$dim")
+                (f"    sampled {figures.age(age)} ago, every {reading.interval_s:g} s", "$dim")
                 if age is not None
                 else ("    never measured", "$dim"),
             )
