@@ -130,6 +130,11 @@ async def _plan(api: Api, call: Call) -> Any:
 
 
 async def _submit(api: Api, call: Call) -> Any:
+    # A misspelt "parameters" must not start a job with the defaults.
+    unknown = sorted(set(call.decode(dict[str, Any])) - set(Submission.__struct_fields__))
+    if unknown:
+        known = ", ".join(Submission.__struct_fields__)
+        raise UsageProblem(f"a submission has no {clean(unknown[0], 40)!r}", hint=f"it has {known}")
     return await api.control.submit(call.decode(Submission))
 
 

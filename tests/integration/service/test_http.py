@@ -209,6 +209,8 @@ HOSTILE = [
     ("POST", "/jobs", b"\xff\xfe", 400),
     ("POST", "/jobs", b'{"kind": "\xff"}', 400),
     ("POST", "/jobs", b'{"kind": 5}', 400),
+    ("POST", "/jobs", b'{"kind": "backfill", "paramaters": {"symbols": "AAPL"}}', 400),
+    ("POST", "/jobs", b'["backfill"]', 400),
     ("POST", "/jobs", b"[" * 100_000, 400),
     ("POST", "/jobs", b'{"kind": "backfill", "parameters": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}", 400),
     ("POST", "/jobs", b"x" * (MAX_BODY + 1), 413),

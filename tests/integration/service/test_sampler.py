@@ -225,6 +225,25 @@ async def test_a_role_without_rights_sees_counts_and_what_it_may_not_see(own_pos
         await admin.execute("DROP ROLE plain")
 
 
+async def test_a_standby_is_read_without_complaint() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        password = servers.make_password()
+        await asyncio.to_thread(lambda: servers.start_postgres(directory, password=password).stop())
+        (directory / "postgres" / "standby.signal").touch()
+        standby = await asyncio.to_thread(servers.start_postgres, directory, password=password)
+        try:
+            async with watching(standby.url, interval_s=0.2) as watcher:
+                await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
+                lag = watcher.figure("postgresql", "replication_lag")
+                assert lag is not None
+                assert lag.label == "standby, behind"
+                assert watcher.reading("postgresql").error is None
+        finally:
+            standby.stop()
+
+
 @asynccontextmanager
 async def pooler(server: servers.Server) -> AsyncIterator[tuple[str, list[int]]]:
     """Forward to PostgreSQL, refusing start-up parameters as PgBouncer does."""
