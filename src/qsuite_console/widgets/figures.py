@@ -20,8 +20,8 @@ def short(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     size = abs(value)
-    for limit, divisor, suffix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
-        if size >= limit * 0.9995:
+    for limit, divisor, suffix in ((999.95e6, 1e9, "G"), (999.95e3, 1e6, "M"), (9_999.5, 1e3, "k")):
+        if size >= limit:
             scaled = value / divisor
             return f"{scaled:.0f}{suffix}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{suffix}"
     if size >= 99.95 or float(value).is_integer():
