@@ -42,7 +42,9 @@ def test_version_loads_almost_nothing(tmp_path: Path) -> None:
     assert len(extra) <= 40, sorted(extra)
 
 
-@pytest.mark.parametrize("argv", [("--help",), ("config", "show"), ("config", "path"), ("jobs", "--help"), ("run", "--help")])
+@pytest.mark.parametrize(
+    "argv", [("--help",), ("config", "show"), ("config", "path"), ("jobs", "--help"), ("run", "--help")]
+)
 def test_plain_verbs_load_no_screen(tmp_path: Path, argv: tuple[str, ...]) -> None:
     loaded = modules_after(RUN_MAIN, tmp_path, argv=argv)
     assert not {name for name in loaded if name.partition(".")[0] in SCREEN}
