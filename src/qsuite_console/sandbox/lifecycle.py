@@ -29,6 +29,7 @@ _STOP: Final = ((signal.SIGTERM, 25.0), (signal.SIGKILL, 5.0))
 _STEPS: Final = {"postgresql": POSTGRES_STOP, "valkey": VALKEY_STOP}
 _OURS: Final = ("sandbox.json", "sandbox.json.new", "postgres.log", "valkey.log", "initdb.log", "supervisor.log")
 _DIRECTORIES: Final = ("postgres", "postgres.new")
+CONSOLE_HOME: Final = "console"  # what a console opened on the sandbox keeps there
 Report = Callable[[str], None]
 
 
@@ -185,7 +186,8 @@ class Sandbox:
                 f"the directory {self.directory} can't be made or used: {error.strerror}",
                 hint="choose another one with --dir",
             ) from error
-        strangers = {path.name for path in self.directory.iterdir()} - {*_OURS, *_DIRECTORIES, record.LOCK}
+        ours = {*_OURS, *_DIRECTORIES, record.LOCK, CONSOLE_HOME}
+        strangers = {path.name for path in self.directory.iterdir()} - ours
         if strangers and self._known() is None:
             raise SandboxFailed(
                 f"{self.directory} is not a sandbox: it holds {clean(sorted(strangers)[0], 80)}",

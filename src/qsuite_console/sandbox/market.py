@@ -36,12 +36,12 @@ _CLOCK: Final = tuple(f"T{m // 60:02}:{m % 60:02}:00Z" for m in range(1440))
 LABEL: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class Bar(msgspec.Struct, gc=False):
-    """A bar as it goes over the wire: prices in dollars, ``t`` its start."""
+class Bar(msgspec.Struct, gc=False, rename={"low": "l"}):
+    """A bar under the provider's names: prices in dollars, ``t`` its start."""
 
     c: float
     h: float
-    l: float  # noqa: E741 - the provider's name
+    low: float
     n: int
     o: float
     t: str
@@ -215,7 +215,7 @@ def _bridge(
     """Return minute bars from the day's open to its close, within its range, with all of its volume."""
     count = len(labels)
     opened, close = round(day.o * 100), round(day.c * 100)
-    highest, lowest = round(day.h * 100), round(day.l * 100)
+    highest, lowest = round(day.h * 100), round(day.low * 100)
     scale = opened * volatility / 20  # about the square root of 390
     slope = (close - opened - scale * walk[-1]) / count
     path = [int(opened + scale * w + slope * (k + 1)) for k, w in enumerate(walk)]
@@ -269,11 +269,11 @@ def _merged(bars: Sequence[Bar], labels: Sequence[str]) -> list[Bar]:
     worth = 0.0
     for bar, label in zip(bars, labels, strict=True):
         if not found or found[-1].t != label:
-            found.append(Bar(bar.c, bar.h, bar.l, bar.n, bar.o, label, bar.v, bar.vw))
+            found.append(Bar(bar.c, bar.h, bar.low, bar.n, bar.o, label, bar.v, bar.vw))
             worth = bar.vw * bar.v
             continue
         whole = found[-1]
-        whole.c, whole.h, whole.l = bar.c, max(whole.h, bar.h), min(whole.l, bar.l)
+        whole.c, whole.h, whole.low = bar.c, max(whole.h, bar.h), min(whole.low, bar.low)
         whole.n, whole.v = whole.n + bar.n, whole.v + bar.v
         worth += bar.vw * bar.v
         whole.vw = round(worth / whole.v, 4) if whole.v else whole.vw

@@ -151,7 +151,7 @@ def _daily_rows(market: Market, months: Sequence[_Month], ledger: list[Any]) -> 
             if instrument.number % 100 == 17 and len(bars) > 5:
                 del bars[4]
             for b in bars:
-                yield f"{instrument.symbol}\t1Day\t{b.t}\t{b.o}\t{b.h}\t{b.l}\t{b.c}\t{b.v}\t{b.n}\t{b.vw:.4f}\n"
+                yield f"{instrument.symbol}\t1Day\t{b.t}\t{b.o}\t{b.h}\t{b.low}\t{b.c}\t{b.v}\t{b.n}\t{b.vw:.4f}\n"
 
 
 def _minute_rows(market: Market, anchor: date, ledger: list[Any]) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _minute_rows(market: Market, anchor: date, ledger: list[Any]) -> Iterator[st
             kept = [b for b in bars if first <= b.t < last]
             ledger.append((instrument.symbol, MINUTE_LEDGER, start, stop, len(kept)))
             for b in kept:
-                yield f"{instrument.number}\t{b.t}\t{b.o}\t{b.h}\t{b.l}\t{b.c}\t{b.v}\n"
+                yield f"{instrument.number}\t{b.t}\t{b.o}\t{b.h}\t{b.low}\t{b.c}\t{b.v}\n"
 
 
 def _months(anchor: date) -> list[_Month]:

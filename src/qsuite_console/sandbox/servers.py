@@ -168,16 +168,18 @@ def is_free(port: int) -> bool:
 
 def _create_cluster(programs: Path, data: Path, password: str) -> None:
     """Make a data directory beside its final place and rename it there when it is whole."""
-    unfinished = data.with_name("postgres.new")
+    unfinished, secret = data.with_name("postgres.new"), data.with_name("postgres.password")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(data, ignore_errors=True)
-    unfinished.mkdir(mode=0o700, parents=True)
-    secret = unfinished.with_name("postgres.password")
-    secret.unlink(missing_ok=True)
-    secret.touch(mode=0o600)
-    secret.write_text(password + "\n", encoding="ascii")
-    for path in (unfinished, secret):
-        privileges.give_away(path)
+    try:
+        unfinished.mkdir(mode=0o700, parents=True)
+        secret.unlink(missing_ok=True)
+        secret.touch(mode=0o600)
+        secret.write_text(password + "\n", encoding="ascii")
+        for path in (unfinished, secret):
+            privileges.give_away(path)
+    except OSError as error:
+        raise ServerFailed(f"PostgreSQL's data directory {data} could not be made: {error.strerror}") from error
     argv = [str(programs / "initdb"), "-D", str(unfinished), "-U", POSTGRES_USER, f"--pwfile={secret}"]
     argv += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
     log = data.with_name("initdb.log")

@@ -73,9 +73,10 @@ class Traffic:
                 if is_down:
                     _log.info("traffic on %s goes on", what)
                 is_down = False
-            except ConsoleError as error:
+            except Exception as error:  # the loop must live, whatever went wrong in one turn
                 if not is_down:
-                    _log.warning("traffic on %s waits: %s", what, error)
+                    unexpected = None if isinstance(error, ConsoleError) else error
+                    _log.warning("traffic on %s waits: %s", what, error, exc_info=unexpected)
                 is_down = True
                 self._orders.clear()  # what was under way may be lost: begin anew
                 self._runs.clear()
@@ -156,7 +157,7 @@ class Traffic:
     def _bars(self, minute: datetime) -> list[list[object]]:
         """Return the columns of the popular shares' bars of the minute that has just ended."""
         rows = [(i.number, bar) for i in self._popular if (bar := self._bar(i, minute)) is not None]
-        prices = [[Decimal(str(getattr(bar, name))) for _, bar in rows] for name in ("o", "h", "l", "c")]
+        prices = [[Decimal(str(getattr(bar, name))) for _, bar in rows] for name in ("o", "h", "low", "c")]
         volumes: list[object] = [Decimal(bar.v) for _, bar in rows]
         return [[number for number, _ in rows], [minute for _ in rows], *map(list[object], prices), volumes]
 

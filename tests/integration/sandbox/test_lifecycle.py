@@ -47,7 +47,7 @@ def identities(directory):
     return [known.supervisor.process, *(server.process for server in known.servers)]
 
 
-def wait_until(is_so, limit_s=15.0):
+def wait_until(is_so, limit_s=60.0):
     deadline = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < deadline, "waited too long"

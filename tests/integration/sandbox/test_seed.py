@@ -45,7 +45,7 @@ async def test_bars_are_the_exchange_s_own(connection):
                 assert tuple(map(float, (row["open"], row["high"], row["low"], row["close"], row["volume"]))) == (
                     bar.o,
                     bar.h,
-                    bar.l,
+                    bar.low,
                     bar.c,
                     bar.v,
                 )

@@ -32,14 +32,14 @@ def test_any_session_is_sane_and_adds_up(number, index):
     assert 0.9 * expected < len(minutes) <= expected
     assert instrument.is_illiquid == (len(minutes) < expected)
     assert (minutes[0].o, minutes[-1].c) == (day.o, day.c)
-    assert (max(b.h for b in minutes), min(b.l for b in minutes)) == (day.h, day.l)
+    assert (max(b.h for b in minutes), min(b.low for b in minutes)) == (day.h, day.low)
     assert (sum(b.v for b in minutes), sum(b.n for b in minutes)) == (day.v, day.n)
     for bar in [day, *minutes]:
-        assert 0 < bar.l <= min(bar.o, bar.c, bar.vw)
+        assert 0 < bar.low <= min(bar.o, bar.c, bar.vw)
         assert max(bar.o, bar.c, bar.vw) <= bar.h
         assert bar.v >= 0
         assert bar.n >= 1
-        assert all(round(x, 4) == x for x in (bar.o, bar.h, bar.l, bar.c, bar.vw))
+        assert all(round(x, 4) == x for x in (bar.o, bar.h, bar.low, bar.c, bar.vw))
     labels = [b.t for b in minutes]
     assert labels == sorted(set(labels))
     assert labels[0] >= session.open_at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -54,11 +54,11 @@ def damage(bars: Iterable[Bar], kind_of: dict[str, str]) -> list[Any]:
 
 def _broken(bar: Bar, kind: str) -> Any:
     if kind == "high_low":
-        return msgspec.structs.replace(bar, h=bar.l, l=bar.h + 0.01)
+        return msgspec.structs.replace(bar, h=bar.low, low=bar.h + 0.01)
     if kind == "negative_volume":
         return msgspec.structs.replace(bar, v=-1 - bar.v)
     if kind == "outside":
         return msgspec.structs.replace(bar, t="1999-01-04T05:00:00Z")
-    broken: dict[str, Any] = msgspec.structs.asdict(bar)
+    broken: dict[str, Any] = msgspec.to_builtins(bar)
     broken["c"] = msgspec.Raw(b"NaN") if kind == "nan" else None
     return broken
