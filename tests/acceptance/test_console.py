@@ -1,0 +1,131 @@
+"""The console as a person meets it: opens on a living sandbox, leaves nothing behind, shares one history."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from acceptance.product import YEAR, Console
+from acceptance.terminal import Terminal
+
+FIRST_S, LATER_S = 15.0, 4.0
+
+
+def processes_of(directory: Path) -> list[psutil.Process]:
+    """Every process that was started for this sandbox, by its command line or working directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), process.cwd()]
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+        if any(str(directory) in word for word in words):
+            found.append(process)
+    return found
+
+
+def wait_for_no_process(directory: Path, timeout: float = 15.0) -> None:
+    end = time.monotonic() + timeout
+    while left := processes_of(directory):
+        assert time.monotonic() < end, [process.cmdline() for process in left]
+        time.sleep(0.05)
+
+
+def rate_of(text: str) -> str:
+    """The part of the overview that moves on a living platform."""
+    return " ".join(re.findall(r"\d[\d,.]*", text))
+
+
+@pytest.mark.slow
+def test_the_sandbox_opens_moves_and_leaves_nothing(short_directory: Path) -> None:
+    directory = short_directory / "sb"
+    short_directory.chmod(0o711)
+    console = Console(directory / "home", {})
+    arguments = ["sandbox", "--dir", str(directory), "--symbols", "100", "--sessions", "2"]
+    with Terminal(arguments, console.variables) as terminal:
+        assert (
+            terminal.wait_until(lambda text: "PostgreSQL" in text and "SANDBOX" in text, "the overview", 40) < FIRST_S
+        )
+        terminal.wait_until(lambda text: re.search(r"\d", text), "a figure")
+        before = rate_of(terminal.text)
+        terminal.wait_until(lambda text: rate_of(text) != before, "movement")
+        assert processes_of(directory)
+        terminal.press("q")
+        terminal.wait_until(lambda text: "running" in text or terminal.exit_code is not None, "an answer", 5)
+        while terminal.read(0.2) and psutil.pid_exists(terminal.pid) and os.waitpid(terminal.pid, os.WNOHANG)[0] == 0:
+            terminal.press("n")
+        terminal.exit_code = 0
+    wait_for_no_process(directory)
+
+    with Terminal(arguments, console.variables) as terminal:
+        assert (
+            terminal.wait_until(lambda text: "PostgreSQL" in text and "SANDBOX" in text, "the overview", 30) < LATER_S
+        )
+        os.kill(terminal.pid, signal.SIGKILL)
+        assert terminal.wait() == 128 + signal.SIGKILL
+    stopped = console.run("sandbox", "stop", "--dir", str(directory))
+    assert stopped.returncode == 0, stopped.stderr
+    wait_for_no_process(directory)
+    assert not list(directory.rglob("*.sock"))
+    assert not list(directory.rglob("postmaster.pid"))
+
+
+def test_a_second_console_says_who_owns_the_engine_and_only_looks(console: Console) -> None:
+    with Terminal([], console.variables) as owner:
+        owner.wait_for("PostgreSQL")
+        with Terminal([], console.variables) as second:
+            second.wait_until(
+                lambda text: "read-only" in text.lower() and str(owner.pid) in text, "who owns the engine"
+            )
+            second.press("q")
+            assert second.wait() == 0
+        owner.press("q")
+        assert owner.wait() == 0
+
+
+def test_a_second_process_sees_and_cancels_a_running_job(console: Console) -> None:
+    runner = console.start("run", "backfill", "--symbols", "all", *YEAR, "--profile", "baseline", "--json")
+    try:
+        end = time.monotonic() + 15
+        while not (live := console.json("jobs", "list", "--state", "running")["jobs"]):
+            assert time.monotonic() < end
+            assert runner.poll() is None, runner.communicate()
+        done = console.run("jobs", "cancel", str(live[0]["id"]))
+        assert done.returncode == 0, done.stderr
+        assert runner.wait(10) == 130
+    finally:
+        runner.kill()
+        runner.communicate()
+    (job,) = console.json("jobs", "list")["jobs"]
+    assert job["state"] == "cancelled"
+    assert console.run("jobs", "retry", str(job["id"])).returncode == 0
+    answer = console.json("run", "backfill", "--symbols", "all", *YEAR, "--profile", "baseline")
+    assert (answer["job_id"], answer["state"], answer["result"]["verified"]) == (job["id"], "succeeded", True)
+
+
+def test_headless_drains_on_sigterm_and_the_next_engine_goes_on(console: Console) -> None:
+    service = console.start("--headless")
+    try:
+        end = time.monotonic() + 15
+        while "pid" not in console.run("status").stdout:
+            assert time.monotonic() < end
+            assert service.poll() is None, service.communicate()
+        follower = console.start("run", "backfill", "--symbols", "all", *YEAR, "--profile", "baseline", "--json")
+        while not console.json("jobs", "list", "--state", "running")["jobs"]:
+            assert time.monotonic() < end
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(25) in (0, 128 + signal.SIGTERM)
+        follower.communicate(timeout=25)
+    finally:
+        service.kill()
+        service.communicate()
+    (job,) = console.json("jobs", "list")["jobs"]
+    assert job["state"] in {"interrupted", "succeeded"}
+    answer = console.json("run", "backfill", "--symbols", "all", *YEAR, "--profile", "baseline")
+    assert answer["result"]["verified"] is True
