@@ -80,7 +80,7 @@ async def test_the_tiles_tell_what_the_servers_do(own_postgres: servers.Server, 
 
 async def test_an_idle_server_shows_no_load_of_our_own(own_postgres: servers.Server) -> None:
     async with watching(own_postgres.url, interval_s=1.1) as watcher:
-        await watcher.until(lambda: len([v for v in watcher.reading("postgresql").history if v is not None]) >= 4, 15)
+        await watcher.until(lambda: len([v for v in watcher.reading("postgresql").history if v is not None]) >= 4)
         values = [value for value in watcher.reading("postgresql").history if value is not None]
         assert sum(values) / len(values) < 2.0, values
 
@@ -119,7 +119,7 @@ async def test_a_hung_postgresql_makes_only_its_own_tile_stale(
         frozen_at = time.monotonic()
         try:
             await watcher.until(lambda: watcher.reading("postgresql").error is not None)
-            assert time.monotonic() - frozen_at < 3.3  # three seconds and what a busy machine adds
+            assert time.monotonic() - frozen_at < 4  # three seconds, and what a busy machine adds
             stale = watcher.reading("postgresql")
             assert "does not answer" in (stale.error or "")
             assert stale.headline.value is not None
@@ -129,11 +129,11 @@ async def test_a_hung_postgresql_makes_only_its_own_tile_stale(
             assert watcher.reading("redis").error is None
             await watcher.until(lambda: any(alert.id == "postgresql.answers" for alert in watcher.snapshots[-1].alerts))
             # Long enough that the connection is given up and another one waits in the server's queue.
-            await watcher.until(lambda: watcher.reading("postgresql").history[-4:] == (None,) * 4, 20)
+            await watcher.until(lambda: watcher.reading("postgresql").history[-4:] == (None,) * 4)
         finally:
             resume(own_postgres)
         took_s = await watcher.until(lambda: watcher.reading("postgresql").error is None)
-        assert took_s < 2.9
+        assert took_s < 4
         async with connected(own_postgres.url) as looker:
             async with asyncio.timeout(5):
                 while await looker.fetchval(MONITORS) != 1:
@@ -146,11 +146,11 @@ async def test_a_hung_redis_makes_only_its_own_tile_stale(own_valkey: servers.Se
         freeze(own_valkey)
         try:
             took_s = await watcher.until(lambda: watcher.reading("redis").error is not None)
-            assert took_s < 3.3
+            assert took_s < 4
             assert "did not answer" in (watcher.reading("redis").error or "")
         finally:
             resume(own_valkey)
-        assert await watcher.until(lambda: watcher.reading("redis").error is None) < 2.9
+        assert await watcher.until(lambda: watcher.reading("redis").error is None) < 4
 
 
 async def test_a_killed_server_is_down_at_once_and_up_again_by_itself() -> None:
@@ -296,5 +296,5 @@ async def test_watching_costs_next_to_nothing(own_postgres: servers.Server, own_
         await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
         used, started = time.process_time(), time.monotonic()
         count = len(watcher.snapshots)
-        await watcher.until(lambda: len(watcher.snapshots) >= count + 3, 20)
+        await watcher.until(lambda: len(watcher.snapshots) >= count + 3)
         assert (time.process_time() - used) / (time.monotonic() - started) < 0.03

@@ -55,14 +55,17 @@ class Watcher:
     def figure(self, source: str, name: str) -> Figure | None:
         return next((figure for figure in self.reading(source).figures if figure.name == name), None)
 
-    async def until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> float:
+    async def until(self, condition: Callable[[], bool], limit_s: float = 30.0) -> float:
         """Wait until the newest snapshot fulfils the condition; return the seconds it took."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        async with asyncio.timeout(limit_s):
-            while not (self.snapshots and condition()):
-                self._news.clear()
-                await self._news.wait()
+        try:
+            async with asyncio.timeout(limit_s):
+                while not (self.snapshots and condition()):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"not within {limit_s:g} s; last seen: {self.snapshots[-1:]}") from None
         return loop.time() - started
 
 
