@@ -1,8 +1,9 @@
 """The service loop: an engine without a screen, for systemd, cron and containers.
 
-The first SIGTERM, SIGINT or SIGHUP drains: nothing new starts, running jobs get ``grace_s`` to reach their end or a safe point,
-what is left is interrupted with its checkpoint and resumed by the next engine. That is a clean end and exits 0, so
-that systemd counts it as one; a second signal ends at once and exits 128 + its number. An engine that dies exits 1.
+The first SIGTERM, SIGINT or SIGHUP drains: nothing new starts, running jobs get ``grace_s`` to reach their end or a
+safe point, what is left is interrupted with its checkpoint and resumed by the next engine. That is a clean end and
+exits 0, so that systemd counts it as one; a second signal ends at once and exits 128 + its number. An engine that
+dies exits 1.
 """
 
 from __future__ import annotations
