@@ -6,6 +6,7 @@ detached it runs until it is told to stop. Whatever a killed supervisor left is 
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -85,14 +86,17 @@ class Sandbox:
         """Start everything, or join what runs already; return the environment. Raises SandboxFailed."""
         self._make_directory()
         self.is_new = not (self._known() or self._blank()).is_seeded or self.options.fresh
-        child = subprocess.Popen(
-            [sys.executable, "-m", "qsuite_console.sandbox.supervisor", str(self.directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self.directory / "supervisor.log").open("ab"),
-            start_new_session=True,
-            cwd="/",
-        )
+        with (self.directory / "supervisor.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "qsuite_console.sandbox.supervisor", str(self.directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # libpq's variables describe the caller's platform, not this one.
+                env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+                start_new_session=True,
+                cwd="/",
+            )
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -178,9 +182,9 @@ class Sandbox:
 
     def _make_directory(self) -> None:
         try:
-            self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-            # PostgreSQL runs as another user for root: it must be able to pass through.
-            self.directory.chmod(0o711)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            # For root PostgreSQL runs as another user, who must be able to pass through.
+            self.directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
             raise SandboxFailed(
                 f"the directory {self.directory} can't be made or used: {error.strerror}",

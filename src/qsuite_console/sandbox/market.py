@@ -32,6 +32,7 @@ _REPEAT: Final = 65_536 // _LEVELS
 _REVERSION: Final = 0.998  # of the daily log price: keeps it within a factor of about two for ever
 _OPEN_MINUTE: Final = 570  # 09:30 New York
 _STREAMS: Final = 5
+_KEPT: Final = 1000  # symbols whose days are remembered, 70 kB each
 _CLOCK: Final = tuple(f"T{m // 60:02}:{m % 60:02}:00Z" for m in range(1440))
 LABEL: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -163,6 +164,8 @@ class Market:
             walk = accumulate(steps, lambda x, step: _REVERSION * x + step)
             cents = instrument.price * 100
             exp = math.exp
+            if len(self._days) >= _KEPT:
+                del self._days[next(iter(self._days))]
             found = array("i", [int(cents * exp(scale * x)) for x in walk]), noise
             self._days[instrument.symbol] = found
         return found
