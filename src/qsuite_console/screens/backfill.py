@@ -24,6 +24,7 @@ from qsuite_console.screens.backfill_form import FormPane
 from qsuite_console.screens.backfill_map import MapPane
 from qsuite_console.screens.backfill_run import KIND, RunPane
 from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.widgets.keys import key_of
 
 VIEWS: Final = ("form", "map", "run")
 WIDE, TALL = 100, 32  # from this size on all three are shown
@@ -35,7 +36,7 @@ class ViewBar(Widget):
     DEFAULT_CSS = """
     ViewBar { height: 1; width: 1fr; padding: 0 1; }
     """
-    TITLES: ClassVar[dict[str, tuple[str, str]]] = {"form": ("f", "Form"), "map": ("m", "Map"), "run": ("w", "Run")}
+    TITLES: ClassVar[dict[str, str]] = {"form": "Form", "map": "Map", "run": "Run"}
 
     def __init__(self) -> None:
         super().__init__(id="views")
@@ -50,24 +51,24 @@ class ViewBar(Widget):
 
     def render(self) -> Content:
         """Draw the three titles."""
-        parts: list[Content] = []
-        for view, (key, title) in self.TITLES.items():
-            text = f"{title} ▶ {self._live}" if view == "run" and self._live else title
-            if view == self._view:
-                parts.append(Content.styled(f" {text} ", "bold $block-cursor-foreground on $block-cursor-background"))
-            else:
-                parts.append(Content.assemble(" ", (key, "bold $footer-key-foreground"), (f" {text} ", "$dim")))
-        return Content(" ").join(parts)
+        return Content(" ").join([self._title(view) for view in self.TITLES])
+
+    def _title(self, view: str) -> Content:
+        title = f"{self.TITLES[view]} ▶ {self._live}" if view == "run" and self._live else self.TITLES[view]
+        if view == self._view:
+            return Content.styled(f" {title} ", "bold $block-cursor-foreground on $block-cursor-background")
+        key = key_of(self, f"backfill.{view}")
+        return Content.assemble(" ", (key, "bold $footer-key-foreground"), (f" {title} ", "$dim"))
 
     def on_click(self, event: events.Click) -> None:
         """Choose with the mouse as well."""
         at = 1
-        for view, (_, title) in self.TITLES.items():
-            width = len(title) + (2 if view == self._view else 4) + 1
+        for view in self.TITLES:
+            width = self._title(view).cell_length
             if at <= event.x < at + width and isinstance(self.screen, BackfillScreen):
                 self.screen.action_view(view)
                 return
-            at += width
+            at += width + 1
 
 
 class BackfillScreen(ConsoleScreen):
@@ -81,20 +82,22 @@ class BackfillScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._view = VIEWS[0]
+        self._views = ViewBar()
+        self._form, self._map, self._run_pane = FormPane(id="form"), MapPane(id="map"), RunPane(id="run")
 
     def compose_body(self) -> ComposeResult:
         """Three panels; the style sheet decides which are seen."""
-        yield ViewBar()
+        yield self._views
         with Vertical(id="body"):
             with Horizontal(id="top"):
-                yield FormPane(id="form")
-                yield MapPane(id="map")
-            yield RunPane(id="run")
+                yield self._form
+                yield self._map
+            yield self._run_pane
 
     def on_mount(self) -> None:
         """Show the form first."""
         super().on_mount()
-        self.query_one(RunPane).load()
+        self._run_pane.load()
         self._show_view()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -106,71 +109,62 @@ class BackfillScreen(ConsoleScreen):
         """Return whether one panel is shown at a time."""
         return self.has_class("-single")
 
-    @property
-    def _run_pane(self) -> RunPane | None:
-        """Return the run while all panels are there: a screen that is going may still be fed."""
-        return self.query_one_optional(RunPane) if self.query_one_optional(MapPane) is not None else None
-
     # news
 
     def show(self, state: ConsoleState) -> None:
         """Feed the run with the newest progress."""
-        if (run := self._run_pane) is None:
-            return
+        run = self._run_pane
         run.take(job for job in state.running if job.kind == KIND)
-        self.query_one(ViewBar).show(self._view, sum(job.state is JobState.RUNNING for job in run.runs))
-        self.query_one(MapPane).follow(run.jobs)
+        self._views.show(self._view, sum(job.state is JobState.RUNNING for job in run.runs))
+        self._map.follow(run.jobs)
 
     def follow(self, events: tuple[AnyEvent, ...], *, is_whole: bool) -> None:
         """Take what started and ended; read the map again when data has changed."""
-        if (run := self._run_pane) is None:
-            return
+        run = self._run_pane
         if is_whole:
             run.load()
             return
         changed = [event.job for event in events if isinstance(event, JobChanged) and event.job.kind == KIND]
         if changed:
             run.take(changed)
-            self.query_one(MapPane).follow(run.jobs)
+            self._map.follow(run.jobs)
             if any(job.state not in LIVE for job in changed):
-                self.query_one(MapPane).load()
+                self._map.load()
 
     def tick(self, now: datetime) -> None:
         """Count seconds where something is waited for."""
-        form = self.query_one_optional(FormPane)
-        if form is not None:
-            form.tick()
+        self._form.tick()
 
     def on_form_pane_scoped(self, event: FormPane.Scoped) -> None:
         """Show the coverage of what the form is about."""
-        self.query_one(MapPane).scope(event.table, event.timeframe)
+        self._map.scope(event.table, event.timeframe)
 
     def on_form_pane_submitted(self, event: FormPane.Submitted) -> None:
         """Watch what was started."""
-        self.query_one(RunPane).choose(event.receipt.job_id)
+        self._run_pane.choose(event.receipt.job_id)
         self.action_view("run")
 
     def on_map_pane_queued(self, event: MapPane.Queued) -> None:
         """Watch it, without leaving the map."""
-        self.query_one(RunPane).choose(event.receipt.job_id)
+        self._run_pane.choose(event.receipt.job_id)
 
     # views
 
     def _show_view(self) -> None:
         for view in VIEWS:
             self.set_class(view == self._view, f"-view-{view}")
-        running = sum(job.state is JobState.RUNNING for job in self.query_one(RunPane).runs)
-        self.query_one(ViewBar).show(self._view, running)
+        running = sum(job.state is JobState.RUNNING for job in self._run_pane.runs)
+        self._views.show(self._view, running)
 
     def action_view(self, view: str) -> None:
         """Show a panel and give it the focus."""
         self._view = view
         self._show_view()
         if view == "map":
-            self.query_one(MapPane).grid.focus()
+            self._map.grid.focus()
         elif view == "run":
-            self.query_one(RunPane).focus()
-        elif (fields := self.query_one(FormPane).fields) is not None:
+            self._run_pane.focus()
+        elif (fields := self._form.fields) is not None:
             fields.focus_field()
         self.refresh_bindings()
 
@@ -188,7 +182,7 @@ class BackfillScreen(ConsoleScreen):
 
     def action_back(self) -> None:
         """Clear the map's filter, or go back to the form."""
-        if self._view == "map" and self.query_one(MapPane).clear_filter():
+        if self._view == "map" and self._map.clear_filter():
             return
         if self._view != "form":
             self.action_view("form")
@@ -197,9 +191,7 @@ class BackfillScreen(ConsoleScreen):
 
     def holds(self, condition: str) -> bool:
         """Return whether a command is possible now."""
-        run = self.query_one_optional(RunPane)
-        if run is None:
-            return False
+        run = self._run_pane
         name, _, view = condition.partition(":")
         match name:
             case "form":
@@ -214,36 +206,36 @@ class BackfillScreen(ConsoleScreen):
 
     def action_start(self) -> None:
         """Start what the form describes."""
-        self.query_one(FormPane).start()
+        self._form.start()
 
     def action_dates(self, steps: int) -> None:
         """Take the next range of dates."""
-        self.query_one(FormPane).step_dates(steps)
+        self._form.step_dates(steps)
 
     def action_reload(self) -> None:
         """Read everything anew."""
-        form = self.query_one(FormPane)
+        form = self._form
         if form.fields is None:
             form.load()
         else:
             form.refresh_plan()
-        self.query_one(MapPane).load()
-        self.query_one(RunPane).load()
+        self._map.load()
+        self._run_pane.load()
 
     def action_next_run(self) -> None:
         """Show the next live backfill."""
-        self.query_one(RunPane).next_run()
+        self._run_pane.next_run()
 
     @work(exclusive=True, group="act")
     async def action_cancel(self) -> None:
         """Cancel the backfill shown."""
-        job = self.query_one(RunPane).current
+        job = self._run_pane.current
         if job is not None:
             await acting.act(self, JobAction.CANCEL, [job])
 
     @work(exclusive=True, group="act")
     async def action_pause(self) -> None:
         """Pause or resume the backfill shown."""
-        job = self.query_one(RunPane).current
+        job = self._run_pane.current
         if job is not None:
             await acting.act(self, acting.pause_or_resume([job]), [job])

@@ -23,6 +23,7 @@ from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
 from qsuite_console.model.text import clean
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets.fields import Field, FieldList
+from qsuite_console.widgets.keys import key_of
 from qsuite_console.widgets.plan_view import PlanView
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class StartButton(Widget, can_focus=True):
     def render(self) -> Content:
         """Draw the button like the fields above it."""
         if not self.has_focus:
-            return Content.assemble(("  Start backfill", "bold $foreground"), ("  Ctrl+s", "$dim"))
+            key = key_of(self, "backfill.start")
+            return Content.assemble(("  Start backfill", "bold $foreground"), (f"  {key}", "$dim"))
         line = Content.styled("▸ Start backfill  Enter", "bold $block-cursor-foreground")
         spare = " " * max(0, self.size.width - line.cell_length)
         return Content.assemble(line, spare).stylize("on $block-cursor-background")
@@ -124,6 +126,11 @@ class FormPane(Vertical):
         self._touched: set[str] = set()
         self._setting_dates = False
         self._planning_since: float | None = None
+        self._form_box = Vertical(id="form-box", classes="panel")
+        self._plan_box = VerticalScroll(id="plan-box", classes="panel", can_focus=False)
+        self._button = StartButton()
+        self.plan_view = PlanView(id="plan")
+        self.fields: FieldList | None = None  # known when the engine has described the kind
 
     @property
     def _console_screen(self) -> ConsoleScreen:
@@ -131,25 +138,15 @@ class FormPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Frame both."""
-        with Vertical(id="form-box", classes="panel") as box:
-            box.border_title = panel_title("f", "Backfill")
-        with VerticalScroll(id="plan-box", classes="panel", can_focus=False) as box:
-            box.border_title = _plain("Plan")
-            yield PlanView(id="plan")
+        yield self._form_box
+        with self._plan_box:
+            yield self.plan_view
 
     def on_mount(self) -> None:
         """Ask what a backfill may be told."""
+        self._form_box.border_title = panel_title(key_of(self, "backfill.form"), "Backfill")
+        self._plan_box.border_title = plain("Plan")
         self.load()
-
-    @property
-    def plan_view(self) -> PlanView:
-        """Return the plan's widget."""
-        return self.query_one(PlanView)
-
-    @property
-    def fields(self) -> FieldList | None:
-        """Return the form, once it is known."""
-        return self.query_one_optional(FieldList)
 
     @work(exclusive=True, group="form-load")
     async def load(self) -> None:
@@ -157,16 +154,17 @@ class FormPane(Vertical):
         try:
             kinds = await self._console_screen.control.kinds()
         except ConsoleError as error:
-            self.plan_view.fail(f"{error.message}\n{error.hint or 'r tries again'}")
+            again = f"{key_of(self, 'backfill.reload')} tries again"
+            self.plan_view.fail(f"{error.message}\n{error.hint or again}")
             return
         self.kind = next((kind for kind in kinds if kind.name == KIND), None)
         if self.kind is None:
             self.plan_view.fail("this engine has no backfill\nit was started without that worker: see its log")
             return
         fields = FieldList(self._specs(self.kind), id="fields")
-        box = self.query_one("#form-box", Vertical)
-        await box.remove_children()
-        await box.mount(fields, StartButton())
+        await self._form_box.remove_children()
+        await self._form_box.mount(fields, self._button)
+        self.fields = fields
         if "start" in fields.fields:
             self._apply_dates()
         if self.screen.focused is None and self.display:
@@ -234,7 +232,7 @@ class FormPane(Vertical):
     def on_field_list_hinted(self, event: FieldList.Hinted) -> None:
         """Show what the field is for in the frame."""
         event.stop()
-        self.query_one("#form-box", Vertical).border_subtitle = _plain(clean(event.text, 70))
+        self._form_box.border_subtitle = plain(clean(event.text, 70))
 
     def _announce_scope(self) -> None:
         values = self.parameters()
@@ -252,7 +250,7 @@ class FormPane(Vertical):
             return
         await asyncio.sleep(PLAN_AFTER_S)
         if self.kind is not None and not self.kind.can_plan:
-            self.plan_view.ask("this kind can't be planned: start it with ctrl+s")
+            self.plan_view.ask("this kind can't be planned: start it without")
             return
         self._planning_since = time.monotonic()
         self.plan_view.wait(0)
@@ -297,7 +295,7 @@ class FormPane(Vertical):
 
     def _show_plan_title(self) -> None:
         plan = self.plan_view.plan
-        self.query_one("#plan-box").border_subtitle = _plain(clean(plan.title, 60) if plan is not None else "")
+        self._plan_box.border_subtitle = plain(clean(plan.title, 60) if plan is not None else "")
 
     def tick(self) -> None:
         """Count the seconds of a plan that takes its time."""
@@ -321,7 +319,7 @@ class FormPane(Vertical):
         """Go on to the button below the last field, or back over the first."""
         event.stop()
         if event.steps > 0:
-            self.query_one(StartButton).focus()
+            self._button.focus()
         else:
             self.screen.focus_previous()
 
@@ -371,5 +369,6 @@ def panel_title(key: str, title: str) -> Any:
     return Content.assemble((key, "$footer-key-foreground"), f" {title}")
 
 
-def _plain(text: str) -> Any:
+def plain(text: str) -> Any:
+    """Return a text for a frame: a Content, since a str would be read as markup."""
     return Content(text)

@@ -19,11 +19,12 @@ from qsuite_console.model.jobs import Job, JobState, Receipt, Submission
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap
 from qsuite_console.model.text import clean
-from qsuite_console.screens.backfill_form import panel_title
+from qsuite_console.screens.backfill_form import panel_title, plain
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets import figures, looks
 from qsuite_console.widgets.coverage_map import FILLABLE, LOOKS, CoverageGrid, describe
 from qsuite_console.widgets.fields import Editor
+from qsuite_console.widgets.keys import key_of
 
 if TYPE_CHECKING:
     from qsuite_console.screens.base import ConsoleScreen
@@ -60,7 +61,6 @@ class MapPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
-        self.border_title = panel_title("m", "Coverage")
         self.table = ""
         self.timeframe = ""
         self._text = ""
@@ -70,7 +70,10 @@ class MapPane(Vertical):
         self._asked: dict[tuple[str, str], int] = {}
         self._jobs: tuple[Job, ...] = ()
         self._columns = 0
-        self._stale: str = ""
+        self._stale = ""
+        self.grid = CoverageGrid(id="grid")
+        self._line = Editor(placeholder="symbols that begin with…", id="map-filter")
+        self._cell = Static("", id="cell", markup=False)
 
     @property
     def _console_screen(self) -> ConsoleScreen:
@@ -78,19 +81,15 @@ class MapPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the filter line, the grid and two lines under it."""
-        yield Editor(placeholder="symbols that begin with…", id="map-filter")
-        yield CoverageGrid(id="grid")
-        yield Static("", id="cell", markup=False)
+        yield self._line
+        yield self.grid
+        yield self._cell
         yield Static(legend(), id="legend")
 
     def on_mount(self) -> None:
         """Hide the filter until it is asked for."""
-        self.query_one("#map-filter", Editor).display = False
-
-    @property
-    def grid(self) -> CoverageGrid:
-        """Return the map itself."""
-        return self.query_one(CoverageGrid)
+        self._title()
+        self._line.display = False
 
     # loading
 
@@ -149,7 +148,8 @@ class MapPane(Vertical):
             self._title()
             return
         hint = clean(error.hint, 200)
-        self.grid.say("\n".join(part for part in (f"✖ {message}", hint, "r tries again") if part))
+        again = f"{key_of(self, 'backfill.reload')} tries again"
+        self.grid.say("\n".join(part for part in (f"✖ {message}", hint, again) if part))
 
     def _take(self, found: CoverageMap, *, is_more: bool) -> None:
         self._next_after, self._total = found.next_after, found.symbols_total
@@ -169,8 +169,8 @@ class MapPane(Vertical):
         if self._stale:
             parts.append(f"old: {self._stale}")
         title = " · ".join(part for part in ("Coverage", self.table, self.timeframe) if part)
-        self.border_title = panel_title("m", title)
-        self.border_subtitle = _plain(" · ".join(part for part in parts if part))
+        self.border_title = panel_title(key_of(self, "backfill.map"), title)
+        self.border_subtitle = plain(" · ".join(part for part in parts if part))
 
     def on_coverage_grid_tail_reached(self, event: CoverageGrid.TailReached) -> None:
         """Go on reading where the page ended."""
@@ -220,7 +220,7 @@ class MapPane(Vertical):
     def on_coverage_grid_moved(self, event: CoverageGrid.Moved) -> None:
         """Say what the cell under the cursor holds."""
         event.stop()
-        self.query_one("#cell", Static).update(self._cell_line())
+        self._cell.update(self._cell_line())
 
     def _cell_line(self) -> Content:
         here = self.grid.current
@@ -300,10 +300,9 @@ class MapPane(Vertical):
 
     def show_filter(self) -> None:
         """Type the beginning of a symbol."""
-        editor = self.query_one("#map-filter", Editor)
-        editor.display = True
-        editor.value = self._text
-        editor.focus()
+        self._line.display = True
+        self._line.value = self._text
+        self._line.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
@@ -329,7 +328,7 @@ class MapPane(Vertical):
 
     def _leave_filter(self) -> None:
         self.grid.focus()
-        self.query_one("#map-filter", Editor).display = False
+        self._line.display = False
 
     def _filter(self, text: str) -> None:
         if text != self._text:
@@ -363,7 +362,3 @@ def legend() -> Content:
             tone = looks.TONES.get(look.tone, "$foreground")
             parts.append(Content.assemble((look.glyph, tone), (f" {look.word}", "$dim")))
     return Content("  ").join(parts)
-
-
-def _plain(text: str) -> Any:
-    return Content(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import msgspec
 from textual import work
@@ -16,8 +16,9 @@ from qsuite_console import commands
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import LIVE, Job, JobDetail, JobQuery, JobState
 from qsuite_console.model.text import clean
-from qsuite_console.screens.backfill_form import panel_title
+from qsuite_console.screens.backfill_form import panel_title, plain
 from qsuite_console.widgets import figures
+from qsuite_console.widgets.keys import key_of
 from qsuite_console.widgets.run_view import live_lines, number, result_lines
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class RunPane(Widget, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
-        self.border_title = panel_title("w", "Run")
         self._jobs: dict[int, Job] = {}
         self._rates: dict[int, deque[float | None]] = {}
         self._chosen: int | None = None
@@ -165,10 +165,14 @@ class RunPane(Widget, can_focus=True):
             self.refresh()
         runs = self.runs
         running = sum(job.state is JobState.RUNNING for job in runs)
-        more = f"{running} running, {len(runs) - running} waiting · n shows the next" if len(runs) > 1 else ""
+        more = (
+            f"{running} running, {len(runs) - running} waiting · {key_of(self, 'backfill.next-run')} shows the next"
+            if len(runs) > 1
+            else ""
+        )
         title = "Run" if runs or self._last is None else "Last run"
-        self.border_title = panel_title("w", title)
-        self.border_subtitle = _plain(more)
+        self.border_title = panel_title(key_of(self, "backfill.run"), title)
+        self.border_subtitle = plain(more)
         self.refresh_bindings()
 
     # drawing
@@ -197,19 +201,23 @@ class RunPane(Widget, can_focus=True):
         if self._last is not None:
             return result_lines(self._last, width, height, ended=self._ended(self._last.job.finished_at))
         if self._problem:
-            return [Content.styled(f"✖ {clean(self._problem, 300)}", "$error"), Content.styled("r tries again", "$dim")]
+            return [
+                Content.styled(f"✖ {clean(self._problem, 300)}", "$error"),
+                self._hint("backfill.reload", "tries again"),
+            ]
         if not self._is_known:
             return [Content.styled("reading the history…", "$dim")]
         return [
             Content.styled("No backfill has run yet.", "$foreground"),
-            Content.styled("Fill in the form and press ctrl+s, or Enter on a gap of the map.", "$dim"),
+            self._hint(
+                "backfill.start", "starts what the form describes, Enter on a gap of the map fetches that month"
+            ),
         ]
+
+    def _hint(self, command_id: str, does: str) -> Content:
+        return Content.assemble((key_of(self, command_id), "bold $footer-key-foreground"), (f" {does}", "$dim"))
 
     def _ended(self, at: datetime | None) -> str:
         if at is None:
             return ""
         return f"{figures.age((self._console_screen.now - at).total_seconds())} ago"
-
-
-def _plain(text: str) -> Any:
-    return Content(text)

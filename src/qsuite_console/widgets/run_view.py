@@ -131,7 +131,7 @@ def waiting_lines(job: Job) -> list[Content]:
     reason = clean(job.reason or "", 200)
     match job.state:
         case JobState.PAUSED:
-            text = "p resumes it from its checkpoint"
+            text = "goes on from its checkpoint when it is resumed"
         case JobState.INTERRUPTED:
             text = "resumes from its checkpoint as soon as an engine takes it up"
         case JobState.SCHEDULED:
@@ -170,7 +170,7 @@ def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> l
     if job.error:
         lines += list(Content.styled(clean(job.error, 600), "$error").wrap(width))[:3]
     if job.state is JobState.FAILED:
-        lines.append(Content.styled("R on the job's page queues it again, from its checkpoint", "$dim"))
+        lines.append(Content.styled("retry, on the job's page, takes it up from its checkpoint", "$dim"))
     if "verified" in result:
         is_verified = bool(result["verified"])
         present, expected = number(result, "rows_present"), number(result, "rows_expected")
