@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import stat
 import threading
 import time
 from collections import deque
@@ -21,7 +20,7 @@ import aiohttp
 import msgspec
 
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.errors import ConsoleError, EngineGone
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.wire import ErrorAnswer, EventsAnswer, unpack_error
 
@@ -36,20 +35,6 @@ RING: Final = 4096  # facts kept
 _BASE: Final = "http://engine"
 _HINT: Final = "is its process alive? it is tried again by itself"
 _log: Final = logging.getLogger(__name__)
-
-
-class EngineGone(ConsoleError):
-    """The engine on the other side of the socket does not answer."""
-
-
-def require_own(path: Path) -> None:
-    """Raise EngineGone unless there is a socket at ``path`` that this user made: another's could tell us anything."""
-    try:
-        status = path.lstat()
-    except OSError:
-        raise EngineGone(f"no engine answers on {path}", hint=_HINT) from None
-    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
-        raise EngineGone(f"{path} is not a socket of this user", hint="remove it, or set QSUITE_CONSOLE_HOME")
 
 
 class Link:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
-from qsuite_console.model.errors import HistoryOwned
+from qsuite_console.model.errors import EngineGone, HistoryOwned
 
 if TYPE_CHECKING:
     from qsuite_console.attach import RemoteControl
@@ -27,9 +27,16 @@ _PAUSE_S: Final = 0.1
 
 
 def reading(invocation: Invocation, question: Callable[[Reads], Coroutine[Any, Any, T]]) -> T:
-    """Answer a question from the running engine, else from the history."""
-    with readable(invocation) as control:
-        return asyncio.run(question(control))
+    """Answer a question from the running engine, else from the history; an engine that ends meanwhile is no failure."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            with readable(invocation) as reads:
+                return asyncio.run(question(reads))
+        except EngineGone:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def changing(
@@ -39,7 +46,9 @@ def changing(
 
     ``starts_work``: on a read-only target it is refused here, for the engine may have been started without that.
     """
-    with changeable(invocation, starts_work=starts_work) as control:
+    refuse = starts_work and invocation.loaded.settings.target.read_only
+    with ExitStack() as stack:
+        control = any_engine(invocation, stack, claim=Claiming.NONE, origin=ORIGIN, refuse=refuse)
         return asyncio.run(change(control))
 
 
@@ -56,15 +65,10 @@ def readable(invocation: Invocation) -> Iterator[Reads]:
         yield stack.enter_context(Archive(invocation.paths, invocation.loaded.settings))
 
 
-@contextmanager
-def changeable(invocation: Invocation, *, starts_work: bool = False) -> Iterator[Control]:
-    """Yield a Control that takes changes; raises HistoryOwned when the owner of the history answers nobody."""
-    with ExitStack() as stack:
-        yield _changeable(invocation, stack, starts_work=starts_work)
-
-
 def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool = False) -> RemoteControl | None:
     """Return a Control of the engine that runs for this history, closed with the stack; None when none answers."""
+    if not invocation.paths.socket.exists():  # nothing answers there; saves loading an HTTP client to find that out
+        return None
     from qsuite_console.attach import RemoteControl, find_engine
 
     info = find_engine(invocation.paths)
@@ -74,19 +78,28 @@ def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool 
     return stack.enter_context(control)
 
 
-def _changeable(invocation: Invocation, stack: ExitStack, *, starts_work: bool) -> Control:
+def any_engine(
+    invocation: Invocation, stack: ExitStack, *, claim: Claiming, origin: str, refuse: bool = False
+) -> Control:
+    """Return the running engine, else one opened here that lives as long as the stack.
+
+    An engine of ours that runs jobs serves the socket, so that other processes see and steer them. ``refuse``: the
+    other engine must not be asked for changes. Raises HistoryOwned when the owner of the history answers nobody.
+    """
+    from qsuite_console.headless.http import socket_service
     from qsuite_console.runtime import open_runtime
 
+    settings, paths = invocation.loaded.settings, invocation.paths
+    services = [] if claim is Claiming.NONE else [socket_service(paths.socket, origin=origin)]
     until = time.monotonic() + _PATIENCE_S
     while True:
-        is_read_only = starts_work and invocation.loaded.settings.target.read_only
-        control = running_engine(invocation, stack, read_only=is_read_only)
-        if control is not None:
-            return control
         try:
-            runtime = open_runtime(invocation.loaded.settings, invocation.paths, claim=Claiming.NONE, origin=ORIGIN)
+            remote = running_engine(invocation, stack, read_only=refuse)
+            if remote is not None:
+                return remote
+            runtime = open_runtime(settings, paths, claim=claim, origin=origin, extra_services=services)
             return stack.enter_context(runtime).control
-        except HistoryOwned:
+        except (HistoryOwned, EngineGone):  # it is just starting, or just ending
             if time.monotonic() > until:
                 raise
             time.sleep(_PAUSE_S)

@@ -16,7 +16,7 @@ from qsuite_console.cli.connect import ORIGIN, changing, readable, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import examples
 from qsuite_console.cli.progress import describe
-from qsuite_console.model.errors import UsageProblem
+from qsuite_console.model.errors import EngineGone, UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobAction, JobDetail, JobPage, JobQuery, JobState, LogLine
 
 MOST_IDS: Final = 10_000
@@ -75,8 +75,6 @@ def show(invocation: Invocation, job_id: int, *, is_json: bool) -> None:
 @click.pass_obj
 def logs(invocation: Invocation, job_id: int, *, follow: bool, after: int, is_json: bool) -> None:
     """Print the job's log; with --json one object a line."""
-    from qsuite_console.attach import EngineGone
-
     tail = _Tail(job_id, after, output.document if is_json else _print_line)
     while True:
         with readable(invocation) as reads:

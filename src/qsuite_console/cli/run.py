@@ -6,30 +6,22 @@ nothing but this job, and serves the socket so that other processes see and stee
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import click
 
 from qsuite_console.cli import output
-from qsuite_console.cli.connect import running_engine
-from qsuite_console.cli.follow import Follower
+from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
 from qsuite_console.cli.kinds import find_kind, known_kinds
 from qsuite_console.cli.lazy import LazyGroup, examples
-from qsuite_console.cli.progress import ProgressLine
 from qsuite_console.cli.signals import Signals
-from qsuite_console.engine.control import Control
-from qsuite_console.engine.ports import Claiming
 from qsuite_console.model.errors import InvalidParameters
-from qsuite_console.model.jobs import Job, JobAction, JobDetail, JobState, Submission
+from qsuite_console.model.jobs import TERMINAL, JobDetail, JobState, Submission
 from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
 from qsuite_console.model.text import clean
 
-ORIGIN: Final = "run"
 CANCELLED: Final = 130
 _OWN: Final = frozenset({"json", "dry-run", "queue", "priority", "help", "new"})
 _METAVARS: Final = {"date": "DATE", "integer": "N", "number": "N", "list": "A,B"}
@@ -150,44 +142,6 @@ def run_one(invocation: Invocation, options: Options) -> int:
 
 
 def _run_one(invocation: Invocation, options: Options) -> int:
-    if options.is_dry:
-        with _engine(invocation, Claiming.NONE, options.kind) as control:
-            return _print_plan(
-                asyncio.run(control.plan(options.kind.name, options.parameters)), is_json=options.is_json
-            )
-    with Signals().installed() as signals:
-        line = ProgressLine()
-        try:
-            with _engine(invocation, Claiming.ONLY_SUBMITTED, options.kind) as control:
-                job, detail = asyncio.run(_submit_and_follow(control, options, signals, line))
-                is_here = not control.state.is_attached
-                line.close()
-        finally:
-            line.close()
-        if detail is not None:
-            return _print_end(detail, is_json=options.is_json)
-        return _print_left(job, signals, is_here=is_here, is_json=options.is_json)
-
-
-@contextmanager
-def _engine(invocation: Invocation, claim: Claiming, kind: KindInfo) -> Iterator[Control]:
-    settings = invocation.loaded.settings
-    is_read_only = settings.target.read_only and kind.changes_data  # the other engine may run without --read-only
-    with ExitStack() as stack:
-        control: Control | None = running_engine(invocation, stack, read_only=is_read_only)
-        if control is None:
-            from qsuite_console.headless.http import socket_service
-            from qsuite_console.runtime import open_runtime
-
-            served = [] if claim is Claiming.NONE else [socket_service(invocation.paths.socket, origin=ORIGIN)]
-            runtime = open_runtime(settings, invocation.paths, claim=claim, origin=ORIGIN, extra_services=served)
-            control = stack.enter_context(runtime).control
-        yield control
-
-
-async def _submit_and_follow(
-    control: Control, options: Options, signals: Signals, line: ProgressLine
-) -> tuple[Job, JobDetail | None]:
     submission = Submission(
         kind=options.kind.name,
         parameters=options.parameters,
@@ -195,26 +149,14 @@ async def _submit_and_follow(
         priority=options.priority,
         origin=ORIGIN,
     )
-    receipt = await control.submit(submission)
-    job = (await control.job(receipt.job_id)).job
-    await _announce(control, job, line, joined=receipt.joined)
-    follower = Follower(control, job.id, signals=signals, line=line, origin=ORIGIN)
-    return job, await follower.to_the_end()
-
-
-async def _announce(control: Control, job: Job, line: ProgressLine, *, joined: bool) -> None:
-    where = f" in {control.state.owner}" if control.state.is_attached else ""
-    if not joined:
-        line.say(f"job {job.id}: {job.title}{where}")
-        return
-    if job.state is JobState.PAUSED:
-        await control.act(JobAction.RESUME, [job.id], origin=ORIGIN)
-    has_progress = job.attempt > 0 and job.progress.fraction is not None
-    done = f", {(job.progress.fraction or 0) * 100:.0f} % done" if has_progress else ""
-    if job.attempt and not where:
-        line.say(f"resuming job {job.id} from its checkpoint{done}")
-    else:
-        line.say(f"joining job {job.id}{where}: {job.title}{done}")
+    if options.is_dry:
+        return _print_plan(plan_of(invocation, submission), is_json=options.is_json)
+    with Signals().installed() as signals:
+        foreground = Foreground(invocation, submission, options.kind, signals)
+        detail = foreground.to_the_end()
+        if detail is not None and detail.job.state in TERMINAL and not signals.leaving:
+            return _print_end(detail, is_json=options.is_json)
+        return _print_left(foreground.job_id, detail, signals, options)
 
 
 def _print_plan(plan: Plan, *, is_json: bool) -> int:
@@ -238,7 +180,7 @@ def _print_end(detail: JobDetail, *, is_json: bool) -> int:
     if job.started_at and job.finished_at:
         duration_s = round((job.finished_at - job.started_at).total_seconds(), 3)
     if is_json:
-        output.document(_answer(job, duration_s, detail.result, job.error))
+        output.document(_answer(job.id, job.kind, job.state, duration_s, detail.result, job.error))
     elif detail.result:
         output.pairs(result_rows(detail.result))
     if job.state is JobState.FAILED:
@@ -252,22 +194,27 @@ def _print_end(detail: JobDetail, *, is_json: bool) -> int:
     return _CODES.get(job.state, 1)
 
 
-def _print_left(job: Job, signals: Signals, *, is_here: bool, is_json: bool) -> int:
-    if is_json:
-        state = JobState.INTERRUPTED if is_here else JobState.RUNNING
-        output.document({**_answer(job, None, None, None), "state": state})
-    if is_here:
-        output.note(f"job {job.id} interrupted; the same command resumes it from its checkpoint")
+def _print_left(job_id: int, detail: JobDetail | None, signals: Signals, options: Options) -> int:
+    """Say what became of a job whose command was asked to leave; ``detail`` is None where another engine has it."""
+    if detail is not None:
+        state: str = detail.job.state
+        result, error = detail.result, detail.job.error
+        output.note(f"job {job_id} is {state}; the same command resumes it from its checkpoint")
     else:
-        output.note(f"left job {job.id} to the engine that runs it: qsuite-console jobs show {job.id}")
+        state, result, error = JobState.RUNNING, None, None
+        output.note(f"left job {job_id} to the engine that runs it: qsuite-console jobs show {job_id}")
+    if options.is_json:
+        output.document(_answer(job_id, options.kind.name, state, None, result, error))
     return signals.exit_code
 
 
-def _answer(job: Job, duration_s: float | None, result: dict[str, Any] | None, error: str | None) -> dict[str, Any]:
+def _answer(
+    job_id: int, kind: str, state: str, duration_s: float | None, result: dict[str, Any] | None, error: str | None
+) -> dict[str, Any]:
     return {
-        "job_id": job.id,
-        "kind": job.kind,
-        "state": job.state,
+        "job_id": job_id,
+        "kind": kind,
+        "state": state,
         "duration_s": duration_s,
         "result": result,
         "error": error,

@@ -54,3 +54,7 @@ class HistoryOwned(ConsoleError):
     def __init__(self, message: str, *, owner: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.owner = owner
+
+
+class EngineGone(ConsoleError):
+    """The engine of another process does not answer: it has ended, hangs or was never there."""
