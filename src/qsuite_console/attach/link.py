@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 import threading
 import time
 from collections import deque
@@ -35,6 +36,16 @@ RING: Final = 4096  # facts kept
 _BASE: Final = "http://engine"
 _HINT: Final = "is its process alive? it is tried again by itself"
 _log: Final = logging.getLogger(__name__)
+
+
+def require_own(path: Path) -> None:
+    """Raise EngineGone unless there is a socket at ``path`` that this user made: another's could tell us anything."""
+    try:
+        status = path.lstat()
+    except OSError:
+        raise EngineGone(f"no engine answers on {path}", hint=_HINT) from None
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
+        raise EngineGone(f"{path} is not a socket of this user", hint="remove it, or set QSUITE_CONSOLE_HOME")
 
 
 class Link:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from qsuite_console.attach.link import EngineGone, Link, require_own
+from qsuite_console.attach.link import Link, require_own
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.model.errors import ReadOnly
+from qsuite_console.model.errors import EngineGone, ReadOnly
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.jobs import (
     ActionResult,
