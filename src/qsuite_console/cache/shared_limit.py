@@ -61,7 +61,7 @@ elseif available == nil then
     redis.call('HSET', KEYS[1], 'blind', 1)
 end
 if tonumber(ARGV[6]) > 0 then
-    if available ~= nil then redis.call('HSET', KEYS[1], 'available', 0) end
+    if available ~= nil then redis.call('HSET', KEYS[1], 'available', 0, 'reset', now + ARGV[6]) end
     redis.call('HSET', KEYS[1], 'blocked', math.max(tonumber(s[4]) or 0, now + ARGV[6]))
 end
 return 0

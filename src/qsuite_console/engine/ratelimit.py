@@ -84,9 +84,9 @@ class Window:
                 self.pace = min(1.0, self.pace + _RECOVERY)
             return 0.0
         self.pace = max(_SLOWEST, self.pace / 2)
-        if self.available is not None:
-            self.available = 0
         pause_s = _pause_after_refusal(quota) + jitter_s
+        if self.available is not None:
+            self.available, self.reset_at = 0, now + pause_s  # then one request probes
         self.blocked_until = max(self.blocked_until, now + pause_s)
         return pause_s
 

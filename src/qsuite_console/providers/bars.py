@@ -15,20 +15,32 @@ from qsuite_console.providers.errors import ProviderUnavailable
 MAX_TOKEN: Final = 4096  # characters; a page token is opaque but never a document
 
 
-class Bar(msgspec.Struct, frozen=True, gc=False):
-    """A bar as the provider writes it: start, open, high, low, close, volume, trades, volume-weighted price.
+_NAMES: Final = {
+    "time": "t",
+    "open": "o",
+    "high": "h",
+    "low": "l",
+    "close": "c",
+    "volume": "v",
+    "trades": "n",
+    "vwap": "vw",
+}
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False, rename=_NAMES):
+    """A bar as the provider writes it; ``time`` is its start.
 
     Floats print back the digits that were parsed (up to 15 significant ones), so decimals stay exact.
     """
 
-    t: str
-    o: float
-    h: float
-    l: float  # noqa: E741 - the protocol's own name of the field
-    c: float
-    v: int | float
-    n: int | None = None
-    vw: float | None = None
+    time: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int | float
+    trades: int | None = None
+    vwap: float | None = None
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -37,7 +49,7 @@ class Malformed(msgspec.Struct, frozen=True):
     symbol: str
     reason: str
     raw: str
-    t: str | None = None
+    time: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -76,7 +88,7 @@ def _parse_leniently(body: bytes) -> Page:
         raise ProviderUnavailable(
             "the provider sent something that is not JSON, or broke off", hint="it is tried again by itself"
         ) from error
-    if not isinstance(document, dict) or not isinstance(document.get("bars"), dict | None):
+    if not isinstance(document, dict) or not isinstance(document.get("bars", ""), dict | None):
         raise ProviderUnavailable("the provider's answer holds no bars", hint="check APCA_API_DATA_URL")
     bars: dict[str, list[Bar]] = {}
     malformed: list[Malformed] = []

@@ -27,11 +27,15 @@ SETTLE_S: Final = 8 * 3600  # corrections of a session arrive until then: its ba
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One label of the range (a session's day, a week, a month) with its bounds and the bars a symbol has in it."""
+    """One label of the range (a session's day, a week, a month) and the bars a symbol has in it.
+
+    [low, high) includes the closed days before it, so that periods touch; ``own_high`` ends the label itself.
+    """
 
     label: date
     low: datetime
     high: datetime
+    own_high: datetime
     close_at: datetime
     bars: int
 
@@ -56,29 +60,24 @@ class Batch:
 
 def make_periods(timeframe: str, start: date, end: date, sessions: Sequence[Session]) -> list[Period]:
     """Return the periods in which bars are expected; together they cover [start, end] without a hole."""
-    days = labels(timeframe, sessions)
     low, high = day_bounds(start, end)
     grouped: dict[date, list[Session]] = defaultdict(list)
     for session in sessions:
         grouped[labels(timeframe, [session])[0]].append(session)
-    found = []
-    for number, label in enumerate(days):
-        following = days[number + 1] if number + 1 < len(days) else None
+    found: list[Period] = []
+    for number, (label, own) in enumerate(sorted(grouped.items())):
+        own_high = midnight(period_end(timeframe, label) + timedelta(days=1))
         found.append(
             Period(
                 label=label,
-                low=low if number == 0 else midnight(label),
-                high=high if following is None else midnight(following),
-                close_at=grouped[label][-1].close_at,
-                bars=expected_bars(timeframe, grouped[label]),
+                low=found[-1].own_high if found else low,
+                high=own_high if number + 1 < len(grouped) else high,
+                own_high=own_high,
+                close_at=own[-1].close_at,
+                bars=expected_bars(timeframe, own),
             )
         )
     return found
-
-
-def own_bounds(timeframe: str, period: Period) -> tuple[datetime, datetime]:
-    """Return [from, to) of the label alone, without the closed days around it."""
-    return midnight(period.label), midnight(period_end(timeframe, period.label) + timedelta(days=1))
 
 
 def missing_runs(
@@ -86,15 +85,12 @@ def missing_runs(
 ) -> list[tuple[int, int]]:
     """Return the runs (first, last index) of one symbol that are neither in the ledger nor present."""
     is_covered = [index in present for index in range(len(periods))]
-    lows = [p.low for p in periods]
     starts = [midnight(p.label) for p in periods]
-    highs = [p.high for p in periods]
+    highs = [p.own_high for p in periods]
     settle = timedelta(seconds=SETTLE_S)
     for item in covered:
         first = bisect_left(starts, item.low)  # closed days before the first label need no covering
         last = bisect_right(highs, item.high) - 1
-        if last + 1 < len(periods) and lows[last + 1] < item.high and _reaches(periods[last + 1], item.high):
-            last += 1
         for index in range(first, last + 1):
             is_covered[index] = True
         if item.fetched_at is not None and first <= last:
@@ -102,11 +98,6 @@ def missing_runs(
             if item.fetched_at < settled_at <= now:
                 is_covered[last] = False  # fetched too early for late corrections: once more
     return _runs(is_covered)
-
-
-def _reaches(period: Period, high: datetime) -> bool:
-    """Return whether coverage up to ``high`` ends behind the label's own day, in closed days."""
-    return high >= midnight(period.label + timedelta(days=1)) and high >= period.close_at
 
 
 def _runs(is_covered: Sequence[bool]) -> list[tuple[int, int]]:
@@ -150,7 +141,7 @@ def make_batches(
                     first=first,
                     last=last,
                     low=periods[first].low,
-                    high=periods[last].high,
+                    high=periods[last].high if last + 1 == len(periods) else midnight(periods[last + 1].label),
                     bars=each * len(pack),
                     is_straight=is_exact and occupied.isdisjoint(pack),
                 )

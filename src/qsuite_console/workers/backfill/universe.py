@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from itertools import pairwise
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from qsuite_console.providers.alpaca import AlpacaClient, Asset
 
 _FILE_LIMIT: Final = 4 * 1024 * 1024  # bytes of a symbols file
-_EDGE: Final = timedelta(days=5)  # the longest the exchange is closed in a row, with a day to spare
 _ASSETS_S: Final = 3600.0
 
 
@@ -152,8 +150,6 @@ async def resolve_sessions(
 
 
 def _spans(stored: Sequence[Session], start: date, end: date) -> bool:
-    """Return whether stored sessions reach both ends and have no hole longer than the exchange is ever closed."""
-    if not stored:
-        return False
-    days = [start, *(session.day for session in stored), end]
-    return all(later - earlier <= _EDGE for earlier, later in pairwise(days))
+    """Return whether every session that the rules expect is stored; an unscheduled closure asks the provider anew."""
+    days = {session.day for session in stored}
+    return bool(days) and all(session.day in days for session in calendar.sessions(start, end))
