@@ -235,7 +235,7 @@ def test_a_server_that_dies_is_started_again_on_its_port(directory):
     environment = Sandbox(directory, SandboxOptions(symbols=20, sessions=2, detached=True)).start()
     known = record.read(directory)
     for name in ("postgresql", "valkey"):
-        before = known.server(name)
+        before = known.server(name)  # right after the start: what was committed must be there again
         os.kill(before.process.pid, signal.SIGKILL)
         wait_until(lambda n=name, b=before: record.read(directory).server(n).process != b.process)
         assert record.read(directory).server(name).port == before.port
