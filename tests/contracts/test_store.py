@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fakes.jobs import SETTINGS, new_job, opened
 
+from fakes.jobs import SETTINGS, new_job, opened
 from qsuite_console.engine.ports import AuditEntry, Ending, Store
 from qsuite_console.model.errors import Conflict, NotFound
 from qsuite_console.model.jobs import Job, JobQuery, JobState, LogLine, Outcome, Progress

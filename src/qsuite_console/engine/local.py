@@ -9,7 +9,8 @@ import concurrent.futures
 import hashlib
 import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -39,8 +40,9 @@ from qsuite_console.model.text import clean
 
 T = TypeVar("T")
 Call = Callable[[Coroutine[Any, Any, T]], "concurrent.futures.Future[T]"]
-DEFAULT_PRIORITY = 5
-MOST_SLOTS = 1000
+DEFAULT_PRIORITY: Final = 5
+MOST_SLOTS: Final = 1000
+AT_ONCE: Final = 16  # submissions of one caller and queue under way: enough to share commits, too few to crowd the loop
 
 
 def dedupe_key(kind: str, decoded: msgspec.Struct) -> str:
@@ -59,6 +61,7 @@ class LocalControl:
         self._probes = probes
         self._loop = loop
         self._call = call
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = WeakKeyDictionary()
         self._checkers = {name: worker for name, worker in core.workers.items() if isinstance(worker, Checker)}
 
     @property
@@ -95,7 +98,8 @@ class LocalControl:
         core = self._core
         try:
             job, key = self._job(submission)
-            return await self._there(core.submit(job, key, join=submission.join))
+            async with self._turn(job.queue):
+                return await self._there(core.submit(job, key, join=submission.join))
         except ConsoleError as error:
             result = f"refused: {error.message}"
             await core.around.gate.record(submission.origin, "jobs.submit", submission.kind, result)
@@ -140,6 +144,11 @@ class LocalControl:
                 f"there is no question {probe}", hint=f"known are {', '.join(sorted(self._probes)) or 'none'}"
             )
         return await self._there(_within(found, parameters))
+
+    def _turn(self, queue: str) -> asyncio.Semaphore:
+        """Bound what one caller's flood of one queue has under way, so that the engine's loop never chokes on it."""
+        turns = self._turns.setdefault(asyncio.get_running_loop(), {})
+        return turns.setdefault(queue, asyncio.Semaphore(AT_ONCE))
 
     async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run on the engine's loop and wait here."""

@@ -9,7 +9,7 @@ import functools
 import re
 import typing
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -45,7 +45,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
 @functools.cache
 def describe(parameters: type[msgspec.Struct]) -> tuple[ParameterSpec, ...]:
     """Return what a form or a flag needs of each field, in the order of the struct."""
-    return tuple(_spec(field) for field in _fields(parameters))
+    hints = _hints(parameters)
+    return tuple(_spec(field, hints[field.name]) for field in _fields(parameters))
 
 
 def _fields(parameters: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
@@ -80,7 +81,7 @@ def _unwrap(found: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
             return found, schema
 
 
-def _spec(field: inspect.Field) -> ParameterSpec:
+def _spec(field: inspect.Field, hint: Any) -> ParameterSpec:
     found, schema = _unwrap(field.type)
     examples = schema.get("examples") or ()
     return ParameterSpec(
@@ -90,7 +91,7 @@ def _spec(field: inspect.Field) -> ParameterSpec:
         help=schema.get("description", ""),
         is_required=field.required,
         default=_default(field),
-        choices=_choices(found),
+        choices=_choices(found, hint),
         minimum=_first(found, "ge", "gt"),
         maximum=_first(found, "le", "lt"),
         pattern=getattr(found, "pattern", None),
@@ -102,12 +103,19 @@ def _type_name(found: inspect.Type) -> str:
     return next((name for kind, name in _NAMES if isinstance(found, kind)), "text")
 
 
-def _choices(found: inspect.Type) -> tuple[str, ...]:
+def _choices(found: inspect.Type, hint: Any) -> tuple[str, ...]:
     if isinstance(found, inspect.LiteralType):
-        return tuple(str(value) for value in found.values)
+        return _literal_values(hint)
     if isinstance(found, inspect.EnumType):
         return tuple(str(member.value) for member in found.cls)
     return ()
+
+
+def _literal_values(hint: Any) -> tuple[str, ...]:
+    """Return a Literal's values as they were written down: msgspec knows them only sorted."""
+    if typing.get_origin(hint) is Literal:
+        return tuple(str(value) for value in typing.get_args(hint))
+    return next((values for part in typing.get_args(hint) if (values := _literal_values(part))), ())
 
 
 def _default(field: inspect.Field) -> Any:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.jobs import Doing, Number, forever, nothing, reaches, running, until
 
+from fakes.jobs import Doing, Number, forever, nothing, reaches, running, until
 from qsuite_console.engine.ports import JobContext, Permanent, Retryable
 from qsuite_console.model.errors import Conflict, InvalidParameters, NotFound, UsageProblem
 from qsuite_console.model.events import JobChanged

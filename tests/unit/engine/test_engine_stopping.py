@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.jobs import Doing, Number, forever, make_engine, nothing, opened, reaches, running, until
 
+from fakes.jobs import Doing, Number, forever, make_engine, nothing, opened, reaches, running, until
 from qsuite_console.engine.ports import Claiming, JobContext, SoftTimeLimit
 from qsuite_console.model.jobs import JobAction, JobState, Outcome, Submission
 
