@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,10 +15,19 @@ from typing import Any
 
 import pytest
 
+from qsuite_console.attach import find_engine
+from qsuite_console.cli.archive import Archive
+from qsuite_console.config.settings import Settings
+from qsuite_console.model.errors import NotFound
+from qsuite_console.model.jobs import Job, JobQuery
+from qsuite_console.model.wire import EngineInfo
+from qsuite_console.paths import resolve
+
 PLUGIN = '''
 """A kind of job as another package would bring it: counts, saves every step, ends as asked."""
 
 import asyncio
+import os
 from typing import Literal
 
 import msgspec
@@ -29,6 +39,7 @@ from qsuite_console.model.kinds import Plan, PlanLine
 class Parameters(msgspec.Struct, forbid_unknown_fields=True):
     steps: int = 3
     step_s: float = 0.02
+    until: str = ""  # goes on until this file exists
     ending: Literal["good", "bad"] = "good"
     note: str = ""
 
@@ -50,7 +61,7 @@ class CountWorker:
 
     async def run(self, context, parameters):
         done = began_at = (context.checkpoint or {}).get("done", 0)
-        while done < parameters.steps:
+        while done < parameters.steps or (parameters.until and not os.path.exists(parameters.until)):
             await asyncio.sleep(parameters.step_s)
             done += 1
             await context.save({"done": done})
@@ -109,18 +120,28 @@ class Console:
             time.sleep(0.05)
         raise AssertionError(f"{what} did not happen within {seconds} s")
 
-    def wait_for_job(self, state: str, *, progress: bool = False) -> dict[str, Any]:
-        """Return the newest job once it is in ``state`` (and has shown progress)."""
+    def peek(self) -> list[Job]:
+        """Return the jobs as the history has them, newest first, without the price of a process."""
+        with Archive(resolve(str(self.home)), Settings()) as archive:
+            return list(asyncio.run(archive.jobs(JobQuery())).jobs)
 
-        def found() -> dict[str, Any] | None:
-            jobs = self.json("jobs", "list")["jobs"]
-            if not jobs or jobs[0]["state"] != state or (progress and not jobs[0]["progress"].get("done")):
-                return None
-            job: dict[str, Any] = jobs[0]
-            return job
+    def wait_for_job(self, state: str, job_id: int = 1, *, saved: bool = False) -> None:
+        """Wait until a job is in ``state`` (and has saved a checkpoint)."""
 
-        job: dict[str, Any] = self.wait_for(found, f"a job being {state}")
-        return job
+        def is_there() -> bool:
+            with Archive(resolve(str(self.home)), Settings()) as archive:
+                try:
+                    detail = asyncio.run(archive.job(job_id))
+                except NotFound:
+                    return False
+            return detail.job.state == state and (not saved or bool(detail.checkpoint))
+
+        self.wait_for(is_there, f"job {job_id} being {state}")
+
+    def wait_for_engine(self, seconds: float = 60) -> EngineInfo:
+        """Return who answers on the home's socket."""
+        info: EngineInfo = self.wait_for(lambda: find_engine(resolve(str(self.home))), "an engine", seconds)
+        return info
 
     def close(self) -> None:
         """End what still runs."""

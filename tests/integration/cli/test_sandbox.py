@@ -83,8 +83,7 @@ def test_headless_on_the_sandbox_ends_with_everything_also_when_killed(console: 
     arguments = ("sandbox", "--headless", "--dir", str(directory), *SMALL)
     inside = Console(directory / "console", {**console.environ, "QSUITE_CONSOLE_HOME": str(directory / "console")})
     service = console.start(*arguments, stderr=subprocess.DEVNULL)
-    state = inside.wait_for(lambda: directory.exists() and inside.json("status")["owner"], "an engine", 60)
-    assert f"pid {service.pid}" in state
+    assert inside.wait_for_engine().pid == service.pid
     target = inside.json("status")["target"]
     assert (target["word"], target["colour"]) == ("SANDBOX", "success")
     assert (
@@ -95,7 +94,7 @@ def test_headless_on_the_sandbox_ends_with_everything_also_when_killed(console: 
     service.wait(20)
     inside.wait_for(lambda: not processes_in(directory), "the end of all processes", 40)
     second = console.start(*arguments, stderr=subprocess.DEVNULL)
-    inside.wait_for(lambda: inside.json("status")["owner"], "an engine", 60)
+    inside.wait_for(lambda: inside.wait_for_engine().pid == second.pid, "an engine")
     second.send_signal(signal.SIGTERM)
     assert second.wait(40) == 0
     inside.wait_for(lambda: not processes_in(directory), "the end of all processes", 20)

@@ -129,7 +129,7 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
 ) -> None:
     assert console.run("run", "test.count", "--steps", "2").returncode == 0
     owner = console.start("--headless", stderr=-3)
-    console.wait_for(lambda: console.json("status")["is_running"], "an engine")
+    console.wait_for_engine()
     owner.send_signal(signal.SIGSTOP)
     try:
         assert console.json("jobs", "list")["jobs"][0]["state"] == "succeeded"
@@ -153,12 +153,15 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
 def test_sigterm_restores_the_terminal_and_interrupts_the_job(
     console: Console, open_terminal: Callable[..., Terminal]
 ) -> None:
+    console.home.joinpath("config").mkdir(parents=True)
+    console.home.joinpath("config", "config.toml").write_text("[engine]\ndrain_s = 0.5\n")
     terminal = open_terminal()
     terminal.see("Overview")
-    runner = console.start("run", "test.count", "--steps", "400", "--step-s", "0.05")
-    console.wait_for_job("running", progress=True)
+    runner = console.start("run", "test.count", "--until", "/nowhere/to/be/seen")
+    console.wait_for_job("running", saved=True)
+    runner.kill()
+    runner.communicate(timeout=20)
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.wait(40) == 143
     assert b"\x1b[?1049l" in terminal.raw
-    assert console.json("jobs", "show", "1")["job"]["state"] == "interrupted"
-    runner.communicate(timeout=30)
+    console.wait_for_job("interrupted")

@@ -62,12 +62,17 @@ def test_an_empty_history_is_no_error(console: Console) -> None:
 
 
 def test_logs_are_followed_to_the_end(console: Console) -> None:
-    child = console.start("run", "test.count", "--steps", "15", "--step-s", "0.05")
+    gate = console.home / "gate"
+    child = console.start("run", "test.count", "--steps", "9", "--until", str(gate), "--step-s", "0.05")
     console.wait_for_job("running")
-    followed = console.run("jobs", "logs", "1", "--follow")
-    assert child.wait(20) == 0
-    assert followed.returncode == 0
-    assert [f"step {n}" in followed.stdout for n in (1, 8, 15)] == [True] * 3
+    follower = console.start("jobs", "logs", "1", "--follow")
+    assert follower.stdout is not None
+    first = [follower.stdout.readline() for _ in range(3)]
+    gate.touch()
+    rest, err = follower.communicate(timeout=30)
+    child.communicate(timeout=30)
+    assert (child.returncode, follower.returncode) == (0, 0), err
+    assert [f"step {n}\n" in "".join(first) + rest for n in (1, 8, 9)] == [True] * 3
 
 
 def test_queues_are_paused_and_resized_for_good(console: Console) -> None:
@@ -175,14 +180,18 @@ def test_an_unexpected_failure_is_one_line_with_the_log(console: Console, plugin
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_headless_ends_cleanly_and_its_jobs_resume(console: Console, number: int) -> None:
+def test_headless_ends_cleanly_and_who_waited_for_a_job_goes_on_with_it(console: Console, number: int) -> None:
+    console.home.joinpath("config").mkdir(parents=True)
+    console.home.joinpath("config", "config.toml").write_text("[engine]\ndrain_s = 0.5\n")
     service = console.start("--headless")
-    console.wait_for(lambda: console.json("status")["is_running"], "an engine")
-    runner = console.start("run", "test.count", "--steps", "400", "--step-s", "0.05")
-    console.wait_for_job("running", progress=True)
+    console.wait_for_engine()
+    runner = console.start("run", "test.count", "--until", "/nowhere/to/be/seen")
+    console.wait_for_job("running", saved=True)
     os.kill(service.pid, number)
     _, err = service.communicate(timeout=30)
-    assert service.returncode in (128 + number, 0), err
-    assert console.json("jobs", "show", "1")["job"]["state"] == "interrupted"
+    assert service.returncode == 0, err
+    console.wait_for(lambda: console.wait_for_engine().pid == runner.pid, "the runner taking over")
+    runner.send_signal(signal.SIGINT)
     runner.communicate(timeout=30)
-    assert runner.returncode == 1
+    assert runner.returncode == 130
+    assert console.json("jobs", "show", "1")["job"]["state"] == "cancelled"
