@@ -121,7 +121,7 @@ class Database:
     async def _acquire(self, pool: asyncpg.Pool, budget_s: float | None) -> asyncpg.Connection:
         wait_s = max(self.settings.connect_timeout_s, min(self.settings.command_timeout_s, budget_s or 1e9))
         if budget_s is not None:
-            wait_s = min(wait_s, budget_s)
+            wait_s = min(wait_s, 0.9 * budget_s)  # the reason must be told before the budget itself runs out
         try:
             return await pool.acquire(timeout=wait_s)
         except TimeoutError as error:
