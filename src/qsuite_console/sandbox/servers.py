@@ -78,7 +78,7 @@ def start_postgres(
 ) -> Server:
     """Start PostgreSQL on ``directory``/postgres, made first if need be; returns when it takes connections.
 
-    ``port`` 0 takes a free one. ``settings`` are more "name=value" pairs. ``ends_with_us``: it is told to stop when
+    ``port`` 0, or one that is taken, gives a free one. ``settings`` are more "name=value" pairs. ``ends_with_us``: it is told to stop when
     the calling process dies. Raises ServerFailed.
     """
     programs = binaries.postgres_programs()
@@ -90,8 +90,7 @@ def start_postgres(
     log = directory / "postgres.log"
     last: ServerFailed | None = None
     for _ in range(_PORT_TRIES):
-        number = port or free_port()
-        port = 0
+        number = port if port and is_free(port) else free_port()
         argv = [str(programs / "postgres"), "-D", str(data), "-p", str(number)]
         argv += [part for setting in chosen for part in ("-c", setting)]
         ends_with = signal.SIGINT if ends_with_us else None
@@ -113,8 +112,7 @@ def start_valkey(directory: Path, *, password: str, port: int = 0, ends_with_us:
     log = directory / "valkey.log"
     last: ServerFailed | None = None
     for _ in range(_PORT_TRIES):
-        number = port or free_port()
-        port = 0
+        number = port if port and is_free(port) else free_port()
         lines = (
             f"port {number}",
             "bind 127.0.0.1",

@@ -119,13 +119,11 @@ class Supervisor:
         self._say(f"{what} … {time.monotonic() - begun:.1f} s")
 
     async def _start_postgres(self, port: int) -> None:
-        self._postgres = servers.start_postgres(
-            self._directory, password=self._record.postgres_password, port=_usable(port)
-        )
+        self._postgres = servers.start_postgres(self._directory, password=self._record.postgres_password, port=port)
         self._note("postgresql", self._postgres)
 
     async def _start_valkey(self, port: int) -> None:
-        self._valkey = servers.start_valkey(self._directory, password=self._record.valkey_password, port=_usable(port))
+        self._valkey = servers.start_valkey(self._directory, password=self._record.valkey_password, port=port)
         self._note("valkey", self._valkey)
 
     async def _seed(self) -> None:
@@ -136,7 +134,7 @@ class Supervisor:
 
     async def _start_exchange(self, port: int) -> None:
         assert self._contents is not None
-        number = await self._contents.start_exchange(_usable(port))
+        number = await self._contents.start_exchange(port if port and servers.is_free(port) else 0)
         assert self._record.supervisor is not None
         mine = msgspec.structs.replace(self._record.supervisor, name="exchange", port=number)
         self._record.servers = (*self._record.servers, mine)
@@ -232,11 +230,6 @@ def _first_line() -> bytes:
             break
         line += part
     return line
-
-
-def _usable(port: int) -> int:
-    """Return the port if it is free, else 0: any."""
-    return port if port and servers.is_free(port) else 0
 
 
 def _forget_caller(is_detached: bool) -> None:
