@@ -78,8 +78,8 @@ def start_postgres(
 ) -> Server:
     """Start PostgreSQL on ``directory``/postgres, made first if need be; returns when it takes connections.
 
-    ``port`` 0, or one that is taken, gives a free one. ``settings`` are more "name=value" pairs. ``ends_with_us``: it is told to stop when
-    the calling process dies. Raises ServerFailed.
+    ``port`` 0, or one that is taken, gives a free one. ``settings`` are more "name=value" pairs. ``ends_with_us``: it
+    is told to stop when the calling thread's process dies. Raises ServerFailed.
     """
     programs = binaries.postgres_programs()
     data = directory / "postgres"
