@@ -33,7 +33,7 @@ bench: $(STAMP) ## ratios against peers and raw limits, in one run
 	$(BIN)/pytest tests/bench -s --ignore=none -p no:xdist
 
 shots: $(STAMP) ## pictures of every screen into docs/pictures
-	$(BIN)/python -m tests.screens.shots
+	PYTHONPATH=tests $(BIN)/python -m screens.shots
 
 docs: $(STAMP) ## print the generated pages anew: settings, keys, example configuration
 	$(BIN)/python docs/generate.py
