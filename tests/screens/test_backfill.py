@@ -493,6 +493,9 @@ def without_live_jobs(*, is_verified: bool) -> FakeControl:
         "symbols": 200, "requests": 1950, "rows_expected": 5000, "rows_present": 5000 if is_verified else 4998,
         "rows_written": 4000, "quarantined": 2, "http_429": 0, "rows_per_s": 41200.0, "symbols_per_s": 1.6,
         "verified": is_verified,
+        "missing": [] if is_verified else [
+            {"symbol": "AAPL", "from": "2025-03-03T05:00:00", "to": "2025-03-28T04:00:00", "fetched": 20, "present": 18}
+        ],
     }  # fmt: skip
     control.details[newest.id] = JobDetail(job=done, result=result)
     return control
@@ -505,6 +508,8 @@ async def test_the_last_run_says_whether_it_is_verified(is_verified: bool, line:
         await pilot.press("w")
         await until_seen(pilot, line)
         await until_seen(pilot, "Last run")
+        missing = "✖ AAPL 2025-03-03 to 2025-03-28: 18 of 20 fetched rows are stored"
+        assert (missing in seen(pilot.app)) is not is_verified
 
 
 async def test_before_the_first_backfill_the_run_says_how_to_begin() -> None:

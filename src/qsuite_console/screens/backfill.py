@@ -134,6 +134,7 @@ class BackfillScreen(ConsoleScreen):
     def tick(self, now: datetime) -> None:
         """Count seconds where something is waited for."""
         self._form.tick()
+        self._map.tick()
 
     def on_form_pane_scoped(self, event: FormPane.Scoped) -> None:
         """Show the coverage of what the form is about."""

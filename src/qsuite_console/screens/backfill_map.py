@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import time
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 PROBE: Final = "backfill.coverage"
 PAGE: Final = 200
+MONTHS_LIMIT: Final = 60  # that the probe answers at once
+UNITS: Final = {"1Week": "week", "1Month": "month"}  # what a cell counts; sessions otherwise
+QUIET_S: Final = 0.15  # of typing, before the filter asks
 SMALL_REQUESTS: Final = 20  # up to here a cell is fetched without a question
 TABLES: Final = ("price_ticks", "market_data_marketdata")
 TIMEFRAMES: Final = ("1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month")
@@ -71,6 +77,7 @@ class MapPane(Vertical):
         self._jobs: tuple[Job, ...] = ()
         self._columns = 0
         self._stale = ""
+        self._reading_since: float | None = None
         self.grid = CoverageGrid(id="grid")
         self._line = Editor(placeholder="symbols that begin with…", id="map-filter")
         self._cell = Static("", id="cell", markup=False)
@@ -102,21 +109,34 @@ class MapPane(Vertical):
 
     def on_resize(self) -> None:
         """Ask for as many months as there is room for."""
-        columns = self.grid.capacity() if self.grid.size.width else 0
+        columns = self._capacity() if self.grid.size.width else 0
         if columns and columns != self._columns and self.table:
             self._columns = columns
             self.load()
 
+    def _capacity(self) -> int:
+        return min(self.grid.capacity(), MONTHS_LIMIT)
+
     @work(exclusive=True, group="map-load")
-    async def load(self) -> None:
-        """Ask for the first page of the present window."""
+    async def load(self, quiet_s: float = 0.0) -> None:
+        """Ask for the first page of the present window, once nothing else was wanted for ``quiet_s`` seconds."""
         if not self.table or not self.grid.size.width:
             return
-        if not self.grid.rows:
-            self.grid.say("reading what is stored…")
-        found = await self._ask(None)
+        await asyncio.sleep(quiet_s)
+        self._reading_since = time.monotonic()
+        self.tick()
+        try:
+            found = await self._ask(None)
+        finally:
+            self._reading_since = None
         if found is not None:
             self._take(found, is_more=False)
+
+    def tick(self) -> None:
+        """Count the seconds of a first look that takes its time; what was read before stays."""
+        if self._reading_since is not None and not self.grid.rows:
+            seconds = int(time.monotonic() - self._reading_since)
+            self.grid.say("reading what is stored…" + (f" {seconds} s" if seconds else ""))
 
     @work(exclusive=True, group="map-more")
     async def load_more(self, after: str) -> None:
@@ -128,7 +148,7 @@ class MapPane(Vertical):
     async def _ask(self, after: str | None) -> CoverageMap | None:
         end = self._end or self._console_screen.now.strftime("%Y-%m")
         parameters: dict[str, Any] = {
-            "table": self.table, "timeframe": self.timeframe, "start": month_back(end, self.grid.capacity() - 1),
+            "table": self.table, "timeframe": self.timeframe, "start": month_back(end, self._capacity() - 1),
             "end": end, "limit": PAGE, "text": self._text,
         }  # fmt: skip
         if after is not None:
@@ -231,7 +251,7 @@ class MapPane(Vertical):
         tone = looks.TONES.get(look.tone, "$foreground")
         return Content.assemble(
             (f"{look.glyph} " if look.glyph.strip() else "", tone),
-            (clean(describe(symbol, cell), 120), "$foreground"),
+            (clean(describe(symbol, cell, UNITS.get(self.timeframe, "session")), 120), "$foreground"),
             (f"  {look.word}" if cell.state is not CellState.NONE else "", tone),
         )
 
@@ -333,7 +353,7 @@ class MapPane(Vertical):
     def _filter(self, text: str) -> None:
         if text != self._text:
             self._text = text
-            self.load()
+            self.load(QUIET_S)
 
 
 def cells_of(
@@ -344,9 +364,10 @@ def cells_of(
     if str(wanted.get("table", TABLES[0])) != table or str(wanted.get("timeframe", "1Day")) != timeframe:
         return
     start, end = str(wanted.get("start", ""))[:7], str(wanted.get("end") or "9999-99")[:7]
-    asked = str(wanted.get("symbols", "")).upper()
-    named = symbols if asked in {"ALL", "ACTIVE"} else {part.strip() for part in asked.split(",")} & symbols
+    asked = str(wanted.get("symbols", "")).upper().strip()
     low, _, high = str(job.progress.figures.get("months_running", "") if is_live else "").partition("..")
+    is_wide = asked in {"ALL", "ACTIVE"} or (not asked and bool(low))  # a file of symbols is known by its range only
+    named = symbols if is_wide else {part.strip() for part in re.split("[,;\n]", asked)} & symbols
     for month in months:
         if start <= month <= end:
             for symbol in named:

@@ -324,10 +324,12 @@ class CoverageGrid(ScrollView, can_focus=True):
         return segments
 
 
-def describe(symbol: str, cell: CoverageCell) -> str:
+def describe(symbol: str, cell: CoverageCell, unit: str = "session") -> str:
     """Return the exact figures of a cell: "AAPL 2025-03: 14 of 21 sessions, 7 missing"."""
     if cell.state is CellState.NONE:
-        return f"{symbol} {cell.month}: no session expected"
-    text = f"{symbol} {cell.month}: {cell.present} of {figures.plural(cell.expected, 'session')}"
+        return f"{symbol} {cell.month}: no {unit} expected"
+    text = f"{symbol} {cell.month}: {cell.present} of {figures.plural(cell.expected, unit)}"
+    if cell.state not in FILLABLE:
+        return text
     missing = max(0, cell.expected - cell.present)
-    return f"{text}, {missing} missing" if missing and cell.state in FILLABLE else text
+    return f"{text}, {missing} missing" if missing else f"{text}, some of them in part"

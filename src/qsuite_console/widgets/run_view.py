@@ -109,7 +109,7 @@ def live_lines(job: Job, rates: Sequence[float | None], width: int, height: int,
     top.append(bar(job, width))
     is_plotted = len(finite(rates)) > 1
     if width >= WIDE and is_plotted:
-        share = width * 3 // 5
+        share = width * 2 // 3 if width < 140 else width * 3 // 5
         left = _figures(job, share - 2)
         right = trend(rates, width - share - len(_PER_SECOND), max(1, min(height - len(top), 10)), "", "$primary")
         rows = zip_longest(left, right, fillvalue=Content(""))
@@ -182,7 +182,23 @@ def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> l
         )
     if result:
         lines += columns(result_pairs(job, result), width)
+    lines += [Content.styled(text, "$foreground").truncate(width, ellipsis=True) for text in missing_lines(result)]
     return lines[:height]
+
+
+def missing_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return what is missing after all, one line each: "AAPL 2025-03-03 to 2025-03-28: 14 of 20 rows"."""
+    found = result.get("missing")
+    return [
+        f"✖ {clean(item.get('symbol', ''), 20)} {_day(item, 'from')} to {_day(item, 'to')}: "
+        f"{figures.count(number(item, 'present'))} of {figures.count(number(item, 'fetched'))} fetched rows are stored"
+        for item in (found if isinstance(found, list | tuple) else ())
+        if isinstance(item, Mapping)
+    ]
+
+
+def _day(item: Mapping[str, Any], name: str) -> str:
+    return clean(str(item.get(name, ""))[:10])
 
 
 def result_pairs(job: Job, result: Mapping[str, Any]) -> list[Pair]:
