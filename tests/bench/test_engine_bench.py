@@ -75,18 +75,23 @@ async def test_start_latency_idle_and_in_a_flood(tmp_path: Path) -> None:
             for n in range(10_000)
         ]
         await until(lambda: engine.control.state.counts["queued"] > 500)
+        flooding = [await delay(n) for n in range(1000, 1020)]
+        await engine.control.set_queue("general", is_paused=True)
+        await asyncio.gather(*flood)
+        await engine.control.set_queue("general", is_paused=False)
         flooded = []
-        for n in range(1000, 1020):
+        for n in range(2000, 2020):
             flooded.append(await delay(n))
             await asyncio.sleep(0.05)
         waiting = engine.control.state.counts["queued"]
-        await asyncio.gather(*flood)
     idle.sort()
+    flooding.sort()
     flooded.sort()
     print(
         f"\nstart latency idle p50 {idle[100]:.1f} ms, p99 {idle[197]:.1f} ms;"
-        f" execution job in a flood of 10,000 ({waiting:,} still queued): median {flooded[10]:.1f} ms,"
-        f" worst of 20 {flooded[-1]:.1f} ms"
+        f" execution job while 10,000 others run ({waiting:,} still queued): median {flooded[10]:.1f} ms,"
+        f" worst of 20 {flooded[-1]:.1f} ms; while they are being submitted: median {flooding[10]:.1f} ms,"
+        f" worst of 20 {flooding[-1]:.1f} ms"
     )
 
 

@@ -67,6 +67,32 @@ async def test_a_full_disk_stops_claiming_keeps_results_and_is_survived(tmp_path
         await reaches(control, after.job_id, JobState.SUCCEEDED)
 
 
+async def test_an_engine_stopped_while_the_disk_is_full_leaves_its_job_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsuite_console.engine.engine.LAST_WAIT_S", 0.2)
+    go = asyncio.Event()
+
+    async def work(context: JobContext, parameters: Number) -> Mapping[str, Any]:
+        await context.save({"page": 1})
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        return {"pad": os.urandom(500_000).hex()}
+
+    with running(tmp_path, Doing(work)) as engine:
+        job_id = (await engine.control.submit(Submission(kind="task"))).job_id
+        await until(lambda: engine.control.state.running and engine.control._core.attempts[job_id]._context.checkpoint)
+        await on_writer(engine, lambda: fill(engine._store, True))
+        go.set()
+        await until(lambda: engine.control.state.trouble)
+        await asyncio.to_thread(engine.stop, 0.1)
+        await until(engine.finished.is_set)
+    with running(tmp_path, Doing(work)) as engine:
+        await reaches(engine.control, job_id, JobState.SUCCEEDED)
+        detail = await engine.control.job(job_id)
+        assert (detail.job.rescues, [attempt.error for attempt in detail.attempts]) == (1, ["its process died", None])
+
+
 async def on_writer(engine: Any, work: Any) -> None:
     """Do something between two transactions of the writer."""
     connection_idle = asyncio.Event()

@@ -17,6 +17,7 @@ from typing import Any
 
 from fakes.jobs import Doing, Number, opened, running, until
 from qsuite_console.engine.ports import JobContext
+from qsuite_console.history.reader import open_reader
 from qsuite_console.model.jobs import JobState, Outcome
 
 ROUNDS = 6
@@ -113,6 +114,9 @@ def check_story(
 
 async def test_a_rescued_job_knows_why_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     run_and_kill(tmp_path, 0, random.Random(1))
+    reader = open_reader(tmp_path / "history.sqlite")  # looking comes before, and instead of, any repair
+    assert (await reader.counts())["running"] > 0
+    reader.close()
     began = time.monotonic()
     seen: dict[int, tuple[int, Any]] = {}
 

@@ -78,6 +78,11 @@ class Bus:
         self._progress_timer: asyncio.TimerHandle | None = None
         self._folded_at = float("-inf")
 
+    @property
+    def newest(self) -> int:
+        """Return the number of the newest event."""
+        return self._newest
+
     def publish(self, *events: AnyEvent) -> None:
         """Make events known, in order."""
         with self._lock:

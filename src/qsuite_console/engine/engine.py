@@ -36,7 +36,7 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.events import EngineTrouble, QueuesChanged
 from qsuite_console.model.jobs import TERMINAL, JobQuery
 
-LAST_WAIT_S: Final = 10.0  # for clean-up after patience has run out
+LAST_WAIT_S: Final = 10.0  # for clean-up and a history that refuses, after patience has run out
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -127,9 +127,7 @@ class Engine:
         if self._thread.ident is None:
             return
         self.request_stop()
-        if not self.finished.wait(self._drain_s + LAST_WAIT_S):
-            self.request_stop()
-            self.finished.wait(LAST_WAIT_S)
+        self.finished.wait(self._drain_s + 2 * LAST_WAIT_S)
         self._thread.join(LAST_WAIT_S)
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -193,6 +191,7 @@ class Engine:
                 tasks.extend(self._start_tasks(core, lag))
                 self._ready.set()
                 await self._stopping.wait()
+                asyncio.get_running_loop().call_later(self._drain_s + LAST_WAIT_S, self._hurry.set)
                 await core.drain(self._drain_s, self._hurry)
                 await self._end(tasks[1:])
         finally:

@@ -100,16 +100,19 @@ class Recounter:
     async def count(self) -> None:
         """Recount now unless nothing has changed."""
         core = self._core
-        before, _ = core.bus.events(self._counted)
+        before = core.bus.newest
         if before == self._counted:
             return
         counts, depths = await core.store.counts(), await core.store.queue_depths()
-        if core.bus.events(before)[0] != before:
+        if core.bus.newest != before:
             return
+        self._counted = before
         core.bus.recount(counts)
+        shown = core.dispatcher.views()
         for name, queue in core.dispatcher.queues.items():
             queue.queued, queue.scheduled = depths.get(name, (0, 0))
-        self._counted = before
+        if core.dispatcher.views() != shown:
+            core.show_queues()
 
 
 class Pruner:

@@ -24,6 +24,7 @@ from qsuite_console.history.troubles import is_refused, unavailable
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 
 BATCH: Final = 64
+IDLE_S: Final = 1.0
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Writer:
         self._arrived = threading.Condition()
         self._refused: HistoryUnavailable | None = None
         self._is_closed = False
+        self._has_log = False
         self._thread = threading.Thread(target=self._work, name="history-writer", daemon=True)
         self._thread.start()
 
@@ -111,21 +113,37 @@ class Writer:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            self._commit(batch)
-            self._answer(batch)
+            if batch:
+                self._commit(batch)
+                self._answer(batch)
+                self._has_log = True
+            else:
+                self._fold_log()
         with contextlib.suppress(
             sqlite3.Error
         ):  # closing folds the log into the file; failing that, the next open does
             self._connection.execute("PRAGMA optimize")
         self._connection.close()
 
+    def _fold_log(self) -> None:
+        """Move the log into the file while nobody waits."""
+        self._has_log = False
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            log.warning("the history's log was not folded into its file: %s", unavailable(error, self._path).message)
+
     def _next(self) -> list[_Item] | None:
-        """Wait for work and take up to a batch of it: the urgent first, then one of each lane in turn."""
+        """Wait for work and take up to a batch of it: the urgent first, then one of each lane in turn.
+
+        An empty batch: nothing came for a while after a commit. None: closed.
+        """
         with self._arrived:
             while not (self._urgent or self._lanes):
                 if self._is_closed:
                     return None
-                self._arrived.wait()
+                if not self._arrived.wait(IDLE_S if self._has_log else None):
+                    return []
             batch: list[_Item] = []
             while self._urgent and len(batch) < BATCH:
                 batch.append(self._urgent.popleft())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.jobs import SETTINGS, new_job, opened
+from fakes.jobs import SETTINGS, new_job, opened, until
 from qsuite_console.config.settings import EngineSettings
 from qsuite_console.history import has_wal_reset_race, sqlite_version
 from qsuite_console.history.ballast import Ballast
@@ -213,3 +213,22 @@ async def test_one_bad_operation_does_not_spoil_the_others_of_its_batch(tmp_path
         assert (await store.counts())["queued"] == 2
         assert len((await store.jobs(JobQuery(states=(JobState.QUEUED,)))).jobs) == 2
     assert SETTINGS.durability == "full"
+
+
+async def test_the_log_is_folded_into_the_file_once_nobody_waits(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+
+    def rows_in_file() -> int:
+        copy.write_bytes((tmp_path / "history.sqlite").read_bytes())  # without its log
+        connection = sqlite3.connect(copy)
+        try:
+            return int(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
+        except sqlite3.DatabaseError:
+            return 0
+        finally:
+            connection.close()
+
+    with opened(tmp_path) as store:
+        await store.insert(new_job(), dedupe_key=None)
+        assert rows_in_file() == 0
+        await until(lambda: rows_in_file() == 1)
