@@ -123,7 +123,9 @@ class ConsoleScreen(Screen[None]):
         condition = commands.condition(self.SCOPE, action, parameters)
         if not condition or self.holds(condition):
             return True
-        return False if condition == "resume" else None  # it shares its key with pause
+        # Pause and resume share a key: it belongs to pause while neither is possible.
+        is_shadowed = condition == "resume" or (condition == "pause" and self.holds("resume"))
+        return False if is_shadowed else None
 
     def action_back(self) -> None:
         """Leave one layer; a main screen has none."""

@@ -109,7 +109,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
             self._load()
         for event in events:
             if isinstance(event, JobChanged) and event.job.id == self.job_id:
-                self._use(event.job)
+                self._use(next((job for job in self.state.running if job.id == self.job_id), event.job))
                 self._load()
             elif isinstance(event, JobDeleted) and event.job_id == self.job_id:
                 self.tell(f"Job {self.job_id} was deleted")

@@ -83,6 +83,9 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             elif isinstance(event, JobDeleted):
                 gone.add(event.job_id)
                 self._jobs.pop(event.job_id, None)
+        for job in self.state.running:  # its progress is newer than the fact
+            if job.id in changed:
+                self._jobs[job.id] = job
         if changed or gone:
             self._merge(changed, gone)
 
@@ -169,7 +172,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
 
     def on_live_table_tail_reached(self) -> None:
         """Load the next page."""
-        if self._next_before is not None:
+        if self._next_before is not None and self._table.is_near_end:
             self._load(is_more=True)
 
     # filter

@@ -72,12 +72,10 @@ class JobProvider(Provider):
         console = cast("ConsoleApp", self.app)
         for job in self._newest:
             title = f"Job {job.id}  {clean(job.title, 100)}"
-            score = matcher.match(title)
+            score, offsets = matcher.fuzzy_search.match(matcher.query, title)
             if score > 0:
+                content = Content(title)  # the matcher's own highlighting would parse the title as markup
+                for offset in offsets:
+                    content = content.stylize("underline", offset, offset + 1)
                 look = job_rows.look_of(job)
-                yield Hit(
-                    score,
-                    Content(title) if not query else matcher.highlight(title),
-                    partial(console.open_page, "job", job.id),
-                    help=f"{look.glyph} {look.word}",
-                )
+                yield Hit(score, content, partial(console.open_page, "job", job.id), help=f"{look.glyph} {look.word}")

@@ -71,6 +71,8 @@ def parse(text: str) -> JobFilter:
         field, colon, value = plain.partition(":")
         if len(plain) > 1 and plain.startswith("/") and plain.endswith("/"):
             (unwanted_patterns if is_not else patterns).append(_pattern(plain[1:-1]))
+        elif plain.startswith("/"):
+            continue  # a regular expression that is still being typed
         elif colon and field == "state":
             states.extend(_states(value, is_not=is_not))
         elif colon and field in parts and not is_not:

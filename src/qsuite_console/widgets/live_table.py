@@ -229,8 +229,13 @@ class LiveTable(ScrollView, can_focus=True):
         if self.current != self._announced:
             self._announced = self.current
             self.post_message(self.Moved(self, self.current))
-        if self._keys and self.cursor >= len(self._keys) - TAIL:
+        if self.is_near_end:
             self.post_message(self.TailReached(self))
+
+    @property
+    def is_near_end(self) -> bool:
+        """Return whether it is time to load more."""
+        return bool(self._keys) and self.cursor >= len(self._keys) - TAIL
 
     def on_resize(self) -> None:
         """Keep the cursor in sight when the terminal shrinks."""

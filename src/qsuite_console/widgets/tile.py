@@ -57,6 +57,7 @@ class Tile(Widget, can_focus=True):
         self._trend: tuple[float | None, ...] = ()
         self._trend_at: datetime | None = None
         self._drawn = ""
+        self._framed: tuple[Content, Content] | None = None
         self._look = looks.LOADING
 
     def show(self, reading: Reading | None, now: datetime) -> None:
@@ -79,10 +80,9 @@ class Tile(Widget, can_focus=True):
             self._repaint(before, content.split("\n"))
 
     def _frame(self, title: Content, subtitle: Content) -> None:
-        if self.border_title != title.markup:
-            self.border_title = title
-        if self.border_subtitle != subtitle.markup:
-            self.border_subtitle = subtitle
+        if (title, subtitle) != self._framed:
+            self._framed = (title, subtitle)
+            self.border_title, self.border_subtitle = title, subtitle
 
     def _repaint(self, before: Sequence[str], after: Sequence[str]) -> None:
         if len(before) != len(after):
