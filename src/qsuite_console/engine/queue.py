@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qsuite_console.engine.ports import Claim, Claiming, Store
 from qsuite_console.engine.trouble import Trouble
@@ -17,6 +19,7 @@ from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable, NotFound
 from qsuite_console.model.jobs import JobState, QueueView
 
+RESTART_S: Final = 1.0
 log = logging.getLogger(__name__)
 _WAITING = (JobState.QUEUED, JobState.INTERRUPTED)
 
@@ -144,38 +147,43 @@ class Dispatcher:
                 await self._hand_out()
 
     async def _hand_out(self) -> None:
+        """Claim once; whatever goes wrong, the next round comes."""
         try:
-            claims = await (self._claim_wanted() if self._claiming is Claiming.ONLY_SUBMITTED else self._claim())
+            await (self._claim_wanted() if self._claiming is Claiming.ONLY_SUBMITTED else self._claim())
         except HistoryUnavailable as error:
             self.wake()
             self._trouble.report(error)
-            return
-        for claim in claims:
-            self.queues[claim.job.queue].running += 1
-            self._start(claim)
+        except Exception:
+            log.exception("claiming failed and starts again in %g s", RESTART_S)
+            await asyncio.sleep(RESTART_S)
+            self.wake()
 
-    async def _claim(self) -> Sequence[Claim]:
+    def _started(self, claim: Claim) -> None:
+        self.queues[claim.job.queue].running += 1
+        self._start(claim)
+
+    async def _claim(self) -> None:
         free = {queue.name: queue.free for queue in self.queues.values() if queue.may_have_work and queue.free}
         if not free:
-            return ()
+            return
         for name, slots in free.items():
             self.queues[name].may_have_work = False
             self.queues[name].busy += slots  # reserved while the claim is under way
-        granted: Mapping[str, list[Claim]] = {name: [] for name in free}
+        claims: Sequence[Claim] = ()
         try:
-            for claim in await self._store.claim(free, owner=self._owner, now=self._clock.now()):
-                granted[claim.job.queue].append(claim)
+            claims = await self._store.claim(free, owner=self._owner, now=self._clock.now())
         finally:
+            granted = Counter(claim.job.queue for claim in claims)
             for name, slots in free.items():
                 queue = self.queues[name]
-                queue.busy -= slots - len(granted[name])
-                if len(granted[name]) == slots:
+                queue.busy -= slots - granted[name]
+                if granted[name] == slots:
                     queue.may_have_work = True
                     self._woken.set()
-        return [claim for claims in granted.values() for claim in claims]
+        for claim in claims:
+            self._started(claim)
 
-    async def _claim_wanted(self) -> Sequence[Claim]:
-        claims = []
+    async def _claim_wanted(self) -> None:
         for job_id, name in tuple(self._wanted.items()):
             queue = self.queues[name]
             if not queue.free:
@@ -187,5 +195,4 @@ class Dispatcher:
             finally:
                 queue.busy -= int(claim is None)
             if claim is not None:
-                claims.append(claim)
-        return claims
+                self._started(claim)

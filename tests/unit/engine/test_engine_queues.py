@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from qsuite_console.engine.ports import JobContext
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.errors import ConsoleError, NotFound, ReadOnly, UsageProblem
 from qsuite_console.model.health import Snapshot
-from qsuite_console.model.jobs import JobState, Submission
+from qsuite_console.model.jobs import JobAction, JobState, Submission
 from qsuite_console.model.kinds import Plan
 
 
@@ -67,6 +68,7 @@ def queue(engine: Any, name: str = "general") -> Any:
     return next(view for view in engine.control.state.queues if view.name == name)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_jobs_run_durably_and_an_execution_job_does_not_wait_behind_them(tmp_path: Path) -> None:
     """The flood fills one queue; twenty jobs of another one start at once, whatever is left of it."""
     started: dict[int, float] = {}
@@ -106,8 +108,42 @@ async def test_a_read_only_target_refuses_what_changes_data(tmp_path: Path) -> N
             await engine.control.submit(task(1))
         look = await engine.control.submit(Submission(kind="look"))
         await reaches(engine.control, look.job_id, JobState.SUCCEEDED)
-        store = engine._store
-    assert store.warnings == ()
+
+
+async def test_every_change_is_audited_refused_ones_too(tmp_path: Path) -> None:
+    looking = Doing(nothing, "look", changes_data=False)
+    with running(tmp_path, Doing(nothing), looking, target=TargetView(name="prod", is_read_only=True)) as engine:
+        with pytest.raises(ReadOnly):
+            await engine.control.submit(task(1, origin="cli"))
+        look = await engine.control.submit(Submission(kind="look", origin="http 10.0.0.7"))
+        await reaches(engine.control, look.job_id, JobState.SUCCEEDED)
+        await engine.control.act(JobAction.DELETE, [look.job_id], origin="console")
+    connection = sqlite3.connect(tmp_path / "history.sqlite")
+    rows = connection.execute("SELECT who, origin, action, subject, result FROM audit ORDER BY id").fetchall()
+    connection.close()
+    assert [row[1:4] for row in rows] == [
+        ("cli", "jobs.submit", "task"), ("http 10.0.0.7", "jobs.submit", "look: look 0"),
+        ("console", "jobs.delete", f"job {look.job_id} (look)"),
+    ]  # fmt: skip
+    assert rows[0][4].startswith("refused: the target prod is read-only")
+    assert [row[4] for row in rows[1:]] == [f"job {look.job_id}", f"job {look.job_id} is deleted"]
+    assert all("@" in row[0] for row in rows)
+
+
+async def test_claiming_survives_a_failure_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qsuite_console.engine.queue.RESTART_S", 0.01)
+    with running(tmp_path, Doing(nothing)) as engine:
+        claim, failures = engine._store.claim, iter([True, True])
+
+        async def failing(*arguments: Any, **named: Any) -> Any:
+            if next(failures, False):
+                raise ZeroDivisionError("odd")
+            return await claim(*arguments, **named)
+
+        monkeypatch.setattr(engine._store, "claim", failing)
+        receipt = await engine.control.submit(task(1))
+        await reaches(engine.control, receipt.job_id, JobState.SUCCEEDED)
+        assert next(failures, False) is False
 
 
 async def test_what_waited_is_held_when_the_target_became_read_only(tmp_path: Path) -> None:
