@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ from qsuite_console.model.jobs import TERMINAL, JobAction, JobDetail, JobPage, J
 
 MOST_IDS: Final = 10_000
 _RANGE: Final = re.compile(r"(\d{1,18})(?:(?:-|\.\.)(\d{1,18}))?")
-_FOLLOW_S: Final = 0.25
+_CLOSING_S: Final = 2.0  # an engine that ends writes its last lines after it stopped answering
+_FOLLOW_S: Final = 0.4  # longer than lines take from a job to the history
 
 json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 
@@ -76,11 +78,16 @@ def show(invocation: Invocation, job_id: int, *, is_json: bool) -> None:
 def logs(invocation: Invocation, job_id: int, *, follow: bool, after: int, is_json: bool) -> None:
     """Print the job's log; with --json one object a line."""
     tail = _Tail(job_id, after, output.document if is_json else _print_line)
+    has_lost = False
     while True:
         with readable(invocation) as reads:
+            is_answered = bool(reads.state.owner)
             try:
-                asyncio.run(tail.print(reads, is_following=follow and bool(reads.state.owner)))
+                asyncio.run(tail.print(reads, is_following=follow and is_answered))
+                if has_lost:
+                    asyncio.run(tail.settle(reads, _CLOSING_S))
             except EngineGone:
+                has_lost = True
                 continue  # it ended meanwhile: what is left is in the history, or with the engine that took over
         if follow and not tail.has_ended:
             output.note(f"no engine runs job {job_id}; it is {tail.state}")
@@ -195,14 +202,28 @@ class _Tail:
         """Print what is there, and with ``is_following`` what comes until the job ends."""
         while True:
             self.state = (await reads.job(self._job_id)).job.state
-            while lines := await reads.logs(self._job_id, after=self._after):
-                for line in lines:
-                    self._write(line)
-                    self._after = line.number
-                output.flush()
-            if self.has_ended or not is_following:
+            await self._print_new(reads)
+            if not is_following:
                 return
+            await self.settle(reads)
+            if self.has_ended:
+                return
+
+    async def settle(self, reads: Reads, seconds: float = 0) -> None:
+        """Print what reaches the history within the next moment, or within ``seconds``."""
+        until = time.monotonic() + seconds
+        while True:
             await asyncio.sleep(_FOLLOW_S)
+            await self._print_new(reads)
+            if time.monotonic() >= until:
+                return
+
+    async def _print_new(self, reads: Reads) -> None:
+        while lines := await reads.logs(self._job_id, after=self._after):
+            for line in lines:
+                self._write(line)
+                self._after = line.number
+            output.flush()
 
 
 def _print_line(line: LogLine) -> None:

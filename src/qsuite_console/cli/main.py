@@ -86,6 +86,7 @@ def cli(ctx: click.Context, /, **flags: Any) -> int | None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; nothing but SystemExit ever leaves here."""
     os.umask(0o077)
+    logging.getLogger().addHandler(logging.NullHandler())  # else Python writes warnings to stderr, between our lines
     try:
         code = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
