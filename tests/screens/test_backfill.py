@@ -512,6 +512,49 @@ async def test_the_last_run_says_whether_it_is_verified(is_verified: bool, line:
         assert (missing in seen(pilot.app)) is not is_verified
 
 
+async def test_a_failed_last_run_says_why_how_far_it_came_and_what_to_do() -> None:
+    control = without_live_jobs(is_verified=True)
+    newest = max(control.details)
+    job = msgspec.structs.replace(
+        control.all_jobs[newest], state=JobState.FAILED, error="the provider refused the key: HTTP 403",
+        progress=msgspec.structs.replace(
+            control.all_jobs[newest].progress, fraction=0.4, figures={"requests": 20.0, "requests_total": 50.0}
+        ),
+    )  # fmt: skip
+    control.all_jobs[newest], control.details[newest] = job, JobDetail(job=job)
+    async with console(control).run_test(notifications=True, size=SMALL) as pilot:
+        await open_backfill(pilot)
+        await pilot.press("w")
+        for text in ("HTTP 403", "takes it up from its", "40%", "20/50"):
+            await until_seen(pilot, text)
+
+
+async def test_a_paused_run_says_so_and_shows_no_stale_rate_limit() -> None:
+    control = demo()
+    async with console(control).run_test(notifications=True, size=SMALL) as pilot:
+        await open_backfill(pilot)
+        await pilot.press("w")
+        await until_seen(pilot, "rate limit")
+        run = pilot.app.screen.query_one(RunPane)
+        assert run.current is not None
+        run.choose(run.current.id)
+        await pilot.press("p")
+        await until_seen(pilot, "goes on from its checkpoint when it is resumed")
+        assert "rate limit" not in seen(pilot.app)
+
+
+async def test_a_finished_run_makes_the_plan_anew() -> None:
+    control = demo()
+    async with console(control).run_test(notifications=True, size=WIDE) as pilot:
+        await open_backfill(pilot)
+        await type_symbols(pilot, "AAPL")
+        await until_seen(pilot, "39 symbols a request")
+        control.plans = lambda kind, parameters: Plan(kind=kind, title="x", is_noop=True)
+        job = control.state.running[0]
+        control.change(job.id, state=JobState.SUCCEEDED, finished_at=control.clock.now())
+        await until_seen(pilot, "✔ nothing to fetch: all of it is stored")
+
+
 async def test_before_the_first_backfill_the_run_says_how_to_begin() -> None:
     async with console(empty()).run_test(notifications=True, size=SMALL) as pilot:
         await open_backfill(pilot)

@@ -130,6 +130,7 @@ class BackfillScreen(ConsoleScreen):
             self._map.follow(run.jobs)
             if any(job.state not in LIVE for job in changed):
                 self._map.load()
+                self._form.refresh_plan()
 
     def tick(self, now: datetime) -> None:
         """Count seconds where something is waited for."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from qsuite_console.screens.base import ConsoleScreen
 
 PROBE: Final = "backfill.coverage"
-PAGE: Final = 200
+PAGE_LIMIT: Final = 200  # symbols read at once
 MONTHS_LIMIT: Final = 60  # that the probe answers at once
 UNITS: Final = {"1Week": "week", "1Month": "month"}  # what a cell counts; sessions otherwise
 QUIET_S: Final = 0.15  # of typing, before the filter asks
@@ -114,6 +114,9 @@ class MapPane(Vertical):
             self._columns = columns
             self.load()
 
+    def _page(self) -> int:
+        return min(PAGE_LIMIT, max(20, 2 * self.grid.size.height))
+
     def _capacity(self) -> int:
         return min(self.grid.capacity(), MONTHS_LIMIT)
 
@@ -149,7 +152,7 @@ class MapPane(Vertical):
         end = self._end or self._console_screen.now.strftime("%Y-%m")
         parameters: dict[str, Any] = {
             "table": self.table, "timeframe": self.timeframe, "start": month_back(end, self._capacity() - 1),
-            "end": end, "limit": PAGE, "text": self._text,
+            "end": end, "limit": self._page(), "text": self._text,
         }  # fmt: skip
         if after is not None:
             parameters["after"] = after

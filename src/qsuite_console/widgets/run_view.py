@@ -42,10 +42,10 @@ def head(job: Job, width: int, *, more: str = "") -> Content:
     return Content.assemble(left, " " * max(1, width - left.cell_length - right.cell_length), right)
 
 
-def bar(job: Job, width: int) -> Content:
-    """Return the progress bar with per cent and the time that is left."""
+def bar(job: Job, width: int, *, ended: str = "") -> Content:
+    """Return the progress bar with per cent and the time that is left, or how it ``ended``."""
     progress = job.progress
-    eta = "paused" if job.state is JobState.PAUSED else f"{figures.countdown(progress.eta_s)} left"
+    eta = ended or ("paused" if job.state is JobState.PAUSED else f"{figures.countdown(progress.eta_s)} left")
     words = f" {figures.percent(progress.fraction):>4}  {eta if progress.fraction is not None else 'no estimate yet'}"
     done, rest = figures.bar(progress.fraction, max(4, width - len(words)))
     return Content.assemble((done, "$primary"), (rest, "$track"), (words, "$foreground"))
@@ -147,6 +147,8 @@ def waiting_lines(job: Job) -> list[Content]:
 
 
 def _figures(job: Job, width: int) -> list[Content]:
+    if job.state is not JobState.RUNNING:  # a rate limit of then says nothing of now
+        return columns(live_pairs(job), width)
     values = job.progress.figures
     gauge = gauge_line(
         "rate limit", number(values, "rate_remaining"), number(values, "rate_limit"), number(values, "rate_reset_s"),
@@ -169,8 +171,11 @@ def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> l
     lines = [head(job, width, more=ended)]
     if job.error:
         lines += list(Content.styled(clean(job.error, 600), "$error").wrap(width))[:3]
-    if job.state is JobState.FAILED:
-        lines.append(Content.styled("retry, on the job's page, takes it up from its checkpoint", "$dim"))
+    if job.state is not JobState.SUCCEEDED:
+        text = "What is written stays. Retry, on the job's page, takes it up from its checkpoint."
+        lines += list(Content.styled(text, "$dim").wrap(width))
+        if job.progress.figures:
+            lines += [bar(job, width, ended="when it ended"), *columns(live_pairs(job), width)]
     if "verified" in result:
         is_verified = bool(result["verified"])
         present, expected = number(result, "rows_present"), number(result, "rows_expected")
