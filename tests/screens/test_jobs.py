@@ -14,6 +14,7 @@ from qsuite_console.engine.state import TargetView
 from qsuite_console.model.errors import ConsoleError, ReadOnly
 from qsuite_console.model.events import JobChanged, JobDeleted, JobProgressed
 from qsuite_console.model.jobs import JobAction, JobState, LogLine, Progress
+from qsuite_console.screens import jobs
 from qsuite_console.widgets.live_table import LiveTable
 from screens.seeing import console, seen, until, until_gone, until_seen
 
@@ -121,7 +122,8 @@ async def test_a_list_that_cannot_be_read_says_why_and_comes_back_by_itself() ->
         await until_seen(pilot, "426  backfill")
 
 
-async def test_ten_thousand_jobs_stay_fluid() -> None:
+async def test_ten_thousand_jobs_stay_fluid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "PAGE", 5000)
     control = demo(history=0)
     control.all_jobs = {n: job(n, f"backfill S{n} 1Day", JobState.SUCCEEDED, attempt=1) for n in range(1, 10_001)}
     async with console(control).run_test(size=(120, 40)) as pilot:

@@ -211,6 +211,8 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             return
         self._filter, self._next_before = wanted, None
         self._fill({job_id for job_id, job in self._jobs.items() if wanted.matches(job)})
+        if wanted.text:  # a new question starts at its first answer; without one the cursor stays on its job
+            self._table.action_edge(0)
         self._load()
         self._describe()
 
