@@ -16,9 +16,9 @@ from qsuite_console.workers.backfill.planner import (
     PAGE_BARS,
     URL_SYMBOLS,
     Period,
+    Timeline,
     make_batches,
     make_periods,
-    missing_runs,
     pack_symbols,
 )
 
@@ -85,35 +85,35 @@ def test_periods_cover_the_whole_range_without_a_hole() -> None:
 
 def test_gaps_are_what_neither_ledger_nor_rows_cover() -> None:
     days = periods()
-    assert missing_runs(days, [], set(), NOW) == [(0, 249)]
-    assert missing_runs(days, [covered(days, 0, 249)], set(), NOW) == []
-    assert missing_runs(days, [covered(days, 10, 19), covered(days, 30, 39)], set(), NOW) == [
+    assert Timeline(days).missing([], NOW) == [(0, 249)]
+    assert Timeline(days).missing([covered(days, 0, 249)], NOW) == []
+    assert Timeline(days).missing([covered(days, 10, 19), covered(days, 30, 39)], NOW) == [
         (0, 9), (20, 29), (40, 249),
     ]  # fmt: skip
-    assert missing_runs(days, [], set(range(250)) - {7}, NOW) == [(7, 7)]
+    assert Timeline(days).missing([covered(days, 0, 6), covered(days, 5, 100), covered(days, 90, 249)], NOW) == []
 
 
 def test_a_range_that_ended_earlier_covers_its_last_day() -> None:
     first = periods(start=date(2025, 1, 1), end=date(2025, 1, 17))
     days = periods(start=date(2025, 1, 1), end=date(2025, 1, 31))
-    runs = missing_runs(days, [covered(first, 0, len(first) - 1)], set(), NOW)
+    runs = Timeline(days).missing([covered(first, 0, len(first) - 1)], NOW)
     assert days[runs[0][0]].label == date(2025, 1, 21)  # the 20th is a holiday
 
 
 def test_half_a_day_does_not_cover_it() -> None:
     days = periods("1Min", date(2025, 6, 2), date(2025, 6, 6))
     noon = calendar.midnight(date(2025, 6, 4)) + timedelta(hours=12)
-    assert missing_runs(days, [Covered("A", days[0].low, noon, 900)], set(), NOW) == [(2, 4)]
+    assert Timeline(days).missing([Covered("A", days[0].low, noon, 900)], NOW) == [(2, 4)]
 
 
 def test_the_last_session_is_fetched_once_more_when_corrections_have_come() -> None:
     days = periods(end=date(2025, 6, 3))
     last = days[-1]
     early = [covered(days, 0, len(days) - 1, last.close_at + timedelta(minutes=30))]
-    assert missing_runs(days, early, set(), last.close_at + timedelta(hours=1)) == []
-    assert missing_runs(days, early, set(), last.close_at + timedelta(hours=9)) == [(len(days) - 1,) * 2]
+    assert Timeline(days).missing(early, last.close_at + timedelta(hours=1)) == []
+    assert Timeline(days).missing(early, last.close_at + timedelta(hours=9)) == [(len(days) - 1,) * 2]
     later = [covered(days, 0, len(days) - 1, last.close_at + timedelta(hours=8))]
-    assert missing_runs(days, later, set(), NOW) == []
+    assert Timeline(days).missing(later, NOW) == []
 
 
 def test_gaps_that_differ_a_little_share_a_request() -> None:

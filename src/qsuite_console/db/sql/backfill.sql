@@ -38,9 +38,11 @@ SELECT DISTINCT symbol FROM {{ledger}} WHERE symbol > $1 AND starts_with(symbol,
 SELECT count(DISTINCT symbol) FROM {{ledger}} WHERE starts_with(symbol, $1);
 
 -- @name bars_by_window @pg 13-18
--- Which (symbol, window) pairs hold a row at all: one probe of the key each, whatever the table's size.
+-- Which (symbol, window) pairs hold a row at all: one probe of the key each. Written as EXISTS it becomes a semi-join
+-- over the whole table; LIMIT 1 keeps it a probe.
 SELECT s.symbol, s.number FROM unnest($2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[]) AS s (symbol, number, low, high)
- WHERE EXISTS (SELECT FROM {{table}} b WHERE {{of_symbol}} AND b."timestamp" >= s.low AND b."timestamp" < s.high);
+ CROSS JOIN LATERAL (SELECT FROM {{table}} b
+                      WHERE {{of_symbol}} AND b."timestamp" >= s.low AND b."timestamp" < s.high LIMIT 1) x;
 
 -- @name bars_count @pg 13-18
 SELECT s.symbol, x.bars FROM unnest($2::text[]) AS s (symbol)
@@ -48,8 +50,10 @@ SELECT s.symbol, x.bars FROM unnest($2::text[]) AS s (symbol)
                       WHERE {{of_symbol}} AND b."timestamp" >= $3 AND b."timestamp" < $4) x;
 
 -- @name bars_exist @pg 13-18
+-- A probe of the key per symbol; see bars_by_window.
 SELECT s.symbol FROM unnest($2::text[]) AS s (symbol)
- WHERE EXISTS (SELECT FROM {{table}} b WHERE {{of_symbol}} AND b."timestamp" >= $3 AND b."timestamp" < $4);
+ CROSS JOIN LATERAL (SELECT FROM {{table}} b
+                      WHERE {{of_symbol}} AND b."timestamp" >= $3 AND b."timestamp" < $4 LIMIT 1) x;
 
 -- @name bars_times @pg 13-18
 SELECT s.symbol, x.times FROM unnest($2::text[]) AS s (symbol)

@@ -1,13 +1,14 @@
 """The coverage map: which months of which symbols are there. From the ledger, plus cheap probes where it is silent.
 
-Never reads more of a table than one index probe per (symbol, session) of the page that is being looked at.
+Only the page that is being looked at is asked about, through the key; the cost does not grow with the table.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -22,7 +23,7 @@ from qsuite_console.model import calendar
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow, Session
 from qsuite_console.workers.backfill.parameters import destination_kind, last_session_day
-from qsuite_console.workers.backfill.planner import Period, make_periods, missing_runs
+from qsuite_console.workers.backfill.planner import Period, Timeline, make_periods
 from qsuite_console.workers.backfill.timeframes import Timeframe, align, is_intraday
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from qsuite_console.workers import Services
 
 MONTHS_LIMIT: Final = 60
-_PROBES_LIMIT: Final = 60_000
+_PROBES_LIMIT: Final = 5_000
 _MONTH: Final = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 
@@ -72,7 +73,7 @@ class CoverageProbe:
             )
             destination = await bars.inspect(connection, kind, tables)
             periods = await self._periods(connection, wanted, months)
-            rows = await self._rows(connection, destination, wanted, symbols, periods, months)
+            rows = await self._rows(connection, destination, wanted, symbols, _Frame(periods, months))
         return CoverageMap(
             table=wanted.table,
             timeframe=wanted.timeframe,
@@ -102,79 +103,132 @@ class CoverageProbe:
         destination: Destination,
         wanted: CoverageParameters,
         symbols: Sequence[str],
-        periods: Sequence[Period],
-        months: Sequence[str],
+        frame: _Frame,
     ) -> list[CoverageRow]:
         known: dict[str, list[Covered]] = defaultdict(list)
-        tables = self._services.settings.tables
+        tables, periods = self._services.settings.tables, frame.timeline.periods
         has_ledger = not await connection.fetchval("SELECT to_regclass($1) IS NULL", quote_table(tables.coverage))
         if periods and has_ledger:
             name = ledger.ledger_name(destination, wanted.timeframe, adjustment="raw", feed="")
             window = (periods[0].low, periods[-1].high)
             for item in await ledger.read_ledger(connection, tables.coverage, name, symbols, window):
                 known[item.symbol].append(item)
-        missing = {symbol: self._missing(periods, known[symbol]) for symbol in symbols}
-        pairs = [
-            (symbol, index, periods[index].low, periods[index].high) for symbol in symbols for index in missing[symbol]
-        ]
-        stored: dict[str, set[int]] = defaultdict(set)
-        if len(pairs) <= _PROBES_LIMIT:
-            for symbol, index in await bars.windows_with_rows(connection, destination, wanted.timeframe, pairs):
-                stored[symbol].add(index)
+        now = self._services.clock.now()
+        missing = await asyncio.to_thread(frame.missing, symbols, known, now)
+        stored = await _stored(connection, destination, wanted.timeframe, frame, missing)
         is_whole = not is_intraday(wanted.timeframe)
-        return [
-            CoverageRow(
-                symbol=symbol,
-                cells=_cells(periods, months, missing[symbol], stored[symbol], known[symbol], is_whole=is_whole),
-            )
+        return await asyncio.to_thread(
+            lambda: [
+                CoverageRow(
+                    symbol=symbol, cells=frame.cells(missing[symbol], stored[symbol], known[symbol], is_whole=is_whole)
+                )
+                for symbol in symbols
+            ]
+        )
+
+
+class _Frame:
+    """The months and periods of the window, with what all rows have in common counted once."""
+
+    def __init__(self, periods: Sequence[Period], months: Sequence[str]) -> None:
+        self.timeline = Timeline(periods)
+        self.months = months
+        self.month_of = [period.label.strftime("%Y-%m") for period in periods]
+        self._expected = Counter(self.month_of)
+        self._closes: dict[str, list[datetime]] = defaultdict(list)
+        for month, period in zip(self.month_of, periods, strict=True):
+            self._closes[month].append(period.close_at)
+
+    def missing(
+        self, symbols: Sequence[str], known: Mapping[str, Sequence[Covered]], now: datetime
+    ) -> dict[str, list[int]]:
+        """Return symbol -> indexes of the periods that the ledger does not cover."""
+        return {
+            symbol: [
+                index
+                for first, last in self.timeline.missing(known.get(symbol, ()), now)
+                for index in range(first, last + 1)
+            ]
             for symbol in symbols
-        ]
+        }
 
-    def _missing(self, periods: Sequence[Period], covered: Sequence[Covered]) -> list[int]:
-        runs = missing_runs(periods, covered, set(), self._services.clock.now())
-        return [index for first, last in runs for index in range(first, last + 1)]
+    def cells(
+        self, missing: Sequence[int], stored: set[int], covered: Sequence[Covered], *, is_whole: bool
+    ) -> tuple[CoverageCell, ...]:
+        """Return a symbol's cells; ``is_whole``: a stored row completes its period (days and longer)."""
+        open_: Counter[str] = Counter()  # neither fetched nor stored
+        loose: Counter[str] = Counter()  # stored in part, by others
+        for index in missing:
+            if index not in stored:
+                open_[self.month_of[index]] += 1
+            elif not is_whole:
+                loose[self.month_of[index]] += 1
+        barren = [item for item in covered if item.bars == 0]
+        cells = []
+        for month in self.months:
+            total = self._expected[month]
+            present = total - open_[month]
+            if total == 0 or (present == total and self._is_barren(month, barren)):
+                state = CellState.NONE
+            elif present == 0:
+                state = CellState.GAP
+            elif present < total or loose[month]:
+                state = CellState.PARTIAL
+            else:
+                state = CellState.COMPLETE
+            cells.append(CoverageCell(month=month, state=state, present=present, expected=total))
+        return tuple(cells)
 
-
-def _cells(
-    periods: Sequence[Period],
-    months: Sequence[str],
-    missing: Sequence[int],
-    stored: set[int],
-    covered: Sequence[Covered],
-    *,
-    is_whole: bool,
-) -> tuple[CoverageCell, ...]:
-    """Return a symbol's cells; ``is_whole``: a stored row completes its period (days and longer)."""
-    expected = Counter(period.label.strftime("%Y-%m") for period in periods)
-    open_: Counter[str] = Counter()  # neither fetched nor stored
-    loose: Counter[str] = Counter()  # stored in part, by others
-    for index in missing:
-        month = periods[index].label.strftime("%Y-%m")
-        if index not in stored:
-            open_[month] += 1
-        elif not is_whole:
-            loose[month] += 1
-    barren = [item for item in covered if item.bars == 0]
-    cells = []
-    for month in months:
-        total = expected[month]
-        present = total - open_[month]
-        if total == 0 or (present == total and _is_barren(periods, month, barren)):
-            state = CellState.NONE
-        elif present == 0:
-            state = CellState.GAP
-        elif present < total or loose[month]:
-            state = CellState.PARTIAL
-        else:
-            state = CellState.COMPLETE
-        cells.append(CoverageCell(month=month, state=state, present=present, expected=total))
-    return tuple(cells)
+    def _is_barren(self, month: str, barren: Sequence[Covered]) -> bool:
+        """Return whether the provider was asked for the whole month and had nothing in all that it was asked for."""
+        closes = self._closes[month]
+        return any(item.low <= closes[0] and item.high >= closes[-1] for item in barren)
 
 
-def _is_barren(periods: Sequence[Period], month: str, barren: Sequence[Covered]) -> bool:
-    """Return whether the provider was asked for the whole month and had nothing in all that it was asked for."""
-    inside = [p for p in periods if p.label.strftime("%Y-%m") == month]
-    return any(item.low <= inside[0].close_at and item.high >= inside[-1].close_at for item in barren)
+async def _stored(
+    connection: asyncpg.Connection,
+    destination: Destination,
+    timeframe: str,
+    frame: _Frame,
+    missing: Mapping[str, Sequence[int]],
+) -> dict[str, set[int]]:
+    """Return symbol -> the periods without a ledger entry that hold rows all the same.
+
+    Days and longer are read, one short range a symbol. Intraday rows are too many to read: months are probed first,
+    then the sessions of months that hold something.
+    """
+    found: dict[str, set[int]] = defaultdict(set)
+    silent = {symbol: indexes for symbol, indexes in missing.items() if indexes}
+    if not silent:
+        return found
+    periods = frame.timeline.periods
+    if not is_intraday(timeframe):
+        first = min(indexes[0] for indexes in silent.values())
+        last = max(indexes[-1] for indexes in silent.values())
+        window = (periods[first].low, periods[last].high)
+        times = await bars.times_present(connection, destination, timeframe, list(silent), window)
+        for symbol, present in times.items():
+            labelled = (frame.timeline.index_of(at) for at in present)
+            found[symbol] = {index for index in labelled if index is not None}
+        return found
+    by_month: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for symbol, indexes in silent.items():
+        for index in indexes:
+            by_month[symbol, frame.month_of[index]].append(index)
+    wide = [(symbol, own[0], periods[own[0]].low, periods[own[-1]].high) for (symbol, _), own in by_month.items()]
+    hits = await bars.windows_with_rows(connection, destination, timeframe, wide)
+    sessions = [
+        (symbol, index, periods[index].low, periods[index].high)
+        for (symbol, _), own in by_month.items()
+        if (symbol, own[0]) in hits
+        for index in own
+    ]
+    narrow = hits  # too many to look at one by one: each month with rows shows at least one session
+    if len(sessions) <= _PROBES_LIMIT:
+        narrow = await bars.windows_with_rows(connection, destination, timeframe, sessions)
+    for symbol, index in narrow:
+        found[symbol].add(index)
+    return found
 
 
 def _months(start: str, end: str) -> list[str]:

@@ -80,38 +80,39 @@ def make_periods(timeframe: str, start: date, end: date, sessions: Sequence[Sess
     return found
 
 
-def missing_runs(
-    periods: Sequence[Period], covered: Iterable[Covered], present: set[int], now: datetime
-) -> list[tuple[int, int]]:
-    """Return the runs (first, last index) of one symbol that are neither in the ledger nor present."""
-    is_covered = [index in present for index in range(len(periods))]
-    starts = [midnight(p.label) for p in periods]
-    highs = [p.own_high for p in periods]
-    settle = timedelta(seconds=SETTLE_S)
-    for item in covered:
-        first = bisect_left(starts, item.low)  # closed days before the first label need no covering
-        last = bisect_right(highs, item.high) - 1
-        for index in range(first, last + 1):
-            is_covered[index] = True
-        if item.fetched_at is not None and first <= last:
-            settled_at = periods[last].close_at + settle
-            if item.fetched_at < settled_at <= now:
-                is_covered[last] = False  # fetched too early for late corrections: once more
-    return _runs(is_covered)
+class Timeline:
+    """The periods of a range with their bounds laid out for searching: made once, asked for every symbol."""
 
+    def __init__(self, periods: Sequence[Period]) -> None:
+        self.periods = periods
+        self._starts = [midnight(period.label) for period in periods]
+        self._ends = [period.own_high for period in periods]
+        self._settled = [period.close_at + timedelta(seconds=SETTLE_S) for period in periods]
 
-def _runs(is_covered: Sequence[bool]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
-    first: int | None = None
-    for index, good in enumerate(is_covered):
-        if not good and first is None:
-            first = index
-        elif good and first is not None:
-            runs.append((first, index - 1))
-            first = None
-    if first is not None:
-        runs.append((first, len(is_covered) - 1))
-    return runs
+    def index_of(self, at: datetime) -> int | None:
+        """Return the period that ``at`` labels, None where none does."""
+        index = bisect_left(self._starts, at)
+        return index if index < len(self._starts) and self._starts[index] == at else None
+
+    def missing(self, covered: Iterable[Covered], now: datetime) -> list[tuple[int, int]]:
+        """Return the runs (first, last index) of one symbol that the ledger's entries leave open."""
+        spans: list[tuple[int, int]] = []
+        for item in covered:
+            first = bisect_left(self._starts, item.low)  # closed days before the first label need no covering
+            last = bisect_right(self._ends, item.high) - 1
+            if first <= last and item.fetched_at is not None and item.fetched_at < self._settled[last] <= now:
+                last -= 1  # fetched too early for late corrections: once more
+            if first <= last:
+                spans.append((first, last))
+        runs: list[tuple[int, int]] = []
+        open_from = 0
+        for first, last in sorted(spans):
+            if first > open_from:
+                runs.append((open_from, first - 1))
+            open_from = max(open_from, last + 1)
+        if open_from < len(self.periods):
+            runs.append((open_from, len(self.periods) - 1))
+        return runs
 
 
 def make_batches(

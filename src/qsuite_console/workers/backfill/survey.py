@@ -6,6 +6,7 @@ where they complete a period; chains that were interrupted are continued, not pl
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from qsuite_console.db.bars import Destination
 from qsuite_console.db.ledger import ChainState, Covered
 from qsuite_console.db.schema import quote_table
 from qsuite_console.workers.backfill.parameters import BackfillParameters, Profile
-from qsuite_console.workers.backfill.planner import Batch, Period, make_batches, make_periods, missing_runs
+from qsuite_console.workers.backfill.planner import Batch, Period, Timeline, make_batches, make_periods
 from qsuite_console.workers.backfill.timeframes import day_bounds, is_intraday
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ async def survey(connection: asyncpg.Connection, request: Request, tables: Table
             made.warnings.append(f"bars loaded as {', '.join(made.rivals)} in the same place are replaced")
     if await connection.fetchval("SELECT to_regclass('qsuite_console.backfill_chain') IS NOT NULL"):
         made.chains = await ledger.read_chains(connection, made.plan_id)
-    gaps = _find_gaps(made, request)
+    gaps = await asyncio.to_thread(_find_gaps, made, request)
     timeframe = request.parameters.timeframe
     occupied = await bars.has_rows(connection, destination, timeframe, sorted(gaps), period) if gaps else set()
     if occupied and not request.parameters.refresh and not made.rivals:
@@ -130,7 +131,7 @@ async def survey(connection: asyncpg.Connection, request: Request, tables: Table
         gaps = await _less_present(connection, made, request, gaps, foreign)
     is_overwriting = request.parameters.refresh or bool(made.rivals)
     touched = {symbol for symbol in occupied if is_overwriting or not _is_ledgered(made, symbol)}
-    made.batches = make_batches(made.periods, gaps, touched, request.profile.batch_size)
+    made.batches = await asyncio.to_thread(make_batches, made.periods, gaps, touched, request.profile.batch_size)
     return made
 
 
@@ -187,12 +188,13 @@ def _find_gaps(made: Survey, request: Request) -> dict[str, list[tuple[int, int]
         for symbol in chain.symbols:
             underway[symbol].append(Covered(symbol, chain.low, chain.high, 0))
     gaps: dict[str, list[tuple[int, int]]] = {}
+    timeline = Timeline(made.periods)
     for symbol in made.symbols:
         known = made.covered.get(symbol, [])
         if request.parameters.refresh:
             since = request.refresh_since
             known = [k for k in known if since is not None and k.fetched_at is not None and k.fetched_at >= since]
-        runs = missing_runs(made.periods, [*known, *underway.get(symbol, ())], set(), request.now)
+        runs = timeline.missing([*known, *underway.get(symbol, ())], request.now)
         if runs:
             gaps[symbol] = runs
     return gaps
@@ -233,8 +235,9 @@ async def _present(
     settled = {i for i, period in enumerate(made.periods) if period.close_at <= request.now}
     if not is_intraday(timeframe):
         times = await bars.times_present(connection, destination, timeframe, list(gaps), (made.low, made.high))
-        starts = {day_bounds(p.label, p.label)[0]: i for i, p in enumerate(made.periods)}
-        return {s: {starts[t] for t in times.get(s, ()) if t in starts} & settled for s in gaps}
+        timeline = Timeline(made.periods)
+        indexes_of = {s: {timeline.index_of(at) for at in times.get(s, ())} for s in gaps}
+        return {s: {i for i in indexes if i is not None} & settled for s, indexes in indexes_of.items()}
     pairs = sum(last - first + 1 for runs in gaps.values() for first, last in runs)
     if pairs > _PAIRS_LIMIT:
         made.warnings.append("rows loaded by others are too many to count: their periods are fetched again")
