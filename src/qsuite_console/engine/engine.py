@@ -126,7 +126,8 @@ class Engine:
             self._drain_s = grace_s
         if self._thread.ident is None:
             return
-        self.request_stop()
+        if not self._stops or grace_s == 0:  # a second request means hurry, and a signal may have made the first
+            self.request_stop()
         self.finished.wait(self._drain_s + 2 * LAST_WAIT_S)
         self._thread.join(LAST_WAIT_S)
 

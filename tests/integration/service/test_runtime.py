@@ -230,3 +230,12 @@ async def test_an_attached_console_sees_the_tiles(paths: Paths) -> None:
         readings = {reading.source: reading for reading in control.state.snapshot.readings}
         assert readings["redis"].error == "not configured: set REDIS_URL or run init"
         assert control.state.target.cache == ""
+
+
+async def test_jobs_get_their_grace_also_after_a_signal_asked_first(paths: Paths) -> None:
+    with opened(paths) as runtime:
+        job_id = (await runtime.control.submit(Submission(kind="patient"))).job_id
+        await until(lambda: bool(runtime.control.state.running))
+        runtime.engine.request_stop()
+    with opened(paths, Claiming.NONE) as runtime:
+        assert (await runtime.control.job(job_id)).job.state is JobState.SUCCEEDED
