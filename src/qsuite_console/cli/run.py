@@ -176,9 +176,7 @@ def _print_plan(plan: Plan, *, is_json: bool) -> int:
 
 def _print_end(detail: JobDetail, *, is_json: bool) -> int:
     job = detail.job
-    duration_s = None
-    if job.started_at and job.finished_at:
-        duration_s = round((job.finished_at - job.started_at).total_seconds(), 3)
+    duration_s = round(sum(attempt.run_s or 0.0 for attempt in detail.attempts), 3)
     if is_json:
         output.document(_answer(job.id, job.kind, job.state, duration_s, detail.result, job.error))
     elif detail.result:
