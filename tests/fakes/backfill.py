@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.providers.alpaca import AlpacaClient
 from qsuite_console.workers import Services
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
+
+YEAR = BackfillParameters(symbols="all", start=date(2025, 1, 2), end=date(2025, 12, 31))
+WEEK = BackfillParameters(symbols="AAPL,MSFT", timeframe="1Min", start=date(2025, 6, 2), end=date(2025, 6, 6))
 
 
 class FakeContext:
@@ -93,6 +97,22 @@ async def open_services(settings: Settings, clock: Clock | None = None) -> Async
         await provider.close()
         await cache.close()
         await database.close()
+
+
+async def run(services: Services, parameters: BackfillParameters, context: FakeContext | None = None) -> dict[str, Any]:
+    return dict(await BackfillWorker(services).run(context or FakeContext(), parameters))
+
+
+async def fill_tickers(connection: Any, exchange: Mapping[str, str]) -> None:
+    async with open_services(make_settings("postgresql://unused/x", exchange)) as services:
+        symbols = [asset.symbol for asset in await services.provider().assets()]
+    await connection.execute(
+        "INSERT INTO market_data_ticker (symbol) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", symbols
+    )
+
+
+def changed(parameters: BackfillParameters, **changes: Any) -> BackfillParameters:
+    return msgspec.structs.replace(parameters, **changes)
 
 
 async def _main() -> None:

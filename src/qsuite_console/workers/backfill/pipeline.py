@@ -19,7 +19,6 @@ from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, Fetche
 if TYPE_CHECKING:
     from qsuite_console.db.database import Database
     from qsuite_console.engine.ports import JobContext
-    from qsuite_console.engine.ratelimit import RateLimiter
 
 _STORE_TRIES: Final = 7
 _STORE_DELAY_S: Final = 0.25
@@ -58,7 +57,6 @@ class Pipeline:
         self,
         database: Database,
         fetcher: Fetcher,
-        limiter: RateLimiter,
         target: Target,
         context: JobContext,
         totals: Totals,
@@ -67,7 +65,7 @@ class Pipeline:
         self.failures = Failures()
         self.totals = totals
         self.symbols_done: set[str] = set()
-        self._database, self._fetcher, self._limiter = database, fetcher, limiter
+        self._database, self._fetcher = database, fetcher
         self._target, self._context, self._report = target, context, report
         self._counted = (0, 0, 0, 0, 0.0)
         self._best_row_s: float | None = None

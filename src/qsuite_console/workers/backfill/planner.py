@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import ceil
 from typing import Final
@@ -207,14 +207,7 @@ def _full_count(each: int, available: int) -> int:
     return best if best_fill >= _FULL else available
 
 
-def without_symbol(batch: Batch, symbol: str) -> Batch:
-    """Return the batch without a symbol that the provider refuses."""
-    rest = tuple(name for name in batch.symbols if name != symbol)
-    share = batch.bars // max(1, len(batch.symbols))
-    return replace(batch, symbols=rest, bars=share * len(rest))
-
-
 def estimate_s(requests: int, rows: int, *, limit: int, latency_s: float = 0.3, concurrent: int = 4) -> float:
     """Return the seconds a run should take: the quota's windows, or what latency and the database allow."""
     windows = max(0, ceil(requests / max(1, limit)) - 1)
-    return max(windows * 60.0, 0.0) + max(requests * latency_s / max(1, concurrent), rows / 100_000)
+    return windows * 60.0 + max(requests * latency_s / max(1, concurrent), rows / 100_000)
