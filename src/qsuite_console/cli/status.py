@@ -40,14 +40,15 @@ def status(invocation: Invocation, *, is_json: bool) -> None:
         output.document({"is_running": is_running, **msgspec.to_builtins(state, enc_hook=str)})
         return
     engine = f"{state.owner}, since {output.instant(state.started_at)}" if state.owner else "none runs"
+    unseen = "not configured" if state.owner else "watched only while an engine runs; qsuite-console doctor looks now"
     target = f"{state.target.name} {state.target.word}".strip()
     output.pairs(
         [
             ("engine", engine),
             ("trouble", state.trouble or "none"),
             ("target", f"{target}{', read-only' if state.is_read_only else ''}"),
-            ("database", state.target.database),
-            ("cache", state.target.cache),
+            ("database", state.target.database or unseen),
+            ("cache", state.target.cache or unseen),
             ("jobs", ", ".join(f"{count:,} {name}" for name, count in state.counts.items() if count) or "none yet"),
         ]
     )
