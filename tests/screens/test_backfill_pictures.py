@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 
 from fakes.control import demo, empty
 from qsuite_console.model.errors import ConsoleError
+from screens.backfill_steps import open_backfill, type_symbols, without_live_jobs
 from screens.seeing import console, seen, until, until_seen
-from screens.test_backfill import open_backfill, type_symbols, without_live_jobs
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Iterable
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
 
 from textual import work
 from textual.app import ComposeResult
@@ -16,14 +15,12 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from qsuite_console.model.calendar import last_completed
 from qsuite_console.model.errors import ConsoleError
-from qsuite_console.model.jobs import Job, JobState, Receipt, Submission
-from qsuite_console.model.kinds import Plan
+from qsuite_console.model.jobs import Job, Receipt
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap
 from qsuite_console.model.text import clean
+from qsuite_console.screens import backfill_cells as cells
 from qsuite_console.screens.backfill_form import panel_title, plain
-from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets import figures, looks
 from qsuite_console.widgets.coverage_map import FILLABLE, LOOKS, CoverageGrid, describe
 from qsuite_console.widgets.fields import Editor
@@ -33,26 +30,52 @@ if TYPE_CHECKING:
     from qsuite_console.screens.base import ConsoleScreen
 
 PROBE: Final = "backfill.coverage"
-PAGE_LIMIT: Final = 200  # symbols read at once
-MONTHS_LIMIT: Final = 60  # that the probe answers at once
-UNITS: Final = {"1Week": "week", "1Month": "month"}  # what a cell counts; sessions otherwise
 QUIET_S: Final = 0.15  # of typing, before the filter asks
-SMALL_REQUESTS: Final = 20  # up to here a cell is fetched without a question
-TABLES: Final = ("price_ticks", "market_data_marketdata")
-TIMEFRAMES: Final = ("1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month")
 
 
-def month_back(month: str, months: int) -> str:
-    """Return the month that lies ``months`` before "2025-03"."""
-    number = int(month[:4]) * 12 + int(month[5:7]) - 1 - months
-    return f"{number // 12:04d}-{number % 12 + 1:02d}"
+class SymbolFilter(Vertical):
+    """The line over the map while the beginning of a symbol is typed; shown only then."""
 
+    class Filtered(Message):
+        """Symbols that begin with ``text`` are wanted."""
 
-def month_days(month: str, last: date) -> tuple[date, date]:
-    """Return the first and last day of a month, not beyond ``last``."""
-    first = date(int(month[:4]), int(month[5:7]), 1)
-    after = (first + timedelta(days=32)).replace(day=1)
-    return first, min(after - timedelta(days=1), last)
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Closed(Message):
+        """The typing is over."""
+
+    def __init__(self) -> None:
+        super().__init__(id="map-filter")
+        self._editor = Editor(placeholder="symbols that begin with…")
+        self.display = False
+
+    def compose(self) -> ComposeResult:
+        """Yield the line."""
+        yield self._editor
+
+    def open(self, text: str) -> None:
+        """Type, beginning with ``text``."""
+        self.display = True
+        self._editor.value = text
+        self._editor.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter as it is typed."""
+        event.stop()
+        self.post_message(self.Filtered(event.value.strip().upper()))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter."""
+        event.stop()
+        self.post_message(self.Closed())
+
+    def on_editor_reverted(self, event: Editor.Reverted) -> None:
+        """Show all symbols again."""
+        event.stop()
+        self._editor.value = ""
+        self.post_message(self.Closed())
 
 
 class MapPane(Vertical):
@@ -67,19 +90,16 @@ class MapPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
-        self.table = ""
-        self.timeframe = ""
-        self._text = ""
-        self._end = ""  # the last month shown; "" is the present one
+        self._window = cells.Window()
         self._next_after: str | None = None
         self._total = 0
-        self._asked: dict[tuple[str, str], int] = {}
+        self._asked: dict[cells.Place, int] = {}
         self._jobs: tuple[Job, ...] = ()
         self._columns = 0
         self._stale = ""
         self._reading_since: float | None = None
+        self._filter = SymbolFilter()
         self.grid = CoverageGrid(id="grid")
-        self._line = Editor(placeholder="symbols that begin with…", id="map-filter")
         self._cell = Static("", id="cell", markup=False)
 
     @property
@@ -88,42 +108,37 @@ class MapPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the filter line, the grid and two lines under it."""
-        yield self._line
+        yield self._filter
         yield self.grid
         yield self._cell
         yield Static(legend(), id="legend")
 
     def on_mount(self) -> None:
-        """Hide the filter until it is asked for."""
+        """Name the panel."""
         self._title()
-        self._line.display = False
 
     # loading
 
     def scope(self, table: str, timeframe: str) -> None:
         """Show another table or timeframe."""
-        table, timeframe = table or self.table or TABLES[0], timeframe or self.timeframe or "1Day"
-        if (table, timeframe) != (self.table, self.timeframe):
-            self.table, self.timeframe = table, timeframe
-            self.load()
+        self._show_window(self._window.of(table, timeframe))
+
+    def _show_window(self, window: cells.Window, quiet_s: float = 0.0) -> None:
+        if window != self._window:
+            self._window = window
+            self.load(quiet_s)
 
     def on_resize(self) -> None:
         """Ask for as many months as there is room for."""
-        columns = self._capacity() if self.grid.size.width else 0
-        if columns and columns != self._columns and self.table:
+        columns = self.grid.capacity() if self.grid.size.width else 0
+        if columns and columns != self._columns and self._window.table:
             self._columns = columns
             self.load()
-
-    def _page(self) -> int:
-        return min(PAGE_LIMIT, max(20, 2 * self.grid.size.height))
-
-    def _capacity(self) -> int:
-        return min(self.grid.capacity(), MONTHS_LIMIT)
 
     @work(exclusive=True, group="map-load")
     async def load(self, quiet_s: float = 0.0) -> None:
         """Ask for the first page of the present window, once nothing else was wanted for ``quiet_s`` seconds."""
-        if not self.table or not self.grid.size.width:
+        if not self._window.table or not self.grid.size.width:
             return
         await asyncio.sleep(quiet_s)
         self._reading_since = time.monotonic()
@@ -149,15 +164,12 @@ class MapPane(Vertical):
             self._take(found, is_more=True)
 
     async def _ask(self, after: str | None) -> CoverageMap | None:
-        end = self._end or self._console_screen.now.strftime("%Y-%m")
-        parameters: dict[str, Any] = {
-            "table": self.table, "timeframe": self.timeframe, "start": month_back(end, self._capacity() - 1),
-            "end": end, "limit": self._page(), "text": self._text,
-        }  # fmt: skip
-        if after is not None:
-            parameters["after"] = after
+        screen, grid = self._console_screen, self.grid
+        question = self._window.question(
+            f"{screen.now:%Y-%m}", months=grid.capacity(), symbols=2 * grid.size.height, after=after
+        )
         try:
-            answer = await self._console_screen.control.ask(PROBE, parameters)
+            answer = await screen.control.ask(PROBE, question)
         except ConsoleError as error:
             self._fail(error)
             return None
@@ -170,28 +182,28 @@ class MapPane(Vertical):
             self._stale = message
             self._title()
             return
-        hint = clean(error.hint, 200)
         again = f"{key_of(self, 'backfill.reload')} tries again"
-        self.grid.say("\n".join(part for part in (f"✖ {message}", hint, again) if part))
+        self.grid.say("\n".join(part for part in (f"✖ {message}", clean(error.hint, 200), again) if part))
 
     def _take(self, found: CoverageMap, *, is_more: bool) -> None:
         self._next_after, self._total = found.next_after, found.symbols_total
         self.grid.show(found, is_more=is_more)
         if not self.grid.rows:
             self.grid.say(
-                f"no symbol begins with “{self._text}”\nEsc clears the filter"
-                if self._text
+                f"no symbol begins with “{self._window.text}”\nEsc clears the filter"
+                if self._window.text
                 else "no symbols are known yet\na backfill of --symbols all or active reads them from the provider"
             )
         self._title()
         self._lay_over()
 
     def _title(self) -> None:
+        window = self._window
+        title = " · ".join(part for part in ("Coverage", window.table, window.timeframe) if part)
         shown = f"{figures.count(len(self.grid.rows))} of {figures.plural(self._total, 'symbol')}"
-        parts = [f"filter {self._text}" if self._text else "", shown if self.grid.rows else ""]
+        parts = [f"filter {window.text}" if window.text else "", shown if self.grid.rows else ""]
         if self._stale:
             parts.append(f"old: {self._stale}")
-        title = " · ".join(part for part in ("Coverage", self.table, self.timeframe) if part)
         self.border_title = panel_title(key_of(self, "backfill.map"), title)
         self.border_subtitle = plain(" · ".join(part for part in parts if part))
 
@@ -204,11 +216,7 @@ class MapPane(Vertical):
     def on_coverage_grid_window_wanted(self, event: CoverageGrid.WindowWanted) -> None:
         """Show earlier or later months."""
         event.stop()
-        present = self._console_screen.now.strftime("%Y-%m")
-        end = min(month_back(self._end or present, -event.months), present)
-        if end != (self._end or present):
-            self._end = "" if end == present else end
-            self.load()
+        self._show_window(self._window.moved(event.months, f"{self._console_screen.now:%Y-%m}"))
 
     # live states
 
@@ -216,166 +224,76 @@ class MapPane(Vertical):
         """Lay running and failed backfills over the map; ``jobs`` are newest first."""
         self._jobs = tuple(jobs)
         finished = {job.id for job in self._jobs if job.finished_at is not None}
-        if any(job_id in finished for job_id in self._asked.values()):
-            self._asked = {cell: job_id for cell, job_id in self._asked.items() if job_id not in finished}
+        self._asked = {place: job_id for place, job_id in self._asked.items() if job_id not in finished}
         self._lay_over()
 
     def _lay_over(self) -> None:
-        grid = self.grid
-        symbols, months = {row.symbol for row in grid.rows}, grid.months
-        states: dict[tuple[str, str], CellState] = {}
-        for job in self._jobs:
-            if job.state is JobState.RUNNING:
-                state = CellState.RUNNING
-            elif job.state is JobState.FAILED:
-                state = CellState.FAILED
-            else:
-                continue
-            for cell in cells_of(
-                job, symbols, months, self.table, self.timeframe, is_live=job.state is JobState.RUNNING
-            ):
-                states.setdefault(cell, state)
-        states.update(dict.fromkeys(self._asked, CellState.RUNNING))
-        grid.overlay(states)
+        symbols = {row.symbol for row in self.grid.rows}
+        self.grid.overlay(cells.live_states(self._jobs, self._asked, symbols, self.grid.months, self._window))
 
     # acting
 
     def on_coverage_grid_moved(self, event: CoverageGrid.Moved) -> None:
         """Say what the cell under the cursor holds."""
         event.stop()
-        self._cell.update(self._cell_line())
+        unit = cells.UNITS.get(self._window.timeframe, "session")
+        self._cell.update(cell_line(*self.grid.current, unit) if self.grid.current else "")
 
-    def _cell_line(self) -> Content:
-        here = self.grid.current
-        if here is None:
-            return Content("")
-        symbol, cell = here
-        look = LOOKS[cell.state]
-        tone = looks.TONES.get(look.tone, "$foreground")
-        return Content.assemble(
-            (f"{look.glyph} " if look.glyph.strip() else "", tone),
-            (clean(describe(symbol, cell, UNITS.get(self.timeframe, "session")), 120), "$foreground"),
-            (f"  {look.word}" if cell.state is not CellState.NONE else "", tone),
-        )
-
-    async def on_coverage_grid_queued(self, event: CoverageGrid.Queued) -> None:
+    def on_coverage_grid_queued(self, event: CoverageGrid.Queued) -> None:
         """Fetch what the cell lacks, unless there is nothing to fetch."""
         event.stop()
-        if event.cell.state not in FILLABLE:
+        if event.cell.state in FILLABLE:
+            self.fill(event.symbol, event.cell)
+        else:
             self._console_screen.tell(f"{describe(event.symbol, event.cell)}: nothing to fetch")
-            return
-        self.fill(event.symbol, event.cell)
 
     @work(exclusive=True, group="map-fill")
     async def fill(self, symbol: str, cell: CoverageCell) -> None:
-        """Submit a backfill of one symbol and month; asks first where it would be large."""
-        screen = self._console_screen
-        first, last = month_days(cell.month, last_completed(screen.now).day)
-        parameters = {
-            "symbols": symbol, "timeframe": self.timeframe, "start": first.isoformat(), "end": last.isoformat(),
-            "table": self.table,
-        }  # fmt: skip
-        plan = await screen.attempt(screen.control.plan("backfill", parameters))
-        if plan is None:
-            return
-        if plan.is_noop:
-            screen.tell(f"{symbol} {cell.month}: the provider has nothing more to give")
-            return
-        if not await self._agrees(symbol, cell.month, plan):
-            return
-        submission = Submission(kind="backfill", parameters=parameters, origin="console")
-        receipt = await screen.attempt(screen.control.submit(submission))
+        """Submit the cell's backfill and show the cell as running."""
+        receipt = await cells.fill(self._console_screen, symbol, cell, self._window)
         if receipt is not None:
             self._asked[symbol, cell.month] = receipt.job_id
-            screen.tell(f"Job {receipt.job_id} {'fetches' if receipt.joined else 'will fetch'} {symbol} {cell.month}")
             self._lay_over()
             self.post_message(self.Queued(receipt))
-
-    async def _agrees(self, symbol: str, month: str, plan: Plan) -> bool:
-        target = self._console_screen.state.target
-        is_production = target.word.upper().startswith("PROD")
-        requests = plan.figures.get("requests", 0)
-        is_small = isinstance(requests, int | float) and requests <= SMALL_REQUESTS
-        if is_small and not is_production:
-            return True
-        lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] + list(plan.warnings)
-        typed = target.name if is_production else ""
-        dialog = ConfirmDialog(f"Backfill {symbol} {month}?", lines, do="start it", typed=typed)
-        is_agreed = await self.app.push_screen_wait(dialog)
-        return is_agreed
 
     def on_coverage_grid_wished(self, event: CoverageGrid.Wished) -> None:
         """Do what the keys of the map ask for."""
         event.stop()
-        {"filter": self.show_filter, "timeframe": self.next_timeframe, "table": self.next_table}[event.wish]()
+        match event.wish:
+            case "filter":
+                self._filter.open(self._window.text)
+            case "timeframe":
+                self.scope("", cells.following(cells.TIMEFRAMES, self._window.timeframe))
+            case "table":
+                self.scope(cells.following(cells.TABLES, self._window.table), "")
 
-    def next_timeframe(self) -> None:
-        """Show the next timeframe."""
-        at = TIMEFRAMES.index(self.timeframe) if self.timeframe in TIMEFRAMES else -1
-        self.scope(self.table, TIMEFRAMES[(at + 1) % len(TIMEFRAMES)])
-
-    def next_table(self) -> None:
-        """Show the other table."""
-        at = TABLES.index(self.table) if self.table in TABLES else -1
-        self.scope(TABLES[(at + 1) % len(TABLES)], self.timeframe)
-
-    # filter
-
-    def show_filter(self) -> None:
-        """Type the beginning of a symbol."""
-        self._line.display = True
-        self._line.value = self._text
-        self._line.focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter as it is typed."""
+    def on_symbol_filter_filtered(self, event: SymbolFilter.Filtered) -> None:
+        """Show only what begins so."""
         event.stop()
-        self._filter(event.value.strip().upper())
+        self._show_window(replace(self._window, text=event.text), QUIET_S)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter and go to the map."""
+    def on_symbol_filter_closed(self, event: SymbolFilter.Closed) -> None:
+        """Go back to the map."""
         event.stop()
-        self._leave_filter()
-
-    def on_editor_reverted(self, event: Editor.Reverted) -> None:
-        """Show all symbols again."""
-        event.stop()
-        self._leave_filter()
-        self.clear_filter()
+        self.grid.focus()
+        self._filter.display = False
 
     def clear_filter(self) -> bool:
         """Show all symbols again; returns whether some were hidden."""
-        had = bool(self._text)
-        self._filter("")
+        had = bool(self._window.text)
+        self._show_window(replace(self._window, text=""))
         return had
 
-    def _leave_filter(self) -> None:
-        self.grid.focus()
-        self._line.display = False
 
-    def _filter(self, text: str) -> None:
-        if text != self._text:
-            self._text = text
-            self.load(QUIET_S)
-
-
-def cells_of(
-    job: Job, symbols: set[str], months: tuple[str, ...], table: str, timeframe: str, *, is_live: bool
-) -> Iterable[tuple[str, str]]:
-    """Return the shown cells that a backfill works on; of a live one, only the symbols it says it is fetching."""
-    wanted = job.parameters
-    if str(wanted.get("table", TABLES[0])) != table or str(wanted.get("timeframe", "1Day")) != timeframe:
-        return
-    start, end = str(wanted.get("start", ""))[:7], str(wanted.get("end") or "9999-99")[:7]
-    asked = str(wanted.get("symbols", "")).upper().strip()
-    low, _, high = str(job.progress.figures.get("months_running", "") if is_live else "").partition("..")
-    is_wide = asked in {"ALL", "ACTIVE"} or (not asked and bool(low))  # a file of symbols is known by its range only
-    named = symbols if is_wide else {part.strip() for part in re.split("[,;\n]", asked)} & symbols
-    for month in months:
-        if start <= month <= end:
-            for symbol in named:
-                if not low or low <= symbol <= (high or low):
-                    yield symbol, month
+def cell_line(symbol: str, cell: CoverageCell, unit: str) -> Content:
+    """Return glyph, exact figures and word of a cell."""
+    look = LOOKS[cell.state]
+    tone = looks.TONES.get(look.tone, "$foreground")
+    return Content.assemble(
+        (f"{look.glyph} " if look.glyph.strip() else "", tone),
+        (clean(describe(symbol, cell, unit), 120), "$foreground"),
+        (f"  {look.word}" if cell.state is not CellState.NONE else "", tone),
+    )
 
 
 def legend() -> Content:

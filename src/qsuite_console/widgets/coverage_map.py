@@ -55,7 +55,7 @@ class CoverageGrid(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     CoverageGrid {
-        height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden; background: $background;
+        height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background;
         & > .coverage-grid--head { color: $dim; }
         & > .coverage-grid--here { color: $foreground; text-style: bold; }
         & > .coverage-grid--cursor {
@@ -129,8 +129,8 @@ class CoverageGrid(ScrollView, can_focus=True):
         return row.symbol, self._shown(row, self._column)
 
     def capacity(self) -> int:
-        """Return how many months fit into the width of the widget."""
-        return max(1, (self.size.width - SYMBOL_CELLS - SHARE_CELLS - 3) // 2)
+        """Return how many months fit beside a scroll bar, whether there is one now or not."""
+        return max(1, (self.outer_size.width - SYMBOL_CELLS - SHARE_CELLS - 4) // 2)
 
     def say(self, message: str) -> None:
         """Show a message instead of rows: why there are none and which key to press."""
@@ -263,23 +263,15 @@ class CoverageGrid(ScrollView, can_focus=True):
         """Draw one line of the view: years, months, a symbol, or the message."""
         width, base = self.size.width, self.rich_style
         if not self._rows:
-            return self._render_message(y, width, base)
+            text, tone = message_line(self._message, y, width, self.size.height)
+            style = self.get_component_rich_style(f"coverage-grid--{tone}")
+            return Strip([Segment(text, style)]).adjust_cell_length(width, base)
         if y < HEAD:
             return Strip(self._head(y)).adjust_cell_length(width, base)
         index = y - HEAD + self.scroll_offset.y
         if index >= len(self._rows):
             return Strip.blank(width, base)
         return Strip(self._line(self._rows[index], index == self._row)).adjust_cell_length(width, base)
-
-    def _render_message(self, y: int, width: int, base: Style) -> Strip:
-        lines = self._message.split("\n")
-        at = y - max(0, min(3, (self.size.height - len(lines)) // 2))
-        if not 0 <= at < len(lines):
-            return Strip.blank(width, base)
-        text = fit(lines[at], min(width, len(lines[at])), is_right=False)
-        tone = "error" if text.startswith("✖") else "head"
-        style = self.get_component_rich_style(f"coverage-grid--{tone}")
-        return Strip([Segment(text.center(width), style)]).adjust_cell_length(width, base)
 
     def _head(self, y: int) -> list[Segment]:
         style = self.get_component_rich_style
@@ -322,6 +314,16 @@ class CoverageGrid(ScrollView, can_focus=True):
             Segment(f"{share:>{SHARE_CELLS}}", style("coverage-grid--here" if is_row else "coverage-grid--head"))
         )
         return segments
+
+
+def message_line(message: str, y: int, width: int, height: int) -> tuple[str, str]:
+    """Return line ``y`` of a message in the upper middle, and its tone."""
+    lines = message.split("\n")
+    at = y - max(0, min(3, (height - len(lines)) // 2))
+    if not 0 <= at < len(lines):
+        return "", "head"
+    text = fit(lines[at], min(width, len(lines[at])), is_right=False)
+    return text.center(width), "error" if text.startswith("✖") else "head"
 
 
 def describe(symbol: str, cell: CoverageCell, unit: str = "session") -> str:
