@@ -125,21 +125,11 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             parts.insert(0, f"▲ {table.hidden_above} above")
         table.border_title = Content(title)
         table.border_subtitle = Content(" · ".join(parts))
-        table.empty = self._why_empty(total)
+        table.empty = _why_empty(self._problem, self._filter.text, total, is_loaded=self._is_loaded)
         now_possible = tuple(self.holds(c.when) for c in commands.of(self.SCOPE) if c.when)
         if now_possible != self._possible:
             self._possible = now_possible
             self.refresh_bindings()
-
-    def _why_empty(self, total: int) -> str:
-        if self._problem:
-            return f"The list can't be read: {self._problem}\nIt is read again every second."
-        if not self._is_loaded:
-            return "Loading…"
-        if self._filter.text:
-            return f"No job matches “{clean(self._filter.text, 60)}”\nEsc clears the filter · / edits it"
-        key = commands.spoken(commands.BY_ID["go.backfill"].keys)
-        return f"No job yet\n{key} starts a backfill" if not total else "No job to show"
 
     # loading
 
@@ -267,3 +257,15 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         jobs = self.selected()
         self.app.copy_to_clipboard("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
         self.tell(f"Copied {figures.plural(len(jobs), 'job')}")
+
+
+def _why_empty(problem: str, text: str, total: int, *, is_loaded: bool) -> str:
+    """Say which of the reasons it is: an error, not read yet, filtered out, none at all."""
+    if problem:
+        return f"The list can't be read: {problem}\nIt is read again every second."
+    if not is_loaded:
+        return "Loading…"
+    if text:
+        return f"No job matches “{clean(text, 60)}”\nEsc clears the filter · / edits it"
+    key = commands.spoken(commands.BY_ID["go.backfill"].keys)
+    return f"No job yet\n{key} starts a backfill" if not total else "No job to show"

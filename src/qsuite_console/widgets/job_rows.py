@@ -37,7 +37,7 @@ FINISHED_COLUMNS: Final = (
 JOB_COLUMNS: Final = (
     Column("look", "", 1, keep=20),
     Column("id", "ID", 5, is_right=True, keep=15),
-    Column("title", "JOB", 30, is_flexible=True, keep=19, narrow=20),
+    Column("title", "JOB", 30, is_flexible=True, keep=19, narrow=16),
     Column("state", "STATE", 11, keep=18),
     Column("progress", "PROGRESS", BAR + 5, keep=14, narrow=15),
     Column("rate", "RATE", 8, is_right=True, keep=8),

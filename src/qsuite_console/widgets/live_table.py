@@ -1,44 +1,32 @@
 """A table for rows that change all the time: only the lines on the screen are formatted, only changed ones repainted.
 
-The owner gives the keys in order and a function from key to row; the row is asked for when its line is drawn. The
-cursor belongs to a key, not to a line: rows that come or go never move another row under it.
+The owner gives the keys in order and a function from key to row; the row is asked for when its line is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
-from textual.binding import BindingType
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from qsuite_console import commands
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.cells import GAP, Cell, Column, Meter, Row, fit, gap_after
+from qsuite_console.widgets.key_list import Key, KeyList
 
 CACHE_LIMIT = 2000
 NARROW = 100
-TAIL = 20  # lines before the end at which more rows are asked for
-Key = int | str
 
 __all__ = ["Cell", "Column", "Key", "LiveTable", "Meter", "Row", "fit"]
 
 
-class LiveTable(ScrollView, can_focus=True):
+class LiveTable(KeyList):
     """Keys in order plus ``row_of``; posts Opened, Moved and TailReached."""
 
-    SCOPE = "table"
-    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("table")
-    BINDING_GROUP_TITLE = commands.SCOPES["table"]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "live-table--head",
         "live-table--cursor",
@@ -70,31 +58,6 @@ class LiveTable(ScrollView, can_focus=True):
     }
     """
 
-    cursor: reactive[int] = reactive(0, repaint=False)
-
-    class Opened(Message):
-        """Enter, or a click on the line under the cursor."""
-
-        def __init__(self, table: LiveTable, key: Key) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-    class Moved(Message):
-        """The cursor is on another key now; None in an empty table."""
-
-        def __init__(self, table: LiveTable, key: Key | None) -> None:
-            super().__init__()
-            self.table = table
-            self.key = key
-
-    class TailReached(Message):
-        """The cursor or the view came near the end: time to load more."""
-
-        def __init__(self, table: LiveTable) -> None:
-            super().__init__()
-            self.table = table
-
     def __init__(
         self,
         columns: Sequence[Column],
@@ -108,35 +71,6 @@ class LiveTable(ScrollView, can_focus=True):
         self._columns = tuple(columns)
         self._row_of = row_of
         self._empty = empty
-        self._keys: list[Key] = []
-        self._index: dict[Key, int] = {}
-        self._marks: frozenset[Key] = frozenset()
-        self._cache: dict[tuple[Key, int, bool], Strip] = {}
-        self._dirty: set[Key] = set()
-        self._announced: Key | None = None
-
-    # what is in it
-
-    @property
-    def keys(self) -> Sequence[Key]:
-        """Return the keys in order."""
-        return self._keys
-
-    @property
-    def current(self) -> Key | None:
-        """Return the key under the cursor."""
-        return self._keys[self.cursor] if 0 <= self.cursor < len(self._keys) else None
-
-    @property
-    def marks(self) -> frozenset[Key]:
-        """Return the marked keys; every one is in the table."""
-        return self._marks
-
-    @marks.setter
-    def marks(self, keys: Iterable[Key]) -> None:
-        marks = frozenset(key for key in keys if key in self._index)
-        changed, self._marks = marks ^ self._marks, marks
-        self.touch(changed)
 
     @property
     def empty(self) -> str:
@@ -149,130 +83,6 @@ class LiveTable(ScrollView, can_focus=True):
             self._empty = text
             if not self._keys:
                 self.refresh()
-
-    def set_keys(self, keys: Iterable[Key]) -> None:
-        """Show these rows in this order; the cursor stays on its key and, when scrolled, on its line."""
-        current, line = self.current, self.cursor - self.scroll_offset.y
-        is_scrolled = self.scroll_offset.y > 0
-        self._keys = list(keys)
-        self._index = {key: index for index, key in enumerate(self._keys)}
-        self._marks = frozenset(key for key in self._marks if key in self._index)
-        self._cache.clear()
-        self.virtual_size = Size(0, len(self._keys) + 1)
-        index = self._index.get(current) if current is not None else None
-        self.set_reactive(LiveTable.cursor, self.validate_cursor(self.cursor if index is None else index))
-        if is_scrolled:
-            self.scroll_to(y=max(0, self.cursor - line), animate=False, force=True)
-        self._show_cursor()
-        self.refresh()
-        self._announce()
-
-    @property
-    def hidden_above(self) -> int:
-        """Return how many rows lie above the view."""
-        return int(self.scroll_offset.y)
-
-    def touch(self, keys: Iterable[Key]) -> None:
-        """Say that these rows have changed; those on the screen are repainted, once per turn of the loop."""
-        keys = set(keys)
-        if not keys:
-            return
-        if not self._dirty:
-            self.call_next(self._flush)
-        self._dirty |= keys
-
-    def touch_all(self) -> None:
-        """Say that every row may have changed (a clock tick, another zone)."""
-        self._cache.clear()
-        self.refresh()
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        for key in dirty:
-            for is_cursor in (False, True):
-                self._cache.pop((key, self.size.width, is_cursor), None)
-        top, page = self.scroll_offset.y, self._page
-        visible = self._keys[top : top + page]
-        regions = [Region(0, y + 1, self.size.width, 1) for y, key in enumerate(visible) if key in dirty]
-        if regions:
-            self.refresh(*regions)
-
-    # moving
-
-    @property
-    def _page(self) -> int:
-        return max(1, self.size.height - 1)
-
-    def validate_cursor(self, value: int) -> int:
-        """Keep the cursor inside the table."""
-        return max(0, min(value, len(self._keys) - 1))
-
-    def watch_cursor(self, old: int, new: int) -> None:
-        """Repaint the two lines, or scroll."""
-        top = self.scroll_offset.y
-        if not self._show_cursor():
-            self.refresh(*(Region(0, i - top + 1, self.size.width, 1) for i in (old, new) if 0 <= i - top < self._page))
-        self._announce()
-
-    def _show_cursor(self) -> bool:
-        top, target = self.scroll_offset.y, None
-        if self.cursor < top:
-            target = self.cursor
-        elif self.cursor >= top + self._page:
-            target = self.cursor - self._page + 1
-        if target is None:
-            return False
-        self.scroll_to(y=target, animate=False, force=True)
-        return True
-
-    def _announce(self) -> None:
-        if self.current != self._announced:
-            self._announced = self.current
-            self.post_message(self.Moved(self, self.current))
-        if self.is_near_end:
-            self.post_message(self.TailReached(self))
-
-    @property
-    def is_near_end(self) -> bool:
-        """Return whether it is time to load more."""
-        return bool(self._keys) and self.cursor >= len(self._keys) - TAIL
-
-    def on_resize(self) -> None:
-        """Keep the cursor in sight when the terminal shrinks."""
-        self._cache.clear()
-        self.call_after_refresh(self._show_cursor)
-
-    def action_move(self, lines: int) -> None:
-        """Move the cursor by lines."""
-        self.cursor += lines
-
-    def action_page(self, pages: int) -> None:
-        """Move the cursor by pages."""
-        self.cursor += pages * max(1, self._page - 1)
-
-    def action_edge(self, end: int) -> None:
-        """Move to the first (0) or last (1) line."""
-        self.cursor = len(self._keys) - 1 if end else 0
-
-    def action_open(self) -> None:
-        """Open the row under the cursor."""
-        if (key := self.current) is not None:
-            self.post_message(self.Opened(self, key))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what needs a row while there is none."""
-        if commands.condition(self.SCOPE, action, parameters) == "row" and not self._keys:
-            return None
-        return True
-
-    def on_click(self, event: events.Click) -> None:
-        """Move to the line that was clicked; a second click opens it."""
-        index = event.y - 1 + self.scroll_offset.y
-        if event.y < 1 or index >= len(self._keys):
-            return
-        if index == self.cursor and event.chain > 1:
-            self.action_open()
-        self.cursor = index
 
     # drawing
 
@@ -329,8 +139,9 @@ class LiveTable(ScrollView, can_focus=True):
     def _render_row(self, key: Key, width: int, *, is_cursor: bool) -> Strip:
         line = self.get_component_rich_style("live-table--cursor") if is_cursor else self.rich_style
         row = self._row_of(key)
-        # The focused cursor has a colour of its own, on which tones would be hard to read; glyph and word remain.
-        tone = self._plain if is_cursor and self.has_focus else self._tone
+        # The focused cursor has a colour of its own, on which tones would be hard to read; glyph and word remain. With
+        # the terminal's own sixteen colours the same is true of the blurred one.
+        tone = self._plain if is_cursor and (self.has_focus or self.app.current_theme.ansi) else self._tone
         segments = [Segment("▌", line + tone("accent")) if key in self._marks else Segment(" ", line)]
         for column, cells in self.columns_for(width):
             content = row.get(column.key, "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Final
@@ -125,12 +126,14 @@ class Tile(Widget, can_focus=True):
             return Content.styled("waiting for the first sample…"[:width], "$dim")
         lines = [self._headline(reading, width, with_title=height == 1)]
         if reading.error and height > 1:
-            lines.append(Content.styled(clean(reading.error, 200)[:width], f"{looks.TONES[self._look.tone]}"))
+            cause = textwrap.wrap(clean(reading.error, 400), max(8, width))[: max(1, (height - 1) // 2)]
+            lines.extend(Content.styled(part, looks.TONES[self._look.tone]) for part in cause)
         shown = reading.figures if height >= 5 else ()
         room = height - len(lines) - min(len(shown), max(0, height - len(lines) - 3))
         if room > 0 and len(braille.finite(self._trend)) > 1:
             lines.extend(trend(self._trend, width, min(room, 5), reading.headline.unit, self._tone()))
-        lines.extend(figure_line(figure, width) for figure in shown[: height - len(lines)])
+        is_old = self._look.tone == "dim" or reading.error is not None
+        lines.extend(figure_line(figure, width, is_old=is_old) for figure in shown[: max(0, height - len(lines))])
         return Content("\n").join(lines[:height])
 
     def _tone(self) -> str:
@@ -203,13 +206,13 @@ def trend(values: Sequence[float | None], width: int, height: int, unit: str, to
     ]
 
 
-def figure_line(figure: Figure, width: int) -> Content:
+def figure_line(figure: Figure, width: int, *, is_old: bool = False) -> Content:
     """Return one labelled number: label left, figure right, its level before it where it is not well."""
     look = looks.LEVELS[figure.level]
-    is_well = figure.level is Level.OK
+    is_well = figure.level is Level.OK or is_old
     value = Content.assemble(
         ("" if is_well else f"{look.glyph} ", looks.TONES[look.tone]),
-        (clean(figure.text, 40), "$foreground" if is_well else looks.TONES[look.tone]),
+        (clean(figure.text, 40), "$dim" if is_old else "$foreground" if is_well else looks.TONES[look.tone]),
     )
     label = Content.styled(clean(figure.label, 60), "$dim").truncate(
         max(1, width - value.cell_length - 1), ellipsis=True
