@@ -26,7 +26,8 @@ from qsuite_console.providers.session import Reply
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
 from qsuite_console.workers.backfill.encode import Layout, encode_page
 from qsuite_console.workers.backfill.planner import make_batches, make_periods
-from qsuite_console.workers.backfill.timeframes import Grid, day_bounds
+from qsuite_console.workers.backfill.markets import STOCKS
+from qsuite_console.workers.backfill.timeframes import Grid
 
 START, END = date(2025, 3, 3), date(2025, 3, 31)
 SYMBOLS = [f"S{number:03d}" for number in range(40)]
@@ -115,7 +116,7 @@ async def test_rows_per_second_against_a_bare_copy(database_dsn: str) -> None:
         prefixes = {symbol: f"{symbol}\t1Min\t" for symbol in SYMBOLS}
         started = time.process_time()
         made = [
-            encode_page(body, Layout(prefixes, Grid("1Min", *day_bounds(START, END)), True, True), {})
+            encode_page(body, Layout(prefixes, Grid("1Min", *STOCKS.day_bounds(START, END)), True, True), {})
             for body in bodies
         ]
         encode_s = time.process_time() - started

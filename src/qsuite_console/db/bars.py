@@ -6,7 +6,7 @@ An existing platform's table is adopted as it is; only what an idempotent write 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
@@ -35,6 +35,7 @@ class Destination:
     columns: tuple[str, ...]
     stamp: str | None
     is_partitioned: bool
+    scales: Mapping[str, int] = field(default_factory=dict)  # column -> decimals it keeps, where it is bounded
 
     @property
     def quoted(self) -> str:
@@ -84,7 +85,8 @@ async def inspect(connection: asyncpg.Connection, kind: Kind, tables: TableSetti
         )
     await _require_key(connection, table, key)
     stamp = next((name for name in _STAMPS if name in found), None)
-    return Destination(kind, table, tables.tickers, key, columns, stamp, rows[0]["is_partitioned"])
+    scales = {name: found[name]["scale"] for name in columns if found[name]["scale"] is not None}
+    return Destination(kind, table, tables.tickers, key, columns, stamp, rows[0]["is_partitioned"], scales)
 
 
 async def _require_key(connection: asyncpg.Connection, table: str, key: Sequence[str]) -> None:
@@ -102,12 +104,15 @@ async def ticker_ids(connection: asyncpg.Connection, tables: TableSettings, symb
     return {row["symbol"]: row["id"] for row in await connection.fetch(sql, list(symbols))}
 
 
-async def ticker_symbols(connection: asyncpg.Connection, tables: TableSettings, *, active: bool) -> list[str]:
-    """Return the platform's symbols in order, all of them or the active ones; empty without a tickers table."""
+async def ticker_symbols(
+    connection: asyncpg.Connection, tables: TableSettings, *, active: bool, crypto: bool = False
+) -> list[str]:
+    """Return the platform's stocks or crypto pairs in order, all or the active ones; empty without a tickers table."""
     if await connection.fetchval("SELECT to_regclass($1) IS NULL", quote_table(tables.tickers)):
         return []
     sql = load("ticker_symbols_active" if active else "ticker_symbols")
-    return [row["symbol"] for row in await connection.fetch(sql.replace("{{tickers}}", quote_table(tables.tickers)))]
+    rows = await connection.fetch(sql.replace("{{tickers}}", quote_table(tables.tickers)), crypto)
+    return [row["symbol"] for row in rows]
 
 
 async def count_rows(

@@ -1,4 +1,4 @@
-"""The Alpaca v2 protocol: bars, assets, calendar and clock. Retries and the rate limit belong to the caller.
+"""The Alpaca protocol: bars, assets, calendar and clock. Retries and the rate limit belong to the caller.
 
 Protocol: Alpaca's OpenAPI documents market-data-api v1.1 and trading-api. ``start`` and ``end`` of bars are both
 inclusive; ``limit`` counts bars over all symbols; an unknown symbol is silently absent, a malformed one refuses all.
@@ -40,9 +40,10 @@ class BarsQuery(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: str
     start: datetime
     end: datetime  # inclusive
-    adjustment: str = "raw"
+    adjustment: str = "raw"  # "" where the market has none: unknown parameters are refused
     feed: str = ""
     limit: int = PAGE_BARS
+    path: str = "/v2/stocks/bars"
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -95,18 +96,19 @@ class AlpacaClient:
             "start": _instant(query.start),
             "end": _instant(query.end),
             "limit": str(query.limit),
-            "adjustment": query.adjustment,
             "sort": "asc",
         }
+        if query.adjustment:
+            parameters["adjustment"] = query.adjustment
         if query.feed:
             parameters["feed"] = query.feed
         if page_token:
             parameters["page_token"] = page_token
-        return await self._get(f"{self.settings.data_url.rstrip('/')}/v2/stocks/bars", parameters)
+        return await self._get(f"{self.settings.data_url.rstrip('/')}{query.path}", parameters)
 
-    async def assets(self, *, status: str = "") -> Sequence[Asset]:
-        """Return the US stocks the provider knows, of every status unless one is given."""
-        parameters = {"asset_class": "us_equity"} | ({"status": status} if status else {})
+    async def assets(self, *, status: str = "", asset_class: str = "us_equity") -> Sequence[Asset]:
+        """Return what the provider knows of a class (us_equity, crypto), of every status unless one is given."""
+        parameters = {"asset_class": asset_class} | ({"status": status} if status else {})
         reply = await self._get(f"{self.settings.trading_url.rstrip('/')}/v2/assets", parameters)
         return _decode(reply, list[Asset])
 

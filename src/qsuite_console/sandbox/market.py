@@ -46,21 +46,21 @@ class Bar(msgspec.Struct, gc=False, rename={"low": "l"}):
     n: int
     o: float
     t: str
-    v: int
+    v: float  # whole for shares, with decimals for crypto
     vw: float
 
 
 @lru_cache(maxsize=1)
-def _normals() -> tuple[float, ...]:
+def normal_table() -> tuple[float, ...]:
     """Return a table that turns any 16-bit number into a standard normal."""
     normal = NormalDist()
     return tuple(normal.inv_cdf((i + 0.5) / _LEVELS) for i in range(_LEVELS)) * _REPEAT
 
 
 @lru_cache(maxsize=1)
-def _weights() -> tuple[float, ...]:
+def weight_table() -> tuple[float, ...]:
     """Return a table that turns any 16-bit number into a log-normal weight around 1."""
-    return tuple(math.exp(0.35 * x) for x in _normals()[:_LEVELS]) * _REPEAT
+    return tuple(math.exp(0.35 * x) for x in normal_table()[:_LEVELS]) * _REPEAT
 
 
 @lru_cache(maxsize=1)
@@ -110,7 +110,7 @@ class Market:
         """Return the daily bars of sessions ``start`` to ``stop`` (indexes into ``all_sessions``, end excluded)."""
         labels = all_sessions()[2][start:stop]
         closes, noise = self._path(instrument)
-        normals, weights = _normals(), _weights()
+        normals, weights = normal_table(), weight_table()
         spread, usual = 0.5 * instrument.volatility, instrument.volume
         bars = []
         for index, label in enumerate(labels, start + 1):
@@ -133,13 +133,13 @@ class Market:
         count = len(labels)
         key = f"{self.seed}/{instrument.symbol}/{session.day}".encode()
         noise = memoryview(hashlib.shake_128(key).digest(count * 8)).cast("H")
-        walk = list(accumulate(map(_normals().__getitem__, noise[:count])))
+        walk = list(accumulate(map(normal_table().__getitem__, noise[:count])))
         shares = noise[3 * count :]
         if instrument.is_illiquid:
             kept = [k for k, x in enumerate(shares) if x % 33]
             labels = [labels[k] for k in kept]
             walk, shares = [walk[k] for k in kept], memoryview(array("H", [shares[k] for k in kept]))
-        return _bridge(day, instrument.volatility, walk, noise[count : 3 * count], shares, labels)
+        return bridge(day, instrument.volatility, walk, noise[count : 3 * count], shares, labels)
 
     def index_range(self, instrument: Instrument, first: str, last: str, until: datetime) -> tuple[int, int]:
         """Return the sessions [start, stop) of the instrument that touch the labels and had begun at ``until``."""
@@ -160,7 +160,7 @@ class Market:
             key = f"{self.seed}/{instrument.symbol}/days".encode()
             noise = memoryview(hashlib.shake_128(key).digest(count * _STREAMS * 2)).cast("H")
             scale = instrument.volatility
-            steps = map(_normals().__getitem__, noise[::_STREAMS].tolist())
+            steps = map(normal_table().__getitem__, noise[::_STREAMS].tolist())
             walk = accumulate(steps, lambda x, step: _REVERSION * x + step)
             cents = instrument.price * 100
             exp = math.exp
@@ -197,7 +197,7 @@ class Market:
         start = max(start, bisect.bisect_left(starts, first))
         stop = min(stop, bisect.bisect_right(starts, last))
         found = self.daily(instrument, start, stop)
-        return found if timeframe.unit is Unit.DAY else _merged(found, starts[start:stop])
+        return found if timeframe.unit is Unit.DAY else merged(found, starts[start:stop])
 
 
 @lru_cache(maxsize=16)
@@ -212,7 +212,7 @@ def _period_start(day: date, timeframe: Timeframe) -> date:
     return day.replace(month=(day.month - 1) // timeframe.count * timeframe.count + 1, day=1)
 
 
-def _bridge(
+def bridge(
     day: Bar, volatility: float, walk: list[float], edges: memoryview, shares: Sequence[int], labels: Sequence[str]
 ) -> list[Bar]:
     """Return minute bars from the day's open to its close, within its range, with all of its volume."""
@@ -226,7 +226,7 @@ def _bridge(
     path = [lowest if p < lowest else highest if p > highest else p for p in path]
     top, bottom = path.index(max(path)), path.index(min(path))
     reach = max(1, int(scale * 0.6))
-    weights = list(accumulate(map(_weights().__getitem__, shares)))
+    weights = list(accumulate(map(weight_table().__getitem__, shares)))
     unit = day.v / weights[-1]
     bars = []
     before, sold = opened, 0
@@ -252,7 +252,7 @@ def _bridge(
 def _grouped(bars: list[Bar], session: Session, length: int) -> list[Bar]:
     """Return bars of ``length`` minutes, aligned to New York's midnight."""
     first = session.open_at.hour * 60 + session.open_at.minute
-    return _merged(bars, list(map(_starts(session, first, length).__getitem__, [bar.t for bar in bars])))
+    return merged(bars, list(map(_starts(session, first, length).__getitem__, [bar.t for bar in bars])))
 
 
 @lru_cache(maxsize=128)
@@ -266,7 +266,7 @@ def _starts(session: Session, first: int, length: int) -> dict[str, str]:
     }
 
 
-def _merged(bars: Sequence[Bar], labels: Sequence[str]) -> list[Bar]:
+def merged(bars: Sequence[Bar], labels: Sequence[str]) -> list[Bar]:
     """Return one bar for each run of equal labels."""
     found: list[Bar] = []
     worth = 0.0

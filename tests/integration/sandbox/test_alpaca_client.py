@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime
 import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.data.enums import Adjustment
-from alpaca.data.historical import StockHistoricalDataClient
+from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDataClient
 from alpaca.data.requests import (
+    CryptoBarsRequest,
     StockBarsRequest,
     StockLatestBarRequest,
     StockLatestQuoteRequest,
@@ -103,3 +104,33 @@ async def test_refusals_reach_the_client(exchange):
     with pytest.raises(APIError, match="forbidden") as refused:
         await asyncio.to_thread(_data(server, "wrong").get_stock_bars, request)
     assert refused.value.status_code == 403
+
+
+async def test_crypto_trades_round_the_clock_with_fractional_volumes(exchange):
+    server = await exchange()
+    options = server.options
+    client = CryptoHistoricalDataClient(options.key_id, options.secret_key, url_override=server.data_url)
+
+    async def fetch(timeframe, end):
+        span = {"start": datetime(2025, 3, 8, tzinfo=UTC), "end": end}
+        request = CryptoBarsRequest(symbol_or_symbols=["BTC/USD", "DOGE/USD"], timeframe=timeframe, **span)
+        return (await asyncio.to_thread(client.get_crypto_bars, request)).data
+
+    minutes = await fetch(TimeFrame.Minute, datetime(2025, 3, 8, 23, 59, tzinfo=UTC))
+    days = await fetch(TimeFrame.Day, datetime(2025, 3, 14, tzinfo=UTC))
+    hours = await fetch(TimeFrame(4, TimeFrameUnit.Hour), datetime(2025, 3, 8, 23, 59, tzinfo=UTC))
+    for symbol in ("BTC/USD", "DOGE/USD"):
+        whole, parts = days[symbol][0], minutes[symbol]
+        assert [bar.timestamp.hour for bar in days[symbol]] == [0] * 7  # weekends too
+        assert (len(parts), len(hours[symbol])) == (1440, 6)
+        assert (parts[0].open, parts[-1].close) == (whole.open, whole.close)
+        assert max(bar.high for bar in parts) == whole.high
+        assert round(sum(bar.volume for bar in parts), 4) == whole.volume
+        assert any(bar.volume % 1 for bar in parts)
+    assert days["DOGE/USD"][0].close < 1
+    request = GetAssetsRequest(asset_class=AssetClass.CRYPTO)
+    assets = await asyncio.to_thread(_trading(server).get_all_assets, request)
+    assert {"BTC/USD", "ETH/USD", "SOL/USD"} <= {asset.symbol for asset in assets}
+    bad = CryptoBarsRequest(symbol_or_symbols="BTCUSD", timeframe=TimeFrame.Day)
+    with pytest.raises(APIError, match="invalid symbol: BTCUSD"):
+        await asyncio.to_thread(client.get_crypto_bars, bad)

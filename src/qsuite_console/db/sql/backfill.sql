@@ -4,7 +4,10 @@
 -- @name bar_table_columns @pg 13-18
 SELECT a.attname::text AS name,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AS needs_value,
-       c.relkind = 'p' AS is_partitioned
+       c.relkind = 'p' AS is_partitioned,
+       CASE WHEN a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 0
+            WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod >= 4
+            THEN (((a.atttypmod - 4) & 2047) # 1024) - 1024 END AS scale
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
  WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')
  ORDER BY a.attnum;
@@ -19,10 +22,16 @@ SELECT array_agg(a.attname::text) AS columns
 SELECT symbol::text AS symbol, id FROM {{tickers}} WHERE symbol = ANY ($1::text[]);
 
 -- @name ticker_symbols @pg 13-18
-SELECT symbol::text AS symbol FROM {{tickers}} ORDER BY symbol;
+-- Crypto pairs or ($1 false) everything else; a platform's table may have no asset_class, then a pair has a slash.
+SELECT t.symbol::text AS symbol FROM {{tickers}} t
+ WHERE $1 = (coalesce(to_jsonb(t) ->> 'asset_class', CASE WHEN t.symbol LIKE '%/%' THEN 'crypto' END, '') = 'crypto')
+ ORDER BY t.symbol;
 
 -- @name ticker_symbols_active @pg 13-18
-SELECT symbol::text AS symbol FROM {{tickers}} WHERE is_active ORDER BY symbol;
+SELECT t.symbol::text AS symbol FROM {{tickers}} t
+ WHERE t.is_active
+   AND $1 = (coalesce(to_jsonb(t) ->> 'asset_class', CASE WHEN t.symbol LIKE '%/%' THEN 'crypto' END, '') = 'crypto')
+ ORDER BY t.symbol;
 
 -- @name symbols_page @pg 13-18
 SELECT symbol::text AS symbol FROM {{tickers}}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import msgspec
@@ -32,14 +33,35 @@ BARS: Final = frozenset(
         "sort",
     }
 )
+CRYPTO_BARS: Final = BARS - {"adjustment", "asof", "feed", "currency"}
 LATEST: Final = frozenset({"symbols", "feed", "currency"})
 LIMIT: Final = 10_000
 _DEFAULT_LIMIT: Final = 1000
 _SYMBOL: Final = re.compile(r"[A-Z]{1,20}([./-][A-Z]{1,5})?")
+_PAIR: Final = re.compile(r"[A-Z0-9]{1,12}/[A-Z]{2,6}")
 _FEEDS: Final = frozenset({"sip", "iex", "boats", "otc", "delayed_sip"})
 _ADJUSTMENTS: Final = frozenset({"raw", "split", "dividend", "spin-off", "all"})
 _FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 _RECENT: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the questions about one kind of instrument may say."""
+
+    bars: frozenset[str]
+    symbol: re.Pattern[str]
+    midnight: Callable[[date], datetime]
+    day_of: Callable[[datetime], date]
+
+
+STOCK_RULES: Final = Rules(BARS, _SYMBOL, calendar.midnight, calendar.trading_day)
+CRYPTO_RULES: Final = Rules(
+    CRYPTO_BARS,
+    _PAIR,
+    lambda day: datetime.combine(day, time(0), UTC),
+    lambda at: at.astimezone(UTC).date(),
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,24 +90,24 @@ def refuse_unknown(query: Mapping[str, str], known: frozenset[str]) -> None:
         raise Refusal(400, f"unexpected query parameter(s): {', '.join(unknown)}")
 
 
-def read_symbols(text: str | None) -> tuple[str, ...]:
+def read_symbols(text: str | None, rules: Rules = STOCK_RULES) -> tuple[str, ...]:
     """Return the symbols in the order of answers; one malformed symbol refuses the whole batch."""
     if not text:
         raise Refusal(400, "symbols is required")
     symbols = text.split(",")
     for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
+        if not rules.symbol.fullmatch(symbol):
             raise unreadable("symbol", symbol)
     return tuple(sorted(set(symbols)))
 
 
-def read_bars(query: Mapping[str, str], symbols: str | None, now: datetime) -> BarsQuery:
+def read_bars(query: Mapping[str, str], symbols: str | None, now: datetime, rules: Rules = STOCK_RULES) -> BarsQuery:
     """Return the request for bars; raises Refusal."""
-    refuse_unknown(query, BARS)
-    chosen = read_symbols(symbols)
+    refuse_unknown(query, rules.bars)
+    chosen = read_symbols(symbols, rules)
     timeframe = _timeframe(query.get("timeframe", ""))
     _check_choices(query)
-    start, end = _bounds(query, now)
+    start, end = _bounds(query, now, rules)
     token = query.get("page_token")
     place = read_token(token, str(timeframe)) if token else None
     if place is not None and place.symbol not in chosen:
@@ -121,14 +143,12 @@ def read_token(token: str, timeframe: str) -> Place:
     return Place(symbol, label)
 
 
-def read_instant(name: str, text: str, *, is_end: bool = False) -> datetime:
-    """Return an RFC 3339 instant or a New York day (its last moment for an end) in UTC; raises Refusal."""
+def read_instant(name: str, text: str, *, is_end: bool = False, rules: Rules = STOCK_RULES) -> datetime:
+    """Return an RFC 3339 instant or a day of the market (its last moment for an end) in UTC; raises Refusal."""
     try:
         if len(text) == 10:
             day = date.fromisoformat(text)
-            return (
-                calendar.midnight(day + timedelta(days=1)) - timedelta(seconds=1) if is_end else calendar.midnight(day)
-            )
+            return rules.midnight(day + timedelta(days=1)) - timedelta(seconds=1) if is_end else rules.midnight(day)
         at = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
     except ValueError as error:
         raise unreadable(name, text) from error
@@ -183,10 +203,10 @@ def _check_choices(query: Mapping[str, str]) -> None:
         read_instant("asof", asof)
 
 
-def _bounds(query: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
+def _bounds(query: Mapping[str, str], now: datetime, rules: Rules) -> tuple[datetime, datetime]:
     given_start, given_end = query.get("start"), query.get("end")
-    start = read_instant("start", given_start) if given_start else calendar.midnight(calendar.trading_day(now))
-    end = read_instant("end", given_end, is_end=True) if given_end else now
+    start = read_instant("start", given_start, rules=rules) if given_start else rules.midnight(rules.day_of(now))
+    end = read_instant("end", given_end, is_end=True, rules=rules) if given_end else now
     if query.get("feed") == "sip" and given_end and end > now - _RECENT:
         raise Refusal(403, "subscription does not permit querying recent SIP data", 42210000)
     if end < start and given_end:

@@ -12,10 +12,12 @@ from typing import Any, Final
 import msgspec
 from aiohttp import BasicAuth, web
 
+from qsuite_console.sandbox.crypto import CryptoMarket
 from qsuite_console.sandbox.exchange.answers import Refusal, RequestLog, RequestRecord
 from qsuite_console.sandbox.exchange.faults import FaultPlan
 from qsuite_console.sandbox.exchange.limits import RateLimit
 from qsuite_console.sandbox.exchange.options import ExchangeOptions
+from qsuite_console.sandbox.exchange.query import CRYPTO_RULES
 from qsuite_console.sandbox.exchange.stocks import Answer, Stocks
 from qsuite_console.sandbox.exchange.trading import Trading
 from qsuite_console.sandbox.market import Market
@@ -35,6 +37,7 @@ class Exchange:
         self.requests = RequestLog()
         self._faults = FaultPlan(options.seed, options.fail_rate)
         self._stocks = Stocks(self.market, options)
+        self._crypto = Stocks(CryptoMarket(seed=options.seed), options, CRYPTO_RULES)
         self._trading = Trading(self.market, options)
         self._limits = {name: self._limit() for name in ("data", "trading")}
         self._runner: web.AppRunner | None = None
@@ -87,11 +90,12 @@ class Exchange:
 
     def _application(self) -> web.Application:
         app = web.Application()
-        stocks, trading = self._stocks, self._trading
+        stocks, crypto, trading = self._stocks, self._crypto, self._trading
         snapshot = _plain(lambda r: stocks.snapshots(r.query, r.match_info.get("symbol")))
         routes: list[tuple[str, str, _Handler]] = [
             ("data", "/v2/stocks/bars", lambda r: stocks.bars(r.query)),
             ("data", "/v2/stocks/{symbol}/bars", lambda r: stocks.bars(r.query, r.match_info["symbol"])),
+            ("data", "/v1beta3/crypto/us/bars", lambda r: crypto.bars(r.query)),
             ("data", "/v2/stocks/snapshots", snapshot),
             ("data", "/v2/stocks/{symbol}/snapshot", snapshot),
             ("trading", "/v2/assets", _plain(lambda r: Answer(body=trading.assets(r.query)))),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -16,14 +16,17 @@ from qsuite_console.sandbox.exchange.faults import bad_kind, damage
 from qsuite_console.sandbox.exchange.options import ExchangeOptions
 from qsuite_console.sandbox.exchange.query import (
     LATEST,
+    STOCK_RULES,
     BarsQuery,
     Place,
+    Rules,
     make_token,
     read_bars,
     read_symbols,
     refuse_unknown,
 )
-from qsuite_console.sandbox.market import LABEL, Bar, Market
+from qsuite_console.sandbox.market import LABEL, Bar
+from qsuite_console.sandbox.timeframes import Timeframe
 
 _MINUTE: Final = timeframes.Timeframe(1, timeframes.Unit.MINUTE)
 _DAY: Final = timeframes.Timeframe(1, timeframes.Unit.DAY)
@@ -39,18 +42,41 @@ class Answer(msgspec.Struct, kw_only=True):
     next_page_token: str | None = None
 
 
-class Stocks:
-    """Answers about shares from one market."""
+class Listed(Protocol):
+    """An instrument as far as this host looks at it."""
 
-    def __init__(self, market: Market, options: ExchangeOptions) -> None:
+    @property
+    def delisted(self) -> date | None:
+        """Return the first day without trading."""
+
+
+class BarMarket(Protocol):
+    """Where bars come from: shares or crypto pairs."""
+
+    @property
+    def by_symbol(self) -> Mapping[str, Listed]:
+        """Return the instruments."""
+
+    def bars(
+        self, symbol: str, timeframe: Timeframe, first: str, last: str, *, until: datetime, descending: bool = False
+    ) -> Iterator[Sequence[Bar]]:
+        """Yield pieces of the bars labelled ``first`` to ``last``."""
+
+
+class Stocks:
+    """Answers about the instruments of one market under its rules."""
+
+    def __init__(self, market: BarMarket, options: ExchangeOptions, rules: Rules = STOCK_RULES) -> None:
         self._market = market
         self._options = options
+        self._rules = rules
 
     async def bars(self, query: Mapping[str, str], symbol: str | None = None) -> Answer:
         """Answer a page of bars, of one symbol when it is in the path; raises Refusal."""
         if symbol is not None and "symbols" in query:
             raise Refusal(400, "unexpected query parameter(s): symbols")
-        asked = read_bars(query, symbol if symbol is not None else query.get("symbols"), self._options.now())
+        named = symbol if symbol is not None else query.get("symbols")
+        asked = read_bars(query, named, self._options.now(), self._rules)
         if symbol is not None and symbol not in self._market.by_symbol:
             raise unreadable("symbol", symbol)
         pages, following = await self._page(asked)
@@ -137,9 +163,9 @@ class Stocks:
         if bar is None or kind == "bar":
             return bar
         at = min(now, _after(bar.t, 60)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        size = 1 + bar.v % 9
+        size = 1 + int(bar.v) % 9
         if kind == "trade":
-            return {"t": at, "x": "V", "p": bar.c, "s": 10 * size, "c": ["@"], "i": bar.v % 100_000 + 1, "z": "C"}
+            return {"t": at, "x": "V", "p": bar.c, "s": 10 * size, "c": ["@"], "i": int(bar.v) % 100_000 + 1, "z": "C"}
         bid, ask = round(bar.c - 0.01, 2), round(bar.c + 0.01, 2)
         sizes = {"bs": 100 * size, "as": 100 * (10 - size)}
         return {"t": at, "ax": "V", "ap": ask, "bx": "V", "bp": bid, **sizes, "c": ["R"], "z": "C"}

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from qsuite_console.model import calendar
 from qsuite_console.model.market import Session
+from qsuite_console.sandbox.crypto import PAIRS, Pair
 from qsuite_console.sandbox.exchange.answers import Refusal
 from qsuite_console.sandbox.exchange.options import ExchangeOptions
 from qsuite_console.sandbox.exchange.query import read_date, refuse_unknown
@@ -29,7 +30,10 @@ class Trading:
     def assets(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the assets that match the filters."""
         refuse_unknown(query, _ASSETS)
-        found = [self._asset(i) for i in self._market.instruments]
+        if query.get("asset_class", "us_equity") == "crypto":
+            found = [_pair(pair) for pair in PAIRS]
+        else:
+            found = [self._asset(i) for i in self._market.instruments]
         if query.get("attributes"):
             return []
         for name, field in (("status", "status"), ("asset_class", "class"), ("exchange", "exchange")):
@@ -111,6 +115,26 @@ class Trading:
 
 def _identity(instrument: Instrument) -> str:
     return str(uuid.uuid5(_SPACE, instrument.symbol))
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid5(_SPACE, pair.symbol)),
+        "class": "crypto",
+        "exchange": "CRYPTO",
+        "symbol": pair.symbol,
+        "name": pair.name,
+        "status": "active",
+        "tradable": True,
+        "marginable": False,
+        "shortable": False,
+        "easy_to_borrow": False,
+        "fractionable": True,
+        "min_order_size": "0.0001",
+        "min_trade_increment": "0.0001",
+        "price_increment": "0.01",
+        "attributes": [],
+    }
 
 
 def _calendar_row(session: Session, settlement: object) -> dict[str, str]:

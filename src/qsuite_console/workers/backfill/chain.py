@@ -13,9 +13,9 @@ from typing import Final
 
 from qsuite_console.db.bar_writer import PageWrite
 from qsuite_console.db.ledger import ChainState, Covered
-from qsuite_console.model.calendar import midnight
 from qsuite_console.providers.alpaca import BarsQuery
 from qsuite_console.workers.backfill.encode import Encoded
+from qsuite_console.workers.backfill.markets import Market
 from qsuite_console.workers.backfill.parameters import BackfillParameters
 from qsuite_console.workers.backfill.planner import Batch, Period
 from qsuite_console.workers.backfill.timeframes import is_intraday, step_seconds
@@ -38,15 +38,16 @@ class Chain:
     cursors: dict[str, datetime] = field(default_factory=dict)  # symbol -> covered up to here
     last: dict[str, str] = field(default_factory=dict)  # symbol -> newest timestamp stored, canonical
 
-    def query(self, parameters: BackfillParameters) -> BarsQuery:
+    def query(self, parameters: BackfillParameters, market: Market) -> BarsQuery:
         """Return what to ask the provider; identical for every page."""
         return BarsQuery(
             symbols=self.symbols,
             timeframe=parameters.timeframe,
             start=self.low,
             end=self.high - _INCLUSIVE,
-            adjustment=parameters.adjustment,
+            adjustment=parameters.adjustment if market.has_adjustments else "",
             feed=parameters.feed,
+            path=market.path,
         )
 
     def restart(self, symbols: Sequence[str]) -> None:
@@ -91,7 +92,7 @@ class PeriodEnds:
         self._step = timedelta(seconds=step_seconds(timeframe))
         self._ends: dict[str, datetime] = {}
         if not is_intraday(timeframe):
-            self._ends = {midnight(period.label).strftime("%Y-%m-%dT%H:%M:%SZ"): period.high for period in periods}
+            self._ends = {period.at.strftime("%Y-%m-%dT%H:%M:%SZ"): period.high for period in periods}
 
     def after(self, canonical: str) -> datetime:
         """Return the end of what a bar labelled ``canonical`` covers."""

@@ -19,10 +19,10 @@ from qsuite_console.db.calendar import read_sessions
 from qsuite_console.db.ledger import Covered
 from qsuite_console.db.schema import quote_table
 from qsuite_console.engine.parameters import decode
-from qsuite_console.model import calendar
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow, Session
-from qsuite_console.workers.backfill.parameters import destination_kind, last_session_day
+from qsuite_console.workers.backfill.markets import MARKETS, Market, market_of
+from qsuite_console.workers.backfill.parameters import destination_kind
 from qsuite_console.workers.backfill.planner import Period, Timeline, make_periods
 from qsuite_console.workers.backfill.timeframes import Timeframe, align, is_intraday
 
@@ -72,30 +72,37 @@ class CoverageProbe:
                 connection, tables, after=wanted.after.upper(), text=wanted.text.strip().upper(), limit=wanted.limit
             )
             destination = await bars.inspect(connection, kind, tables)
-            periods = await self._periods(connection, wanted, months)
-            rows = await self._rows(connection, destination, wanted, symbols, _Frame(periods, months))
+            rows: dict[str, CoverageRow] = {}
+            for market in MARKETS.values():
+                own = [symbol for symbol in symbols if market_of(symbol) is market]
+                if own:
+                    periods = await self._periods(connection, wanted, months, market)
+                    found = await self._rows(connection, destination, wanted, own, _Frame(periods, months))
+                    rows |= {row.symbol: row for row in found}
         return CoverageMap(
             table=wanted.table,
             timeframe=wanted.timeframe,
             months=tuple(months),
-            rows=tuple(rows),
+            rows=tuple(rows[symbol] for symbol in symbols),
             symbols_total=total,
             next_after=symbols[-1] if len(symbols) == wanted.limit else None,
         )
 
     async def _periods(
-        self, connection: asyncpg.Connection, wanted: CoverageParameters, months: Sequence[str]
+        self, connection: asyncpg.Connection, wanted: CoverageParameters, months: Sequence[str], market: Market
     ) -> list[Period]:
         first = date.fromisoformat(f"{months[0]}-01")
         following = date.fromisoformat(f"{months[-1]}-01") + timedelta(days=32)
-        last = min(following.replace(day=1) - timedelta(days=1), last_session_day(self._services.clock))
+        last = min(following.replace(day=1) - timedelta(days=1), market.last_day(self._services.clock.now()))
         start, end = align(wanted.timeframe, first, last)
         if end < start:
             return []
-        tables = self._services.settings.tables
-        stored = {s.day: s for s in await read_sessions(connection, tables, start, end)}
-        sessions: list[Session] = [stored.get(s.day, s) for s in calendar.sessions(start, end)]
-        return make_periods(wanted.timeframe, start, end, sessions)
+        sessions: Sequence[Session] = market.computed_sessions(start, end)
+        if market.has_exchange_calendar:
+            tables = self._services.settings.tables
+            stored = {s.day: s for s in await read_sessions(connection, tables, start, end)}
+            sessions = [stored.get(s.day, s) for s in sessions]
+        return make_periods(wanted.timeframe, start, end, sessions, market)
 
     async def _rows(
         self,

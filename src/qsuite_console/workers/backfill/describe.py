@@ -186,5 +186,6 @@ def describe_result(
         "skipped_symbols": survey.skipped[:_LISTED],
         "symbols_without_bars": list(checked.empty_symbols[:_LISTED]),
         "rate_limit_shared": is_shared,
+        "warnings": [*universe.warnings, *survey.warnings],
         **{name: round(seconds, 3) for name, seconds in durations.items()},
     }

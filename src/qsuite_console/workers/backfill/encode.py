@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
@@ -35,6 +35,7 @@ class Layout:
     grid: Grid
     has_trades: bool
     has_vwap: bool
+    fit: Callable[[Bar], Bar | str] | None = None  # a bar as the columns keep it, or the reason why they can't
 
 
 @dataclass(slots=True)
@@ -59,6 +60,8 @@ def encode_page(body: bytes, layout: Layout, previous: Mapping[str, str]) -> Enc
         if prefix is None:
             encoded.refused += [_refuse(symbol, bar, "this symbol was not asked for") for bar in bars]
             continue
+        if layout.fit is not None:
+            bars = _fitted(symbol, bars, layout.fit, encoded.refused)
         made = _encode_fast(prefix, bars, layout, previous.get(symbol, ""))
         if made is None:
             bars = _sift(symbol, bars, layout, previous.get(symbol, ""), encoded.refused)
@@ -110,6 +113,17 @@ def _encode_fast(prefix: str, bars: list[Bar], layout: Layout, previous: str) ->
         add(row + "\n")
         previous = at
     return lines
+
+
+def _fitted(symbol: str, bars: list[Bar], fit: Callable[[Bar], Bar | str], refused: list[Refused]) -> list[Bar]:
+    kept: list[Bar] = []
+    for bar in bars:
+        fitted = fit(bar)
+        if isinstance(fitted, str):
+            refused.append(_refuse(symbol, bar, fitted))
+        else:
+            kept.append(fitted)
+    return kept
 
 
 def _sift(symbol: str, bars: list[Bar], layout: Layout, previous: str, refused: list[Refused]) -> list[Bar]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,12 +27,14 @@ from qsuite_console.providers.errors import (
 )
 from qsuite_console.workers.backfill.chain import Chain, PeriodEnds
 from qsuite_console.workers.backfill.encode import Encoded, Layout, encode_page
+from qsuite_console.workers.backfill.scales import make_fit
 from qsuite_console.workers.backfill.timeframes import Grid
 
 if TYPE_CHECKING:
     from qsuite_console.providers.alpaca import AlpacaClient
     from qsuite_console.providers.session import Reply
     from qsuite_console.workers.backfill.parameters import BackfillParameters, Profile
+    from qsuite_console.workers.backfill.survey import Survey
 
 QUEUE_PAGES: Final = 3  # pages fetched and not yet stored, whatever the range: what bounds memory
 MAX_CONCURRENT: Final = 12
@@ -89,9 +90,7 @@ class Fetcher:
         limiter: RateLimiter,
         parameters: BackfillParameters,
         profile: Profile,
-        prefixes: Mapping[str, str],
-        columns: tuple[str, ...],
-        ends: PeriodEnds,
+        made: Survey,
     ) -> None:
         self.counts = FetchCounts()
         self.ready: asyncio.Queue[PageReady | ChainFailed | ChainDone] = asyncio.Queue(QUEUE_PAGES)
@@ -99,7 +98,8 @@ class Fetcher:
         self.target = profile.concurrent or _START_CONCURRENT
         self._provider, self._limiter = provider, limiter
         self._parameters, self._profile = parameters, profile
-        self._prefixes, self._columns, self._ends = prefixes, columns, ends
+        self._made, self._ends = made, PeriodEnds(parameters.timeframe, made.periods)
+        self._fit = make_fit(made.destination) if made.market.is_fractional else None
         self._chains: deque[Chain] = deque()
         self._grids: dict[tuple[datetime, datetime], Grid] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -200,7 +200,7 @@ class Fetcher:
         self.counts.requests += 1
         status, quota = None, Quota()
         try:
-            reply = await self._provider.bars(chain.query(self._parameters), chain.page_token)
+            reply = await self._provider.bars(chain.query(self._parameters, self._made.market), chain.page_token)
             status, quota = reply.status, reply.quota
         except ProviderError as error:
             status, quota = error.status, error.quota
@@ -215,6 +215,7 @@ class Fetcher:
         bounds = (chain.low, chain.high)
         grid = self._grids.get(bounds)
         if grid is None:
-            grid = self._grids[bounds] = Grid(self._parameters.timeframe, *bounds)
-        wanted = {symbol: self._prefixes[symbol] for symbol in chain.symbols}
-        return Layout(wanted, grid, "trade_count" in self._columns, "vwap" in self._columns)
+            grid = self._grids[bounds] = Grid(self._parameters.timeframe, *bounds, self._made.market)
+        wanted = {symbol: self._made.prefixes[symbol] for symbol in chain.symbols}
+        columns = self._made.destination.columns
+        return Layout(wanted, grid, "trade_count" in columns, "vwap" in columns, self._fit)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from qsuite_console.config.settings import BackfillSettings, TableSettings
-from qsuite_console.model.calendar import FIRST_YEAR, last_completed
+from qsuite_console.model.calendar import FIRST_YEAR
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.text import clean
+from qsuite_console.workers.backfill.markets import CRYPTO, MARKETS, STOCKS, Market
 from qsuite_console.workers.backfill.timeframes import Timeframe, align
 
 ProfileName = Literal[
     "adaptive", "baseline", "conservative", "aggressive", "maximum", "development", "production", "high"
 ]
+SourceName = Literal["stocks", "crypto", "file"]
 ALL: Final = "all"
 ACTIVE: Final = "active"
-_SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9]{0,11}(?:[./-][A-Z0-9]{1,8}){0,2}")
 _SEPARATORS: Final = re.compile(r"[,;\n]")
 _LISTED: Final = 5  # how many bad symbols a message names
-DELAY_OF_DATA_S: Final = 20 * 60  # the free plan holds back 15 minutes; some slack for the last bar to settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 
 
 class BackfillParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Requirement D2; the form, the flags and the HTTP schema are made from it."""
+    """Everything a backfill can be told; the form, the flags and the HTTP schema are made from it."""
 
     symbols: Annotated[
         str,
         msgspec.Meta(
             title="Symbols",
-            description="comma-separated symbols, or all, or active",
+            description="comma-separated symbols (crypto: BTC/USD), or all, or active; a file needs none",
             examples=["AAPL,MSFT or all or active"],
         ),
     ] = ""
@@ -91,6 +91,18 @@ class BackfillParameters(msgspec.Struct, frozen=True, kw_only=True):
     refresh: Annotated[
         bool, msgspec.Meta(title="Refresh", description="fetch again what is there and update what changed")
     ] = False
+    source: Annotated[
+        SourceName,
+        msgspec.Meta(title="Source", description="stocks or crypto of the provider, or a local file of bars"),
+    ] = "stocks"
+    path: Annotated[
+        str,
+        msgspec.Meta(
+            title="Path",
+            description="with source file: a CSV, JSONL or Parquet file, a directory or a pattern",
+            examples=["bars/2025-*.csv"],
+        ),
+    ] = ""
 
 
 def profile_of(name: str, settings: BackfillSettings) -> Profile:
@@ -103,14 +115,19 @@ def profile_of(name: str, settings: BackfillSettings) -> Profile:
     )
 
 
-def split_symbols(text: str) -> tuple[list[str], list[str]]:
+def market_for(parameters: BackfillParameters) -> Market:
+    """Return the market whose provider is asked; stocks' rules for a file, which may hold several."""
+    return MARKETS.get(parameters.source, STOCKS)
+
+
+def split_symbols(text: str, market: Market = STOCKS) -> tuple[list[str], list[str]]:
     """Return (symbols, entries that can't be symbols) of a comma-separated text, upper case, without repetition."""
     good: dict[str, None] = {}
     bad: dict[str, None] = {}
     for part in _SEPARATORS.split(text):
         entry = part.strip()
         symbol = entry.upper()
-        if _SYMBOL.fullmatch(symbol):
+        if market.symbol.fullmatch(symbol):
             good[symbol] = None
         elif entry:
             bad[entry] = None
@@ -122,38 +139,29 @@ def is_keyword(text: str) -> bool:
     return text.strip().lower() in (ALL, ACTIVE)
 
 
-def describe_bad(entries: list[str]) -> str:
+def describe_bad(entries: list[str], market: Market = STOCKS) -> str:
     """Return one line that names the entries that are not symbols."""
     named = ", ".join(f'"{clean(entry, 40)}"' for entry in entries[:_LISTED])
     more = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
     verb = "is not a symbol" if len(entries) == 1 else "are not symbols"
+    if market is CRYPTO:
+        return f"{named}{more} {verb} of crypto (pairs like {market.example})"
     return f"{named}{more} {verb} (letters and digits, parts joined by . - /)"
-
-
-def last_session_day(clock: Clock) -> date:
-    """Return the newest session whose bars the provider may hand out by now."""
-    return last_completed(clock.now() - timedelta(seconds=DELAY_OF_DATA_S)).day
 
 
 def resolve_range(parameters: BackfillParameters, clock: Clock) -> tuple[date, date]:
     """Return the first and last day to fetch: clipped to the last session, and to whole weeks or months."""
-    last = last_session_day(clock)
+    last = market_for(parameters).last_day(clock.now())
     end = min(parameters.end or last, last)
     return align(parameters.timeframe, parameters.start, end)
 
 
 def check(parameters: BackfillParameters, tables: TableSettings, clock: Clock) -> dict[str, str]:
     """Return field -> problem for all that is wrong with the parameters, without any I/O."""
-    problems: dict[str, str] = {}
-    if not parameters.symbols.strip() and not parameters.symbols_file.strip():
-        problems["symbols"] = "name symbols, all or active"
-    elif not is_keyword(parameters.symbols):
-        good, bad = split_symbols(parameters.symbols)
-        if bad:
-            problems["symbols"] = describe_bad(bad)
-        elif not good and not parameters.symbols_file.strip():
-            problems["symbols"] = "name symbols, all or active"
-    problems |= _check_range(parameters, clock)
+    if parameters.source == "file":
+        problems = _check_file(parameters, clock)
+    else:
+        problems = _check_symbols(parameters) | _check_range(parameters, clock) | _check_market(parameters)
     kind = destination_kind(parameters.table, tables)
     if kind is None:
         problems["table"] = f'"{clean(parameters.table, 60)}" is neither price_ticks nor market_data_marketdata'
@@ -171,8 +179,54 @@ def destination_kind(table: str, tables: TableSettings) -> Literal["price_ticks"
     return None
 
 
+def _check_symbols(parameters: BackfillParameters) -> dict[str, str]:
+    if is_keyword(parameters.symbols):
+        return {}
+    market = market_for(parameters)
+    good, bad = split_symbols(parameters.symbols, market)
+    if bad:
+        return {"symbols": describe_bad(bad, market)}
+    if not good and not parameters.symbols_file.strip() and parameters.source != "file":
+        return {"symbols": "name symbols, all or active"}
+    return {}
+
+
+def _check_market(parameters: BackfillParameters) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    if parameters.path.strip():
+        problems["path"] = "is for source file only; choose --source file, or leave the path empty"
+    if not market_for(parameters).has_adjustments:
+        problems |= _check_provider_words(parameters)
+    return problems
+
+
+def _check_provider_words(parameters: BackfillParameters) -> dict[str, str]:
+    """Refuse what only stocks of the provider have, rather than ignore it."""
+    problems: dict[str, str] = {}
+    if parameters.feed:
+        problems["feed"] = f"is for stocks only; source {parameters.source} has none"
+    if parameters.adjustment != "raw":
+        problems["adjustment"] = f"is for stocks only; prices of source {parameters.source} are taken as they are"
+    return problems
+
+
+def _check_file(parameters: BackfillParameters, clock: Clock) -> dict[str, str]:
+    problems = _check_symbols(parameters) | _check_provider_words(parameters)
+    if not parameters.path.strip():
+        problems["path"] = "name a CSV, JSONL or Parquet file, a directory or a pattern"
+    elif "\0" in parameters.path:
+        problems["path"] = "holds a NUL character"
+    if parameters.symbols.strip().lower() == ACTIVE:
+        problems["symbols"] = "name symbols, or leave it empty for all that the file holds"
+    if parameters.start > clock.now().date():
+        problems["start"] = f"{parameters.start} is in the future"
+    elif parameters.end is not None and parameters.end < parameters.start:
+        problems["end"] = f"{parameters.end} is before the start {parameters.start}"
+    return problems
+
+
 def _check_range(parameters: BackfillParameters, clock: Clock) -> dict[str, str]:
-    last = last_session_day(clock)
+    last = market_for(parameters).last_day(clock.now())
     today = clock.now().date()
     start, end = parameters.start, parameters.end
     if start.year < FIRST_YEAR:

@@ -15,9 +15,9 @@ from math import ceil
 from typing import Final
 
 from qsuite_console.db.ledger import Covered
-from qsuite_console.model.calendar import midnight
 from qsuite_console.model.market import Session
-from qsuite_console.workers.backfill.timeframes import day_bounds, expected_bars, labels, period_end
+from qsuite_console.workers.backfill.markets import STOCKS, Market
+from qsuite_console.workers.backfill.timeframes import expected_bars, labels, period_end
 
 PAGE_BARS: Final = 10_000
 URL_SYMBOLS: Final = 6_000  # characters of the symbols parameter; common servers take 8,190 a request line
@@ -29,10 +29,11 @@ SETTLE_S: Final = 8 * 3600  # corrections of a session arrive until then: its ba
 class Period:
     """One label of the range (a session's day, a week, a month) and the bars a symbol has in it.
 
-    [low, high) includes the closed days before it, so that periods touch; ``own_high`` ends the label itself.
+    [low, high) includes the closed days before it, so that periods touch; [at, own_high) is the label itself.
     """
 
     label: date
+    at: datetime  # the label as an instant: how a bar of a day or longer is stamped
     low: datetime
     high: datetime
     own_high: datetime
@@ -58,18 +59,21 @@ class Batch:
         return max(1, ceil(self.bars / PAGE_BARS))
 
 
-def make_periods(timeframe: str, start: date, end: date, sessions: Sequence[Session]) -> list[Period]:
+def make_periods(
+    timeframe: str, start: date, end: date, sessions: Sequence[Session], market: Market = STOCKS
+) -> list[Period]:
     """Return the periods in which bars are expected; together they cover [start, end] without a hole."""
-    low, high = day_bounds(start, end)
+    low, high = market.day_bounds(start, end)
     grouped: dict[date, list[Session]] = defaultdict(list)
     for session in sessions:
         grouped[labels(timeframe, [session])[0]].append(session)
     found: list[Period] = []
     for number, (label, own) in enumerate(sorted(grouped.items())):
-        own_high = midnight(period_end(timeframe, label) + timedelta(days=1))
+        own_high = market.midnight(period_end(timeframe, label) + timedelta(days=1))
         found.append(
             Period(
                 label=label,
+                at=market.midnight(label),
                 low=found[-1].own_high if found else low,
                 high=own_high if number + 1 < len(grouped) else high,
                 own_high=own_high,
@@ -85,7 +89,7 @@ class Timeline:
 
     def __init__(self, periods: Sequence[Period]) -> None:
         self.periods = periods
-        self._starts = [midnight(period.label) for period in periods]
+        self._starts = [period.at for period in periods]
         self._ends = [period.own_high for period in periods]
         self._settled = [period.close_at + timedelta(seconds=SETTLE_S) for period in periods]
 
@@ -142,7 +146,7 @@ def make_batches(
                     first=first,
                     last=last,
                     low=periods[first].low,
-                    high=periods[last].high if last + 1 == len(periods) else midnight(periods[last + 1].label),
+                    high=periods[last].high if last + 1 == len(periods) else periods[last + 1].at,
                     bars=each * len(pack),
                     is_straight=is_exact and occupied.isdisjoint(pack),
                 )

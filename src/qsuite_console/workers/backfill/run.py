@@ -16,7 +16,7 @@ from qsuite_console.engine.ports import JobContext, Retryable
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.text import clean
 from qsuite_console.workers.backfill import describe as words
-from qsuite_console.workers.backfill.chain import PeriodEnds, from_batch, from_state
+from qsuite_console.workers.backfill.chain import from_batch, from_state
 from qsuite_console.workers.backfill.fetch import Fetcher
 from qsuite_console.workers.backfill.parameters import BackfillParameters, profile_of
 from qsuite_console.workers.backfill.pipeline import Pipeline, Totals
@@ -97,9 +97,7 @@ class Run:
             limiter,
             self._parameters,
             profile_of(self._parameters.profile, settings.backfill),
-            made.prefixes,
-            made.destination.columns,
-            PeriodEnds(self._parameters.timeframe, made.periods),
+            made,
         )
         target = Target(
             destination=made.destination,

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from qsuite_console.cache.shared_limit import SharedLimit
 from qsuite_console.engine.ratelimit import RateLimiter
 from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.workers.backfill.markets import MARKETS
 from qsuite_console.workers.backfill.parameters import (
     BackfillParameters,
     destination_kind,
+    market_for,
     profile_of,
     resolve_range,
 )
@@ -32,7 +34,7 @@ class Scout:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._assets = AssetList()
+        self._assets = {name: AssetList(market.asset_class) for name, market in MARKETS.items()}
         self._limiter: RateLimiter | None = None
 
     @property
@@ -56,13 +58,14 @@ class Scout:
         kind = destination_kind(parameters.table, tables)
         if kind is None:
             raise InvalidParameters({"table": "unknown table"})
+        market = market_for(parameters)
         provider = services.provider()
         universe = await resolve_universe(
             parameters,
             database=services.database,
             tables=tables,
             provider=provider,
-            assets=self._assets,
+            assets=self._assets[market.name],
             now=clock.monotonic(),
         )
         if not universe.symbols:
@@ -71,7 +74,7 @@ class Scout:
             raise InvalidParameters({"symbols": why})
         start, end = resolve_range(parameters, clock)
         sessions, warnings = await resolve_sessions(
-            start, end, database=services.database, tables=tables, provider=provider, now=clock.now()
+            start, end, market, database=services.database, tables=tables, provider=provider, now=clock.now()
         )
         universe.warnings += warnings
         request = Request(
@@ -83,6 +86,7 @@ class Scout:
             profile=profile_of(parameters.profile, services.settings.backfill),
             now=clock.now(),
             refresh_since=refresh_since,
+            market=market,
         )
         async with services.database.session("backfill plan") as connection:
             made = await survey(connection, request, tables, kind)

@@ -20,9 +20,11 @@ from qsuite_console.db import bars, ledger
 from qsuite_console.db.bars import Destination
 from qsuite_console.db.ledger import ChainState, Covered
 from qsuite_console.db.schema import quote_table
+from qsuite_console.workers.backfill.markets import STOCKS, Market
 from qsuite_console.workers.backfill.parameters import BackfillParameters, Profile
 from qsuite_console.workers.backfill.planner import Batch, Period, Timeline, make_batches, make_periods
-from qsuite_console.workers.backfill.timeframes import day_bounds, is_intraday
+from qsuite_console.workers.backfill.scales import rounding_notes
+from qsuite_console.workers.backfill.timeframes import is_intraday
 
 if TYPE_CHECKING:
     import asyncpg
@@ -45,6 +47,7 @@ class Request:
     profile: Profile
     now: datetime
     refresh_since: datetime | None = None
+    market: Market = STOCKS
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Survey:
     prefixes: dict[str, str]
     low: datetime
     high: datetime
+    market: Market
     batches: list[Batch] = field(default_factory=list)
     chains: list[ChainState] = field(default_factory=list)
     covered: dict[str, list[Covered]] = field(default_factory=dict)
@@ -120,6 +124,8 @@ async def survey(connection: asyncpg.Connection, request: Request, tables: Table
         made.rivals = ledger.rivals(made.ledger_name, known, destination, request.parameters.timeframe)
         if made.rivals:
             made.warnings.append(f"bars loaded as {', '.join(made.rivals)} in the same place are replaced")
+    if request.market.is_fractional:
+        made.warnings += rounding_notes(destination)
     if await connection.fetchval("SELECT to_regclass('qsuite_console.backfill_chain') IS NOT NULL"):
         made.chains = await ledger.read_chains(connection, made.plan_id)
     gaps = await asyncio.to_thread(_find_gaps, made, request)
@@ -139,7 +145,7 @@ async def _begin(
     connection: asyncpg.Connection, request: Request, tables: TableSettings, destination: Destination
 ) -> Survey:
     parameters = request.parameters
-    low, high = day_bounds(request.start, request.end)
+    low, high = request.market.day_bounds(request.start, request.end)
     symbols, skipped, owners, prefixes = list(request.symbols), [], {}, {}
     frame = f"{parameters.timeframe}\t" if destination.has_timeframe else ""
     if destination.kind == "market_data":
@@ -150,19 +156,21 @@ async def _begin(
         prefixes = {symbol: f"{ids[symbol]}\t{frame}" for symbol in symbols}
     else:
         prefixes = {symbol: f"{symbol}\t{frame}" for symbol in symbols}
-    name = ledger.ledger_name(destination, parameters.timeframe, adjustment=parameters.adjustment, feed=parameters.feed)
+    adjustment = parameters.adjustment if request.market.has_adjustments else "raw"
+    name = ledger.ledger_name(destination, parameters.timeframe, adjustment=adjustment, feed=parameters.feed)
     return Survey(
         destination=destination,
         plan_id=plan_id(request, destination, name),
         ledger_name=name,
         rivals=[],
-        periods=make_periods(parameters.timeframe, request.start, request.end, request.sessions),
+        periods=make_periods(parameters.timeframe, request.start, request.end, request.sessions, request.market),
         symbols=sorted(symbols),
         skipped=skipped,
         owners=owners,
         prefixes=prefixes,
         low=low,
         high=high,
+        market=request.market,
     )
 
 
@@ -176,6 +184,7 @@ def plan_id(request: Request, destination: Destination, ledger_name: str) -> str
         request.parameters.symbols.strip().upper(),
         request.parameters.symbols_file,
         str(request.parameters.refresh),
+        request.market.name,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
 

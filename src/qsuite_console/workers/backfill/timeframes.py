@@ -1,6 +1,6 @@
 """Timeframes: how long a bar is, where it may start, how many a session holds. Pure.
 
-Days, weeks and months are New York's: a daily bar is labelled with its midnight, 04:00 or 05:00 UTC.
+Days, weeks and months are the market's: a daily bar is labelled with its midnight, in New York 04:00 or 05:00 UTC.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
-from qsuite_console.model.calendar import midnight
 from qsuite_console.model.market import Session
+from qsuite_console.workers.backfill.markets import STOCKS, Market
 
 Timeframe = Literal["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month"]
 
@@ -36,11 +36,6 @@ def align(timeframe: str, start: date, end: date) -> tuple[date, date]:
         following = end + _DAY
         return start.replace(day=1), following.replace(day=1) - _DAY
     return start, end
-
-
-def day_bounds(first: date, last: date) -> tuple[datetime, datetime]:
-    """Return [from, to) in UTC of New York's days ``first`` to ``last``, both included."""
-    return midnight(first), midnight(last + _DAY)
 
 
 def labels(timeframe: str, sessions: Sequence[Session]) -> list[date]:
@@ -80,7 +75,8 @@ class Grid:
     The provider writes each instant for hundreds of symbols, so the second look is one dictionary access.
     """
 
-    def __init__(self, timeframe: str, low: datetime, high: datetime) -> None:
+    def __init__(self, timeframe: str, low: datetime, high: datetime, market: Market = STOCKS) -> None:
+        self._market = market
         self._step = step_seconds(timeframe)
         self._is_intraday = is_intraday(timeframe)
         self._low, self._high = low, high
@@ -106,8 +102,8 @@ class Grid:
             return "outside the requested range"
         if self._is_intraday:
             return "the timestamp is off the grid" if at.timestamp() % self._step else ""
-        # 04:00 and 05:00 UTC lie in the same New York day whether it has summer time or not.
-        return "" if at == midnight((at - timedelta(hours=4)).date()) else "the timestamp is not New York's midnight"
+        is_midnight = at == self._market.midnight(self._market.day_of(at))
+        return "" if is_midnight else f"the timestamp is not {self._market.zone}'s midnight"
 
 
 def _instant(text: str) -> datetime | None:

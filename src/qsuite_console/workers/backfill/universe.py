@@ -16,11 +16,13 @@ from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.market import Session
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import ProviderError, ProviderUnauthorized
+from qsuite_console.workers.backfill.markets import STOCKS, Market
 from qsuite_console.workers.backfill.parameters import (
     ACTIVE,
     BackfillParameters,
     describe_bad,
     is_keyword,
+    market_for,
     split_symbols,
 )
 from qsuite_console.workers.backfill.persist import persist
@@ -46,19 +48,21 @@ class Universe:
 class AssetList:
     """The provider's instruments, kept for an hour: the list is long and rarely changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, asset_class: str) -> None:
+        self._asset_class = asset_class
         self._assets: dict[str, Asset] = {}
         self._fetched_at: float | None = None
 
     async def get(self, provider: AlpacaClient, now: float) -> dict[str, Asset]:
         """Return symbol -> asset; ``now`` is monotonic. Raises ProviderError."""
         if self._fetched_at is None or now - self._fetched_at > _ASSETS_S:
-            self._assets = {asset.symbol: asset for asset in await persist(provider.assets)}
+            found = await persist(lambda: provider.assets(asset_class=self._asset_class))
+            self._assets = {asset.symbol: asset for asset in found}
             self._fetched_at = now
         return self._assets
 
 
-def read_symbols_file(path_text: str) -> tuple[list[str], list[str]]:
+def read_symbols_file(path_text: str, market: Market = STOCKS) -> tuple[list[str], list[str]]:
     """Return (symbols, bad entries) of a file with one symbol a line, # for comments; raises InvalidParameters."""
     path = Path(path_text).expanduser()
     try:
@@ -70,16 +74,17 @@ def read_symbols_file(path_text: str) -> tuple[list[str], list[str]]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} can't be read: {reason}"}) from error
-    return split_symbols("\n".join(line.partition("#")[0] for line in text.splitlines()))
+    return split_symbols("\n".join(line.partition("#")[0] for line in text.splitlines()), market)
 
 
 def named_symbols(parameters: BackfillParameters) -> list[str]:
     """Return the symbols that the parameters name, of the list and of the file; raises InvalidParameters."""
-    good, _ = split_symbols("" if is_keyword(parameters.symbols) else parameters.symbols)
+    market = market_for(parameters)
+    good, _ = split_symbols("" if is_keyword(parameters.symbols) else parameters.symbols, market)
     if parameters.symbols_file.strip():
-        more, bad = read_symbols_file(parameters.symbols_file.strip())
+        more, bad = read_symbols_file(parameters.symbols_file.strip(), market)
         if bad:
-            raise InvalidParameters({"symbols_file": describe_bad(bad)})
+            raise InvalidParameters({"symbols_file": describe_bad(bad, market)})
         good = list(dict.fromkeys([*good, *more]))
         if not good:
             raise InvalidParameters({"symbols_file": f"{clean(parameters.symbols_file, 200)} names no symbol"})
@@ -107,7 +112,7 @@ async def resolve_universe(
     if is_keyword(parameters.symbols) and not parameters.symbols_file.strip():
         is_active = parameters.symbols.strip().lower() == ACTIVE
         async with database.session("backfill plan") as connection:
-            symbols = await ticker_symbols(connection, tables, active=is_active)
+            symbols = await ticker_symbols(connection, tables, active=is_active, crypto=parameters.source == "crypto")
         if not symbols and listed is not None:
             symbols = sorted(a.symbol for a in listed.values() if a.status == "active" and a.tradable)
             warnings.append(f"{tables.tickers} holds no tickers: the provider's {len(symbols)} symbols are taken")
@@ -120,13 +125,22 @@ async def resolve_universe(
 
 
 async def resolve_sessions(
-    start: date, end: date, *, database: Database, tables: TableSettings, provider: AlpacaClient, now: datetime
+    start: date,
+    end: date,
+    market: Market,
+    *,
+    database: Database,
+    tables: TableSettings,
+    provider: AlpacaClient,
+    now: datetime,
 ) -> tuple[list[Session], list[str]]:
     """Return (sessions, warnings): stored ones where they span the range, else the provider's (stored), else computed.
 
     A future the provider may still change is not trusted: only the range up to ``now`` is ever asked.
     """
-    end = min(end, calendar.trading_day(now))
+    end = min(end, market.day_of(now))
+    if not market.has_exchange_calendar:
+        return list(market.computed_sessions(start, end)), []
     async with database.session("backfill calendar") as connection:
         stored = await read_sessions(connection, tables, start, end)
     if _spans(stored, start, end):
