@@ -11,9 +11,71 @@ from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, Co
 _SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "META", "AMD", "INTC", "NFLX", "JPM", "XOM")
 
 
+_WHAT = (
+    ParameterSpec(
+        name="symbols",
+        type="text",
+        label="Symbols",
+        help="AAPL,MSFT, all, or active",
+        is_required=True,
+        placeholder="AAPL,MSFT | all | active",
+    ),
+    ParameterSpec(name="symbols_file", type="text", label="Symbols file", help="one symbol a line", default=""),
+    ParameterSpec(
+        name="timeframe",
+        type="choice",
+        label="Timeframe",
+        default="1Day",
+        choices=("1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month"),
+    ),
+    ParameterSpec(name="start", type="date", label="Start", is_required=True, placeholder="2024-01-02"),
+    ParameterSpec(name="end", type="date", label="End", help="the last session by default", placeholder="2026-11-19"),
+)
+_HOW = (
+    ParameterSpec(
+        name="table",
+        type="choice",
+        label="Table",
+        default="price_ticks",
+        choices=("price_ticks", "market_data_marketdata"),
+    ),
+    ParameterSpec(
+        name="profile",
+        type="choice",
+        label="Profile",
+        default="adaptive",
+        choices=(
+            "adaptive",
+            "baseline",
+            "conservative",
+            "aggressive",
+            "maximum",
+            "development",
+            "production",
+            "high",
+        ),
+    ),
+    ParameterSpec(
+        name="feed",
+        type="text",
+        label="Feed",
+        help="empty lets the provider choose",
+        default="",
+        placeholder="iex | sip",
+    ),
+    ParameterSpec(
+        name="adjustment",
+        type="choice",
+        label="Adjustment",
+        default="raw",
+        choices=("raw", "split", "dividend", "all"),
+    ),
+    ParameterSpec(name="refresh", type="boolean", label="Refresh", help="fetch again what is there", default=False),
+)
+
+
 def backfill_kind() -> KindInfo:
     """The backfill as the worker describes itself."""
-    text = "text"
     return KindInfo(
         name="backfill",
         title="Backfill",
@@ -24,69 +86,7 @@ def backfill_kind() -> KindInfo:
         hard_limit_s=1800,
         max_attempts=4,
         can_plan=True,
-        parameters=(
-            ParameterSpec(
-                name="symbols",
-                type=text,
-                label="Symbols",
-                help="AAPL,MSFT, all, or active",
-                is_required=True,
-                placeholder="AAPL,MSFT | all | active",
-            ),
-            ParameterSpec(name="symbols_file", type=text, label="Symbols file", help="one symbol a line", default=""),
-            ParameterSpec(
-                name="timeframe",
-                type="choice",
-                label="Timeframe",
-                default="1Day",
-                choices=("1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month"),
-            ),
-            ParameterSpec(name="start", type="date", label="Start", is_required=True, placeholder="2024-01-02"),
-            ParameterSpec(
-                name="end", type="date", label="End", help="the last session by default", placeholder="2026-11-19"
-            ),
-            ParameterSpec(
-                name="table",
-                type="choice",
-                label="Table",
-                default="price_ticks",
-                choices=("price_ticks", "market_data_marketdata"),
-            ),
-            ParameterSpec(
-                name="profile",
-                type="choice",
-                label="Profile",
-                default="adaptive",
-                choices=(
-                    "adaptive",
-                    "baseline",
-                    "conservative",
-                    "aggressive",
-                    "maximum",
-                    "development",
-                    "production",
-                    "high",
-                ),
-            ),
-            ParameterSpec(
-                name="feed",
-                type=text,
-                label="Feed",
-                help="empty lets the provider choose",
-                default="",
-                placeholder="iex | sip",
-            ),
-            ParameterSpec(
-                name="adjustment",
-                type="choice",
-                label="Adjustment",
-                default="raw",
-                choices=("raw", "split", "dividend", "all"),
-            ),
-            ParameterSpec(
-                name="refresh", type="boolean", label="Refresh", help="fetch again what is there", default=False
-            ),
-        ),
+        parameters=(*_WHAT, *_HOW),
     )
 
 

@@ -47,26 +47,10 @@ def demo_detail(of: Job) -> JobDetail:
         RatePoint(at=started + timedelta(seconds=length * i / 120), done=of.progress.done * i / 120, rate=rate)
         for i, rate in enumerate(wave(max(1000.0, of.progress.rate or 24_000), 4200, of.id * 0.7, 121))
     )
-    result = (
-        {
-            "symbols": 2,
-            "requests": 21,
-            "rows_expected": 196_560,
-            "rows_written": 196_560,
-            "rows_present": 196_560,
-            "quarantined": 3,
-            "http_429": 0,
-            "rows_per_s": 24_310.4,
-            "symbols_per_s": 0.25,
-            "verified": True,
-        }
-        if of.state is JobState.SUCCEEDED
-        else None
-    )
     return JobDetail(
         job=of,
         attempts=tuple(attempts),
-        result=result,
+        result=_result(of),
         checkpoint={"months": ["2024-01", "2024-02"]} if of.attempt else None,
         logs=lines,
         throughput=points if of.attempt else (),
@@ -89,4 +73,23 @@ def _log_line(of: Job, number: int, started: datetime) -> LogLine:
         level=level,
         message=message,
         attempt=max(1, of.attempt),
+    )
+
+
+def _result(of: Job) -> dict[str, object] | None:
+    return (
+        {
+            "symbols": 2,
+            "requests": 21,
+            "rows_expected": 196_560,
+            "rows_written": 196_560,
+            "rows_present": 196_560,
+            "quarantined": 3,
+            "http_429": 0,
+            "rows_per_s": 24_310.4,
+            "symbols_per_s": 0.25,
+            "verified": True,
+        }
+        if of.state is JobState.SUCCEEDED
+        else None
     )

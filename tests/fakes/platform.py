@@ -37,74 +37,85 @@ def _figure(
     return Figure(name=name, label=label, text=text, value=value, unit=unit, level=level, limit=limit)
 
 
+def _postgresql(at: datetime) -> Reading:
+    return Reading(
+        source="postgresql",
+        title="PostgreSQL",
+        level=Level.OK,
+        headline=_figure("connections", "connections", "34 / 100", 34, "", limit="warn 80, critical 95"),
+        figures=(
+            _figure("tps", "transactions", "412 /s", 412, "/s"),
+            _figure("hit", "cache hit", "99.2 %", 99.2, "%", limit="warn 95 %"),
+            _figure("latency", "round trip", "0.8 ms", 0.8, "ms", limit="warn 2 s, critical 5 s"),
+            _figure("long", "long queries", "1", 1, "", limit="warn 5"),
+            _figure("locks", "lock waits", "0", 0),
+            _figure("size", "size", "18.4 GiB", 18.4, "GiB"),
+        ),
+        history=wave(34, 6, 0.4),
+        interval_s=2.0,
+        sampled_at=at - timedelta(seconds=1),
+    )
+
+
+def _redis(at: datetime) -> Reading:
+    return Reading(
+        source="redis",
+        title="Redis",
+        level=Level.OK,
+        headline=_figure("hit", "hit rate", "97.4 %", 97.4, "%", limit="warn 80 %"),
+        figures=(
+            _figure("ops", "operations", "2.1k /s", 2100, "/s"),
+            _figure("memory", "memory", "1.2 / 4 GiB", 1.2, "GiB", limit="warn 75 %, critical 90 %"),
+            _figure("clients", "clients", "18", 18),
+            _figure("keys", "keys", "48,210", 48210),
+            _figure("evicted", "evicted", "0 /s", 0, "/s"),
+        ),
+        history=wave(96, 2.4, 1.7),
+        interval_s=2.0,
+        sampled_at=at - timedelta(seconds=1),
+    )
+
+
+def _host(at: datetime) -> Reading:
+    return Reading(
+        source="host",
+        title="Host",
+        level=Level.WARNING,
+        headline=_figure("memory", "memory", "78 %", 78, "%", Level.WARNING, "warn 75 %, critical 90 %"),
+        figures=(
+            _figure("cpu", "CPU", "41 %", 41, "%", limit="warn 80 %"),
+            _figure("memory_used", "memory used", "12.5 / 16 GiB", 12.5, "GiB", Level.WARNING, "warn 75 %"),
+            _figure("disk", "disk /", "63 %", 63, "%", limit="warn 85 %, critical 95 %"),
+            _figure("load", "load", "1.8  1.6  1.2", 1.8),
+            _figure("network", "network", "3.2 MiB/s", 3.2, "MiB/s"),
+        ),
+        history=wave(72, 5, 2.9),
+        interval_s=2.0,
+        sampled_at=at - timedelta(seconds=1),
+    )
+
+
+def _jobs(at: datetime) -> Reading:
+    return Reading(
+        source="jobs",
+        title="Jobs",
+        level=Level.OK,
+        headline=_figure("running", "running", "3 / 18 slots", 3, "", limit="queue: warn 100, critical 500"),
+        figures=(
+            _figure("queued", "queued", "12", 12, "", limit="warn 100, critical 500"),
+            _figure("failed", "failed, last hour", "2 of 96", 2, "", limit="warn 5 %"),
+            _figure("wait", "wait p95", "0.2 s", 0.2, "s"),
+            _figure("done", "done, last hour", "94", 94),
+        ),
+        history=tuple(float(round(v)) for v in wave(3, 1.6, 0.9)),
+        interval_s=2.0,
+        sampled_at=at - timedelta(seconds=1),
+    )
+
+
 def readings(at: datetime = NOW) -> tuple[Reading, ...]:
     """The four tiles of a platform that works, with a host short of memory."""
-    return (
-        Reading(
-            source="postgresql",
-            title="PostgreSQL",
-            level=Level.OK,
-            headline=_figure("connections", "connections", "34 / 100", 34, "", limit="warn 80, critical 95"),
-            figures=(
-                _figure("tps", "transactions", "412 /s", 412, "/s"),
-                _figure("hit", "cache hit", "99.2 %", 99.2, "%", limit="warn 95 %"),
-                _figure("latency", "round trip", "0.8 ms", 0.8, "ms", limit="warn 2 s, critical 5 s"),
-                _figure("long", "long queries", "1", 1, "", limit="warn 5"),
-                _figure("locks", "lock waits", "0", 0),
-                _figure("size", "size", "18.4 GiB", 18.4, "GiB"),
-            ),
-            history=wave(34, 6, 0.4),
-            interval_s=2.0,
-            sampled_at=at - timedelta(seconds=1),
-        ),
-        Reading(
-            source="redis",
-            title="Redis",
-            level=Level.OK,
-            headline=_figure("hit", "hit rate", "97.4 %", 97.4, "%", limit="warn 80 %"),
-            figures=(
-                _figure("ops", "operations", "2.1k /s", 2100, "/s"),
-                _figure("memory", "memory", "1.2 / 4 GiB", 1.2, "GiB", limit="warn 75 %, critical 90 %"),
-                _figure("clients", "clients", "18", 18),
-                _figure("keys", "keys", "48,210", 48210),
-                _figure("evicted", "evicted", "0 /s", 0, "/s"),
-            ),
-            history=wave(96, 2.4, 1.7),
-            interval_s=2.0,
-            sampled_at=at - timedelta(seconds=1),
-        ),
-        Reading(
-            source="host",
-            title="Host",
-            level=Level.WARNING,
-            headline=_figure("memory", "memory", "78 %", 78, "%", Level.WARNING, "warn 75 %, critical 90 %"),
-            figures=(
-                _figure("cpu", "CPU", "41 %", 41, "%", limit="warn 80 %"),
-                _figure("memory_used", "memory used", "12.5 / 16 GiB", 12.5, "GiB", Level.WARNING, "warn 75 %"),
-                _figure("disk", "disk /", "63 %", 63, "%", limit="warn 85 %, critical 95 %"),
-                _figure("load", "load", "1.8  1.6  1.2", 1.8),
-                _figure("network", "network", "3.2 MiB/s", 3.2, "MiB/s"),
-            ),
-            history=wave(72, 5, 2.9),
-            interval_s=2.0,
-            sampled_at=at - timedelta(seconds=1),
-        ),
-        Reading(
-            source="jobs",
-            title="Jobs",
-            level=Level.OK,
-            headline=_figure("running", "running", "3 / 18 slots", 3, "", limit="queue: warn 100, critical 500"),
-            figures=(
-                _figure("queued", "queued", "12", 12, "", limit="warn 100, critical 500"),
-                _figure("failed", "failed, last hour", "2 of 96", 2, "", limit="warn 5 %"),
-                _figure("wait", "wait p95", "0.2 s", 0.2, "s"),
-                _figure("done", "done, last hour", "94", 94),
-            ),
-            history=tuple(float(round(v)) for v in wave(3, 1.6, 0.9)),
-            interval_s=2.0,
-            sampled_at=at - timedelta(seconds=1),
-        ),
-    )
+    return (_postgresql(at), _redis(at), _host(at), _jobs(at))
 
 
 def alerts(at: datetime = NOW) -> tuple[Alert, ...]:

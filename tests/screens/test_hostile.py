@@ -7,7 +7,7 @@ import unicodedata
 import msgspec
 import pytest
 
-from fakes.control import demo
+from fakes.control import FakeControl, demo
 from fakes.platform import alerts, readings
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.events import JobChanged
@@ -24,8 +24,8 @@ def assert_harmless(text: str) -> None:
     assert not [c for c in text if unicodedata.category(c) == "Cc" and c != "\n"]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_hostile_text_is_harmless_on_every_screen(size: tuple[int, int]) -> None:
+def hostile_platform() -> FakeControl:
+    """The demo platform with every text that comes from outside turned against the terminal."""
     control = demo(target=TargetView(name=HOSTILE, word=HOSTILE, database=HOSTILE), history=20)
     now = control.clock.now()
     bad = [
@@ -52,6 +52,12 @@ async def test_hostile_text_is_harmless_on_every_screen(size: tuple[int, int]) -
         LogLine(job_id=412, number=n, at=now, level="INFO", message=HOSTILE) for n in range(1, 40)
     ]
     control.set_state(trouble=HOSTILE, owner=HOSTILE, is_attached=True)
+    return control
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_hostile_text_is_harmless_on_every_screen(size: tuple[int, int]) -> None:
+    control = hostile_platform()
     app = console(control)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until_seen(pilot, "owned")

@@ -146,6 +146,7 @@ async def test_help_shows_the_keys_as_they_are_bound_now() -> None:
     )
     async with app.run_test(size=(120, 60), notifications=True) as pilot:
         await until_seen(pilot, "jobs.nonsense: no such command")
+        app.clear_notifications()
         await jobs(pilot)
         await until_seen(pilot, "x Cancel")
         await pilot.press("?")

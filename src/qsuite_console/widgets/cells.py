@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from qsuite_console.model.text import clean
 
 GAP = 2
+VITAL = 100  # columns that are kept by this or more never leave: the flexible one gives way
 
 
 @dataclass(frozen=True, slots=True)

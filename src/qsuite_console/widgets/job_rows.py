@@ -35,11 +35,11 @@ FINISHED_COLUMNS: Final = (
 )
 
 JOB_COLUMNS: Final = (
-    Column("look", "", 1, keep=20),
-    Column("id", "ID", 5, is_right=True, keep=15),
-    Column("title", "JOB", 30, is_flexible=True, keep=19, narrow=16),
-    Column("state", "STATE", 11, keep=18),
-    Column("progress", "PROGRESS", BAR + 5, keep=14, narrow=15),
+    Column("look", "", 1, keep=120),
+    Column("id", "ID", 5, is_right=True, keep=115),
+    Column("title", "JOB", 30, is_flexible=True, keep=119, narrow=26),
+    Column("state", "STATE", 11, keep=118),
+    Column("progress", "PROGRESS", BAR + 5, keep=114, narrow=15),
     Column("rate", "RATE", 8, is_right=True, keep=8),
     Column("left", "TIME", 8, is_right=True, keep=13),
     Column("queue", "QUEUE", 15, keep=7),

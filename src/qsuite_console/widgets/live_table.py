@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
-from qsuite_console.widgets.cells import GAP, Cell, Column, Meter, Row, fit, gap_after
+from qsuite_console.widgets.cells import GAP, VITAL, Cell, Column, Meter, Row, fit, gap_after
 from qsuite_console.widgets.key_list import Key, KeyList
 
 CACHE_LIMIT = 2000
@@ -100,10 +100,13 @@ class LiveTable(KeyList):
             return sum(cells + gap_after(cells) for _, cells in columns) - GAP
 
         while len(columns) > 1 and used() > room:
-            columns.remove(min(columns, key=lambda column: column[0].keep))
-        spare = max(0, room - used())
+            least = min(columns, key=lambda column: column[0].keep)
+            if least[0].keep >= VITAL:
+                break
+            columns.remove(least)
+        spare = room - used()
         flexible = next((c for c, _ in columns if c.is_flexible), None)
-        return [(c, cells + (spare if c is flexible else 0)) for c, cells in columns]
+        return [(c, max(4, cells + spare) if c is flexible else cells) for c, cells in columns]
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view: the head, a row, the empty text."""
