@@ -74,6 +74,14 @@ PLACES: dict[str, Opening] = {
 }
 
 
+# Places that differ from another one only in these keys of their footer: the others are pressed there.
+OWN = {
+    "failed job": {"jobs.retry", "jobs.delete"},
+    "paused job": {"jobs.resume"},
+    "attempts": {"table.open"},
+}
+
+
 def live(app: ConsoleApp) -> dict[str, tuple[str, Any, str]]:
     """Command id -> (key, node, action) of every enabled binding."""
     return {
@@ -130,7 +138,8 @@ async def shown_in(place: str) -> list[str]:
 async def test_every_key_in_the_footer_does_something(place: str) -> None:
     shown = await shown_in(place)
     assert len(shown) >= 2
-    for command_id in shown:
+    assert OWN.get(place, set()) <= set(shown)
+    for command_id in [i for i in shown if i in OWN.get(place, shown)]:
         await press_in(place, command_id)
 
 
