@@ -6,6 +6,7 @@ Its console's files lie inside the sandbox's directory, so that trying things ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -110,6 +111,7 @@ def start(invocation: Invocation, /, **flags: Any) -> None:
     """Start the servers detached; other programs use them with ``sandbox env``."""
     found = Sandbox(_directory(invocation, flags["directory"]), _options(flags, is_detached=True), output.note)
     environment = found.start()
+    _clear_sockets(invocation, found)
     if flags["is_json"]:
         output.document(
             {
@@ -132,6 +134,7 @@ def stop(invocation: Invocation, *, directory: str | None, is_json: bool) -> Non
     """Stop the servers, and whatever a killed console has left; the data stays."""
     found = Sandbox(_directory(invocation, directory))
     was_running = found.stop()
+    _clear_sockets(invocation, found)
     if is_json:
         output.document({"directory": str(found.directory), "stopped": was_running})
     else:
@@ -225,6 +228,18 @@ def _inside(invocation: Invocation, found: Sandbox, environment: dict[str, str],
     }
     environ = {name: value for name, value in invocation.environ.items() if name != "QSUITE_CONSOLE_TARGET"}
     return dataclasses.replace(invocation, home=home, environ=environ, fixed=fixed)
+
+
+def _clear_sockets(invocation: Invocation, found: Sandbox) -> None:
+    """Remove the engine's socket that a killed console on this sandbox has left; a live engine keeps its own."""
+    homes = {invocation.home or invocation.environ.get(paths.HOME_VARIABLE), str(found.directory / HOME)}
+    for home in filter(None, homes):
+        socket = paths.resolve(home).socket
+        if socket.is_socket():
+            from qsuite_console.headless.http import remove_stale
+
+            with contextlib.suppress(OSError):  # another user's, say: whoever opens it next is told
+                remove_stale(socket)
 
 
 def _load_history(control: Control, options: SandboxOptions) -> None:

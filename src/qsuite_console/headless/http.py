@@ -102,7 +102,11 @@ def listen(path: Path) -> socket.socket:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_own(directory)
-        _remove_stale(path)
+        if not remove_stale(path):
+            raise errors.Conflict(
+                f"another engine answers on {path}",
+                hint="use that one, or set QSUITE_CONSOLE_HOME for a second instance",
+            )
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(os.fspath(path))
@@ -129,23 +133,22 @@ def _require_own(directory: Path) -> None:
         directory.chmod(0o700)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> bool:
+    """Remove a socket whose process has died; tell whether none is left. Raises OSError for a file of another kind."""
     if not path.is_socket():
         if path.exists():
             raise FileExistsError(errno.EEXIST, "another file is in its place")
-        return
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(os.fspath(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
-            return
+            return True
         except TimeoutError:
             pass  # its backlog is full or its process is stopped: alive all the same
-    raise errors.Conflict(
-        f"another engine answers on {path}", hint="use that one, or set QSUITE_CONSOLE_HOME for a second instance"
-    )
+    return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
