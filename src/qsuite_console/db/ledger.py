@@ -17,6 +17,7 @@ from qsuite_console.db.bars import SYMBOLS_A_QUERY, Destination
 from qsuite_console.db.queries import load
 from qsuite_console.db.schema import quote_table
 
+FILE: Final = "file"  # in the ledger's name of rows that came from local files
 _SCHEMA_LOCK: Final = 0x7153_7569_7466  # all who create the console's own tables
 
 
@@ -92,9 +93,12 @@ def ledger_name(destination: Destination, timeframe: str, *, adjustment: str, fe
 
 
 def rivals(name: str, known: Sequence[str], destination: Destination, timeframe: str) -> list[str]:
-    """Return the other names in the ledger whose rows lie in the same place as ``name``'s."""
+    """Return the other names in the ledger whose rows lie in the same place as ``name``'s.
+
+    Files claim nothing about completeness: their rows count as rows of others do, and are not replaced.
+    """
     mark = "marketdata"
-    same = [other for other in known if other.split("|")[0] == timeframe and other != name]
+    same = [o for o in known if o.split("|")[0] == timeframe and o != name and FILE not in o.split("|")]
     return [other for other in same if (mark in other.split("|")) == (destination.kind != "price_ticks")]
 
 
@@ -122,8 +126,9 @@ async def extend_ledger(
 ) -> None:
     """Add what a page covered; ``names`` is (timeframe of the rows, the ledger's name for it). One entry a symbol."""
     if covered:
+        query = "ledger_extend_loosely" if FILE in names[1].split("|") else "ledger_extend"
         await connection.execute(
-            destination.render(load("ledger_extend"), coverage),
+            destination.render(load(query), coverage),
             names[0],
             [item.symbol for item in covered],
             [item.low for item in covered],

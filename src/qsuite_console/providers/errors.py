@@ -43,3 +43,7 @@ class ProviderUnavailable(ProviderError):
     """5xx, no connection, no answer in time, or an answer that broke off."""
 
     is_transient = True
+
+
+class FileProblem(ProviderError):
+    """A local file can't be read, or is not what its name says."""

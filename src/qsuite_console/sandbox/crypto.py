@@ -59,7 +59,7 @@ class CryptoMarket:
     def bars(
         self, symbol: str, timeframe: Timeframe, first: str, last: str, *, until: datetime, descending: bool = False
     ) -> Iterator[Sequence[Bar]]:
-        """Yield pieces of the bars labelled ``first`` to ``last`` (inclusive, as LABEL) that were whole at ``until``."""
+        """Yield pieces of the bars labelled ``first`` to ``last`` (inclusive); only those whole at ``until``."""
         pair = self.by_symbol[symbol]
         if timeframe.minutes:
             final = min(last, (until - timedelta(minutes=timeframe.minutes)).strftime(LABEL))

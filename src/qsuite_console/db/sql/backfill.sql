@@ -104,6 +104,25 @@ SELECT s.symbol, $6, tstzrange(s.low, s.high),
             ELSE s.bars END, now()
   FROM s;
 
+-- @name ledger_extend_loosely @pg 13-18
+-- As ledger_extend for rows of files, which may be read again and in any order: nothing is counted anew. Where periods
+-- overlap the larger number stays, so an entry's bars are the least that must be there.
+WITH page AS MATERIALIZED (
+    SELECT p.symbol, tstzrange(p.low, p.high) AS period, p.bars
+      FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bigint[]) AS p (symbol, low, high, bars)
+), gone AS (
+    DELETE FROM {{ledger}} l USING page p
+     WHERE l.timeframe = $6 AND l.symbol = p.symbol AND (l.period && p.period OR l.period -|- p.period)
+       AND $1::text IS NOT NULL
+    RETURNING l.symbol, l.period, l.bars, l.period && p.period AS overlaps
+)
+INSERT INTO {{ledger}} (symbol, timeframe, period, bars, fetched_at)
+SELECT p.symbol, $6, tstzrange(least(lower(p.period), min(lower(g.period))),
+                               greatest(upper(p.period), max(upper(g.period)))),
+       greatest(p.bars, coalesce(sum(g.bars) FILTER (WHERE g.overlaps), 0))
+       + coalesce(sum(g.bars) FILTER (WHERE NOT g.overlaps), 0), now()
+  FROM page p LEFT JOIN gone g ON g.symbol = p.symbol GROUP BY p.symbol, p.period, p.bars;
+
 -- @name ledger_forget @pg 13-18
 -- Rows under another adjustment or feed were overwritten: what was known about them no longer holds.
 DELETE FROM {{ledger}} l USING unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) AS p (symbol, low, high)
@@ -155,7 +174,8 @@ SELECT chain, symbols, low, high, page_token, pages, bars, is_straight FROM qsui
 INSERT INTO qsuite_console.backfill_chain AS c (plan, chain, symbols, low, high, page_token, pages, bars, is_straight, job_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT (plan, chain) DO UPDATE
-   SET page_token = excluded.page_token, pages = excluded.pages, bars = excluded.bars, job_id = excluded.job_id,
+   SET symbols = excluded.symbols, low = excluded.low, high = excluded.high, is_straight = excluded.is_straight,
+       page_token = excluded.page_token, pages = excluded.pages, bars = excluded.bars, job_id = excluded.job_id,
        updated_at = now();
 
 -- @name chain_forget @pg 13-18

@@ -27,15 +27,18 @@ _SECONDS_AN_HOUR: Final = 3600
 def title(parameters: BackfillParameters) -> str:
     """Return ``backfill AAPL, MSFT 1Day 2025-01-02..2025-12-31``."""
     names = [part.strip().upper() for part in parameters.symbols.split(",") if part.strip()]
-    if len(names) == 1 and names[0] in ("ALL", "ACTIVE"):
+    if parameters.source == "file":
+        what = parameters.path + (f" ({', '.join(names[:_NAMED])})" if names else "")
+    elif len(names) == 1 and names[0] in ("ALL", "ACTIVE"):
         what = f"{names[0].lower()} symbols"
     elif not names:
         what = f"symbols of {parameters.symbols_file}"
     else:
         what = ", ".join(names[:_NAMED]) + (f" +{len(names) - _NAMED}" if len(names) > _NAMED else "")
     again = " refresh" if parameters.refresh else ""
+    kind = "crypto " if parameters.source == "crypto" else ""
     end = "last session" if parameters.end is None else parameters.end.isoformat()
-    return clean(f"backfill {what} {parameters.timeframe} {parameters.start}..{end}{again}", 160)
+    return clean(f"backfill {kind}{what} {parameters.timeframe} {parameters.start}..{end}{again}", 160)
 
 
 def describe_plan(request: Request, universe: Universe, survey: Survey, *, limit: int) -> Plan:

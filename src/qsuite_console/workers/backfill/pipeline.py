@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from qsuite_console.db.bar_writer import Stored, Target, store_page
 from qsuite_console.db.errors import DatabaseError, DatabaseFull
-from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, Fetcher, PageReady
+from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, FetchCounts, PageReady
 
 if TYPE_CHECKING:
     from qsuite_console.db.database import Database
@@ -50,13 +50,28 @@ class Failures:
     symbols: list[str] = field(default_factory=list)
 
 
+class Feed(Protocol):
+    """Where pages come from: the provider or files. Every chain ends with its last page, ChainDone or ChainFailed."""
+
+    @property
+    def ready(self) -> asyncio.Queue[PageReady | ChainFailed | ChainDone]:
+        """Return the bounded queue of pages to store."""
+
+    @property
+    def counts(self) -> FetchCounts:
+        """Return what was counted so far."""
+
+    async def adapt(self, service_s: float) -> None:
+        """Learn how long storing a page takes."""
+
+
 class Pipeline:
     """One attempt's fetching and storing."""
 
     def __init__(
         self,
         database: Database,
-        fetcher: Fetcher,
+        fetcher: Feed,
         target: Target,
         context: JobContext,
         totals: Totals,

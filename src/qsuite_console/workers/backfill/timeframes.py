@@ -16,6 +16,7 @@ Timeframe = Literal["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", 
 
 _SECONDS: Final = {"1Min": 60, "5Min": 300, "15Min": 900, "30Min": 1800, "1Hour": 3600}
 _DAY: Final = timedelta(days=1)
+OUTSIDE: Final = "outside the requested range"
 
 
 def is_intraday(timeframe: str) -> bool:
@@ -99,7 +100,7 @@ class Grid:
 
     def _problem(self, at: datetime) -> str:
         if not self._low <= at < self._high:
-            return "outside the requested range"
+            return OUTSIDE
         if self._is_intraday:
             return "the timestamp is off the grid" if at.timestamp() % self._step else ""
         is_midnight = at == self._market.midnight(self._market.day_of(at))

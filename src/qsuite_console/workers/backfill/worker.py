@@ -15,9 +15,10 @@ from qsuite_console.model.kinds import Plan
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import ProviderError
 from qsuite_console.workers.backfill import describe as words
+from qsuite_console.workers.backfill.file_source import FileSource
 from qsuite_console.workers.backfill.parameters import BackfillParameters, check, destination_kind
-from qsuite_console.workers.backfill.run import Run
 from qsuite_console.workers.backfill.scout import Scout
+from qsuite_console.workers.backfill.sources import ProviderSource, Source
 
 if TYPE_CHECKING:
     from qsuite_console.db.database import Database
@@ -32,7 +33,7 @@ class BackfillWorker:
     kind = JobKind(
         name="backfill",
         title="Backfill",
-        description="Fetch the bars that are missing, at the provider's limit, and verify them.",
+        description="Fetch the bars that are missing, at the provider's limit, or load them from files; verify them.",
         parameters=BackfillParameters,
         queue="data_processing",
         soft_limit_s=24 * 3600.0,
@@ -41,7 +42,12 @@ class BackfillWorker:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._scout = Scout(services)
+        provider = ProviderSource(Scout(services))
+        self._sources: Mapping[str, Source] = {
+            "stocks": provider,
+            "crypto": provider,
+            "file": FileSource(services),
+        }
 
     def title(self, parameters: BackfillParameters) -> str:
         """Return the line by which people recognise the job."""
@@ -56,9 +62,7 @@ class BackfillWorker:
         problems = self.check(parameters)
         if problems:
             raise InvalidParameters(dict(problems))
-        universe, made, request = await self._scout.survey(parameters, None)
-        limit = self._scout.limiter.window.limit
-        return words.describe_plan(request, universe, made, limit=limit)
+        return await self._sources[parameters.source].plan(parameters)
 
     async def run(self, context: JobContext, parameters: BackfillParameters) -> Mapping[str, Any]:
         """Do it and return the result of D7; what the platform or the provider refuses becomes the engine's errors."""
@@ -67,7 +71,7 @@ class BackfillWorker:
             raise Permanent(str(InvalidParameters(dict(problems))))
         try:
             async with self._alone(context, parameters):
-                return await Run(self._scout, context, parameters).run()
+                return await self._sources[parameters.source].run(context, parameters)
         except ConsoleError as error:
             raise _for_engine(error) from error
 
