@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -11,30 +12,42 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings
 from qsuite_console.db.database import Database
+from qsuite_console.model.errors import ConsoleError
 from qsuite_console.sandbox.exchange.options import ExchangeOptions
 from qsuite_console.sandbox.exchange.server import Exchange
+from qsuite_console.sandbox.harvest import Harvest
 from qsuite_console.sandbox.market import Market
 from qsuite_console.sandbox.record import DATABASE, SandboxOptions, SandboxRecord
-from qsuite_console.sandbox.seed import SeedOptions, is_seeded, seed
+from qsuite_console.sandbox.seed import SeedOptions, anchor_session, is_seeded, seed
 from qsuite_console.sandbox.traffic import Traffic
 
+_log: Final = logging.getLogger(__name__)
 _SEED_S: Final = 300.0
 _TRAFFIC_S: Final = 5.0
 
 
 class Contents:
-    """One market, and everything that shows it. ``postgres_url`` leads to the maintenance database."""
+    """One market, and everything that shows it. Making one begins with the bars, if there are none yet."""
 
-    def __init__(self, options: SandboxOptions, record: SandboxRecord, postgres_url: str, valkey_url: str) -> None:
+    def __init__(self, options: SandboxOptions, record: SandboxRecord) -> None:
         self._options = options
         self._keys = record.key_id, record.secret_key
-        self._postgres_url = postgres_url
-        self._valkey_url = valkey_url
+        self._postgres_url = self._valkey_url = ""
+        self._now = datetime.now(UTC)
+        anchor = date.fromisoformat(options.anchor) if options.anchor else None
+        self._seed_options = SeedOptions(sessions=options.sessions, anchor=anchor)
         self._market = Market(symbols=options.symbols, seed=options.seed)
+        self._harvest: Harvest | None = None
+        if not record.is_seeded:
+            self._harvest = Harvest(self._market, anchor_session(self._seed_options, self._now))
         self._exchange: Exchange | None = None
-        self._traffic: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._database: Database | None = None
         self._cache: Cache | None = None
+
+    def use(self, postgres_url: str, valkey_url: str) -> None:
+        """Take the running servers; ``postgres_url`` leads to the maintenance database."""
+        self._postgres_url, self._valkey_url = postgres_url, valkey_url
 
     async def seed(self) -> None:
         """Make the database and fill it, unless an earlier start has come so far."""
@@ -48,11 +61,20 @@ class Contents:
                     await connection.execute(f"CREATE DATABASE {DATABASE}")
             async with database.session("seed", _SEED_S) as connection:
                 if not await is_seeded(connection):
-                    anchor = date.fromisoformat(self._options.anchor) if self._options.anchor else None
-                    chosen = SeedOptions(sessions=self._options.sessions, anchor=anchor)
-                    await seed(connection, self._market, chosen, now=datetime.now(UTC))
+                    await seed(connection, self._market, self._seed_options, now=self._now, harvest=self._harvest)
         finally:
             await maintenance.close()
+            await database.close()
+
+    async def _analyze(self) -> None:
+        """Gather the planner's figures of what was just loaded; the server's autovacuum would do it later."""
+        database = self._open(self._database_url, "sandbox")
+        try:
+            async with database.session("analyze", _SEED_S) as connection:
+                await connection.execute("ANALYZE")
+        except ConsoleError as error:
+            _log.warning("statistics were not gathered: %s", error)
+        finally:
             await database.close()
 
     async def start_exchange(self, port: int) -> int:
@@ -73,19 +95,25 @@ class Contents:
         self._exchange = exchange
         return exchange.port
 
-    def start_traffic(self) -> None:
-        """Let trading begin."""
+    def start_upkeep(self, *, has_traffic: bool) -> None:
+        """Let trading begin, if it is to, and finish in the background what nobody needs to wait for."""
+        if self._harvest is not None:
+            self._tasks.append(asyncio.create_task(self._analyze()))
+        if not has_traffic:
+            return
         self._database = self._open(self._database_url, "sandbox", _TRAFFIC_S)
         self._cache = Cache(CacheSettings(url=Secret(self._valkey_url)), application="sandbox-traffic")
         traffic = Traffic(self._database, self._cache, self._market, self._options.seed)
-        self._traffic = asyncio.create_task(traffic.run())
+        self._tasks.append(asyncio.create_task(traffic.run()))
 
     async def stop(self) -> None:
-        """End traffic and exchange."""
-        if self._traffic is not None:
-            self._traffic.cancel()
+        """End traffic and exchange, and a harvest that nobody brings in."""
+        if self._harvest is not None:
+            self._harvest.close()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._traffic
+                await task
         if self._exchange is not None:
             await self._exchange.stop()
         if self._database is not None:

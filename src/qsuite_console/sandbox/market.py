@@ -33,6 +33,7 @@ _REVERSION: Final = 0.998  # of the daily log price: keeps it within a factor of
 _OPEN_MINUTE: Final = 570  # 09:30 New York
 _STREAMS: Final = 5
 _KEPT: Final = 1000  # symbols whose days are remembered, 70 kB each
+_STRIDE: Final = 256  # sessions, about a year
 _CLOCK: Final = tuple(f"T{m // 60:02}:{m % 60:02}:00Z" for m in range(1440))
 LABEL: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -109,7 +110,7 @@ class Market:
     def daily(self, instrument: Instrument, start: int, stop: int) -> list[Bar]:
         """Return the daily bars of sessions ``start`` to ``stop`` (indexes into ``all_sessions``, end excluded)."""
         labels = all_sessions()[2][start:stop]
-        closes, noise = self._path(instrument)
+        closes, noise = self._path(instrument, stop)
         normals, weights = normal_table(), weight_table()
         spread, usual = 0.5 * instrument.volatility, instrument.volume
         bars = []
@@ -152,11 +153,14 @@ class Market:
             stop = min(stop, bisect.bisect_left(days, instrument.delisted))
         return start, stop
 
-    def _path(self, instrument: Instrument) -> tuple[array[int], memoryview]:
-        """Return the closes in cents, one before the first session, and the noise of every session."""
+    def _path(self, instrument: Instrument, stop: int) -> tuple[array[int], memoryview]:
+        """Return the closes in cents, one before the first session, and the noise of the sessions before ``stop``.
+
+        More is computed than was asked for, so that later questions rarely begin again.
+        """
         found = self._days.get(instrument.symbol)
-        if found is None:
-            count = len(all_sessions()[0]) + 1
+        if found is None or len(found[0]) <= stop:
+            count = min(len(all_sessions()[0]), -(-stop // _STRIDE) * _STRIDE) + 1
             key = f"{self.seed}/{instrument.symbol}/days".encode()
             noise = memoryview(hashlib.shake_128(key).digest(count * _STREAMS * 2)).cast("H")
             scale = instrument.volatility

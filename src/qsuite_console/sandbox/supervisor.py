@@ -15,18 +15,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.sandbox import lifecycle, processes, record, servers
-from qsuite_console.sandbox.contents import Contents
 from qsuite_console.sandbox.lifecycle import Message
 from qsuite_console.sandbox.record import SandboxOptions, SandboxRecord, ServerRecord
 from qsuite_console.sandbox.servers import Server
+
+if TYPE_CHECKING:
+    from qsuite_console.sandbox.contents import Contents
 
 _log = logging.getLogger(__name__)
 _WATCH_S: Final = 1.0
@@ -95,27 +97,36 @@ class Supervisor:
         self._record.is_ready, self._record.servers = False, ()
         record.write(self._directory, self._record)
         is_old = (self._directory / "postgres" / "PG_VERSION").exists()
+        contents = asyncio.get_running_loop().run_in_executor(None, make_contents, self._options, self._record)
         await self._step(
             "PostgreSQL" if is_old else "new PostgreSQL", self._start_postgres, before.get("postgresql", 0)
         )
         await self._step("Valkey", self._start_valkey, before.get("valkey", 0))
         assert self._postgres is not None
         assert self._valkey is not None
-        self._contents = Contents(self._options, self._record, self._postgres.url, self._valkey.url)
+        self._contents = await contents
+        self._contents.use(self._postgres.url, self._valkey.url)
         if not self._record.is_seeded:
             self._say("loading sample data")
             await self._step("sample data", self._seed)
         await self._step("exchange", self._start_exchange, before.get("exchange", 0))
-        if self._options.traffic:
-            self._contents.start_traffic()
+        self._contents.start_upkeep(has_traffic=self._options.traffic)
         self._record.is_ready = True
         record.write(self._directory, self._record)
 
-    async def _step(self, what: str, work: Callable[..., Awaitable[None]], *arguments: int) -> None:
-        if self._stopping.is_set():
-            raise ConsoleError("stopped while it was starting")
+    async def _step(self, what: str, work: Callable[..., Coroutine[Any, Any, None]], *arguments: int) -> None:
+        """Do one step of the start and tell how long it took; a wish to stop ends it."""
         begun = time.monotonic()
-        await work(*arguments)
+        step, stopping = asyncio.create_task(work(*arguments)), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({step, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                raise ConsoleError("stopped while it was starting")
+            await step
+        finally:
+            for task in (step, stopping):
+                task.cancel()
+            await asyncio.gather(step, stopping, return_exceptions=True)
         self._say(f"{what} … {time.monotonic() - begun:.1f} s")
 
     async def _start_postgres(self, port: int) -> None:
@@ -180,6 +191,13 @@ class Supervisor:
 
     def _say(self, text: str) -> None:
         tell(Message(kind="progress", text=text))
+
+
+def make_contents(options: SandboxOptions, kept: SandboxRecord) -> Contents:
+    """Load what the contents are made of, and begin with them, beside the main thread that starts the servers."""
+    from qsuite_console.sandbox.contents import Contents
+
+    return Contents(options, kept)
 
 
 def tell(message: Message) -> None:

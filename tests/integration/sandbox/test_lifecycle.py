@@ -231,6 +231,29 @@ def test_a_start_that_was_killed_half_way_is_done_again(directory):
     assert not (directory / "postgres.new").exists()
 
 
+def test_a_start_that_is_told_to_stop_while_it_loads_stops_at_once(directory):
+    directory.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "qsuite_console.sandbox.supervisor", str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    child.stdin.write(b'{"symbols": 5000}\n')  # half a minute's work
+    child.stdin.flush()
+    messages = (json.loads(line) for line in child.stdout)
+    assert any(message["text"].startswith("loading") for message in messages)
+    told = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    *_, last = messages
+    assert (last["kind"], last["text"]) == ("failed", "stopped while it was starting")
+    assert child.wait(15) == 1
+    assert time.monotonic() - told < 15
+    kill(child)
+    known = record.read(directory)
+    assert not known.is_seeded
+    assert not any(processes.is_alive(server.process) for server in known.servers)
+
+
 def test_a_server_that_dies_is_started_again_on_its_port(directory):
     environment = Sandbox(directory, SandboxOptions(symbols=20, sessions=2, detached=True)).start()
     known = record.read(directory)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from qsuite_console.model import calendar
-from qsuite_console.sandbox import seed, timeframes
+from qsuite_console.sandbox import harvest, seed, timeframes
 from qsuite_console.sandbox.market import Market
 
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ async def test_the_ledger_counts_the_rows_it_covers_but_for_planted_losses(conne
         """SELECT c.symbol, c.bars - (SELECT count(*) FROM price_ticks p WHERE p.symbol = c.symbol
                                          AND p.timeframe = '1Day' AND c.period @> p."timestamp") AS lost
              FROM backfill_coverage c WHERE c.timeframe = $1""",
-        seed.DAILY_LEDGER,
+        harvest.DAILY_LEDGER,
     )
     numbers = {i.symbol: i.number for i in MARKET.instruments}
     assert len(daily) >= 110
@@ -76,7 +76,7 @@ async def test_the_ledger_counts_the_rows_it_covers_but_for_planted_losses(conne
                   (SELECT count(*) FROM market_data_marketdata m JOIN market_data_ticker t ON t.id = m.ticker_id
                     WHERE t.symbol = c.symbol) AS stored
              FROM backfill_coverage c WHERE c.timeframe = $1 GROUP BY c.symbol""",
-        seed.MINUTE_LEDGER,
+        harvest.MINUTE_LEDGER,
     )
     assert len(minutes) == 120
     assert all(r["bars"] == r["stored"] for r in minutes)
