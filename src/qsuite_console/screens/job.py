@@ -164,6 +164,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
         self.query_one("#attempts", LiveTable).set_keys(self._attempts)
         self._render_texts(detail)
         for view in self.query(LogView):
+            view.say_empty("This job logged nothing" if detail.job.state in TERMINAL else "No line yet")
             view.extend(detail.logs)
 
     def _render_texts(self, detail: JobDetail) -> None:

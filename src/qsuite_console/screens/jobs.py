@@ -56,6 +56,10 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         yield FilterBar("words  !not  /regex/  state:failed  kind:backfill  queue:general  from:cli", id="filter")
 
     @property
+    def _is_all(self) -> bool:
+        return self._next_before is None
+
+    @property
     def _table(self) -> LiveTable:
         return self.query_one("#jobs", LiveTable)
 
@@ -117,9 +121,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         table, total = self._table, sum(self.state.counts.values())
         title = f"Jobs /{clean(self._filter.text, 60)}" if self._filter.text else "Jobs"
         parts = [f"{figures.count(len(table.marks))} marked"] if table.marks else []
-        more = "+" if self._next_before is not None else ""
-        number = f"{figures.count(len(self._order))}{more}"
-        parts.append(f"{number} of {figures.count(total)}" if self._filter.text or more else number)
+        parts.append(_how_many(len(self._order), total, is_filtered=bool(self._filter.text), is_all=self._is_all))
         parts.append("newest first")
         if table.hidden_above:
             parts.insert(0, f"▲ {table.hidden_above} above")
@@ -257,6 +259,13 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         jobs = self.selected()
         self.app.copy_to_clipboard("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
         self.tell(f"Copied {figures.plural(len(jobs), 'job')}")
+
+
+def _how_many(shown: int, total: int, *, is_filtered: bool, is_all: bool) -> str:
+    """Say what part of all jobs is in the list; more are read as the cursor nears its end."""
+    if is_filtered:
+        return f"{figures.count(shown)} of {figures.plural(total, 'job')} match{'' if is_all else ' so far'}"
+    return figures.plural(shown, "job") if is_all else f"first {figures.count(shown)} of {figures.plural(total, 'job')}"
 
 
 def _why_empty(problem: str, text: str, total: int, *, is_loaded: bool) -> str:

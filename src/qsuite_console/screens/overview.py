@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.css.scalar import Scalar
 from textual.widget import Widget
 
 from qsuite_console import commands
@@ -21,6 +22,7 @@ from qsuite_console.widgets.live_table import Cell, Column, Key, LiveTable, Row
 from qsuite_console.widgets.status_bar import reading_of
 from qsuite_console.widgets.tile import Tile
 
+LISTS = ("running", "attention", "finished")
 TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
 ATTENTION = 50
 
@@ -58,11 +60,12 @@ class OverviewScreen(ConsoleScreen):
         yield running
         attention = LiveTable(_ATTENTION_COLUMNS, self._attention_row, id="attention", classes="panel")
         attention.border_title = "Alerts and failures"
-        yield attention
         finished = LiveTable(job_rows.FINISHED_COLUMNS, self._finished_row, id="finished", classes="panel")
         finished.border_title = "Just finished"
         finished.empty = "No job has finished yet"
-        yield finished
+        with Container(id="lower"):
+            yield attention
+            yield finished
 
     # what it shows
 
@@ -76,6 +79,21 @@ class OverviewScreen(ConsoleScreen):
         table = self.query_one("#finished", LiveTable)
         before, self._finished = self._finished, {job.id: job for job in state.recent}
         _refill(table, before, self._finished)
+        self._arrange()
+
+    def on_resize(self) -> None:
+        """Share the lines again."""
+        self.call_after_refresh(self._arrange)
+
+    def _arrange(self) -> None:
+        """Give each list the lines it needs, so that an empty one leaves its room to the others."""
+        room = self.size.height - 2 - self.query_one("#tiles").outer_size.height
+        running, attention, finished = (self.query_one(f"#{name}", LiveTable) for name in LISTS)
+        lines = _lines_for(len(self._live), most=room // 2)
+        _set_height(running, lines)
+        is_beside = self.has_class("-wide")
+        has_below = finished.display and not is_beside
+        _set_height(attention, _lines_for(len(self._attention), most=(room - lines) // 2) if has_below else None)
 
     def _show_running(self, state: ConsoleState) -> None:
         table = self.query_one("#running", LiveTable)
@@ -138,7 +156,7 @@ class OverviewScreen(ConsoleScreen):
     # moving and opening
 
     def _panels(self) -> list[Widget]:
-        lists = (self.query_one(f"#{name}") for name in ("running", "attention", "finished"))
+        lists = (self.query_one(f"#{name}") for name in LISTS)
         return [*self.query(Tile), *(table for table in lists if table.display)]
 
     def action_step(self, by: int) -> None:
@@ -180,6 +198,17 @@ class OverviewScreen(ConsoleScreen):
     def _open_reading(self, source: str) -> None:
         title = dict(TILES).get(source, source)
         self.app.push_screen(ReadingDialog(source, title, lambda: (reading_of(self.state, source), self.now)))
+
+
+def _lines_for(rows: int, *, most: int) -> int:
+    """Return the height of a list in its frame: a line that says why it is empty, else room for three rows or more."""
+    return min(max(3, most), max(rows, 3) + 3 if rows else 3)
+
+
+def _set_height(table: LiveTable, lines: int | None) -> None:
+    height = Scalar.from_number(lines) if lines is not None else Scalar.parse("1fr")
+    if table.styles.height != height:
+        table.styles.height = height
 
 
 def _refill(

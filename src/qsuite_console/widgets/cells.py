@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from qsuite_console.model.text import clean
 
 GAP = 2
+NARROW = 96  # cells below which a table has no room for all it could say
 VITAL = 100  # columns that are kept by this or more never leave: the flexible one gives way
 
 
@@ -24,6 +25,8 @@ class Column:
     is_flexible: bool = False
     keep: int = 0
     narrow: int | None = None  # width in a table of less than NARROW cells
+    at_least: int = 0  # only in tables of so many cells
+    below: int = 10_000  # only in tables of fewer cells
 
 
 @dataclass(frozen=True, slots=True)

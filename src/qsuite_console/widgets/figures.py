@@ -106,6 +106,23 @@ def instant(at: datetime | None, zone: tzinfo | None) -> str:
     return DASH if at is None else at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def within(text: str, width: int) -> str:
+    """Return a figure's text in ``width`` cells: a repeated unit leaves first, then what follows a comma, then words.
+
+    "1.65 GiB / 23.5 GiB" becomes "1.65 / 23.5 GiB"; "26.2 %, 74.8 GiB free" becomes "26.2 %".
+    """
+    if len(text) <= width:
+        return text
+    left, slash, right = text.partition(" / ")
+    if slash and left.rpartition(" ")[2] == right.rpartition(" ")[2]:
+        text = f"{left.rpartition(' ')[0]} / {right}"
+    if len(text) > width:
+        text = text.partition(", ")[0]
+    while len(text) > width and " " in text:
+        text = text.rpartition(" ")[0].removesuffix(" /")
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…" if width > 0 else ""
+
+
 def percent(fraction: float | None) -> str:
     """Return a fraction in four cells; 100 % only when all is done."""
     if fraction is None or not math.isfinite(fraction):

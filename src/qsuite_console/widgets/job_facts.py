@@ -23,9 +23,10 @@ ATTEMPT_COLUMNS: Final = (
     Column("ran", "RAN", 8, is_right=True, keep=7),
     Column("cpu", "CPU", 8, is_right=True, keep=4),
     Column("memory", "MEMORY", 9, is_right=True, keep=2),
-    Column("owner", "BY", 10, keep=1),
+    Column("owner", "BY", 22, keep=1),
     Column("error", "ERROR", 16, is_flexible=True, keep=8),
 )
+_MOMENTARY = ("phase", "months_running", "rate_remaining", "rate_reset_s")  # of a job that is over they tell nothing
 _GOOD = ("succeeded",)
 _NEUTRAL = ("cancelled", "paused", "interrupted")
 
@@ -57,7 +58,8 @@ def facts(job: Job, now: datetime, zone: tzinfo | None, width: int) -> Content:
     ]
     lines = pairs(entries, width=width)
     if job.progress.figures:
-        lines += [Content(""), *pairs(progress_figures(job.progress.figures), width=width)]
+        values = {n: v for n, v in job.progress.figures.items() if job.state not in TERMINAL or n not in _MOMENTARY}
+        lines += [Content(""), *pairs(progress_figures(values), width=width)]
     return Content("\n").join(lines)
 
 
@@ -109,7 +111,7 @@ def mapping(values: Mapping[str, Any] | None, *, empty: str, width: int, is_raw:
             lines.append(Content.styled(clean(name, 60), "$dim"))
             lines += [Content("  " + clean(line, 400)) for line in text.split("\n")[:500]]
         else:
-            shown = str(value) if is_raw else amount(name, value)
+            shown = "none" if value == [] else str(value) if is_raw else amount(name, value)
             entry = (name, shown if shown not in ("", "None") else figures.DASH, "")
             lines += pairs([entry], width=width, label_width=label_width)
     return Content("\n").join(lines)

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from qsuite_console.model.jobs import Job
+from qsuite_console.model.jobs import TERMINAL, Job
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures, job_rows, looks
 
@@ -43,10 +43,10 @@ class JobHeader(Widget):
             total = f" of {figures.count(progress.total)}" if progress.total else ""
             parts.append(f"{figures.count(progress.done)}{total} {progress.unit}".strip())
         if progress.rate and job.state == "running":
-            parts.append(figures.rate(progress.rate))
+            parts.append(figures.rate(progress.rate, progress.unit if len(progress.unit) <= 5 else ""))
         if progress.eta_s is not None and job.state == "running":
             parts.append(f"{figures.countdown(progress.eta_s)} left")
-        message = clean(job.error or progress.message, 300)
+        message = clean(job.error or ("" if job.state in TERMINAL else progress.message), 300)
         if progress.fraction is None:
             return Content.styled(" · ".join([*parts, message] if message else parts), "$dim").truncate(
                 width, ellipsis=True

@@ -7,26 +7,29 @@ from typing import Final
 
 from qsuite_console.model.jobs import TERMINAL, Job, JobState
 from qsuite_console.widgets import figures, looks
-from qsuite_console.widgets.cells import Cell, Column, Content, Meter, Row
+from qsuite_console.widgets.cells import NARROW, Cell, Column, Content, Meter, Row
 
 BAR: Final = 14
+WIDE: Final = 150  # cells of a table that has room for words about each job
 
 RUNNING_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
-    Column("id", "ID", 5, is_right=True, keep=6),
-    Column("title", "JOB", 30, is_flexible=True, keep=9, narrow=16),
+    Column("id", "ID", 6, is_right=True, keep=6),
+    Column("title", "JOB", 44, is_flexible=True, keep=9, narrow=28),
     Column("progress", "PROGRESS", BAR + 5, keep=8, narrow=15),
     Column("done", "DONE", 15, is_right=True, keep=2),
-    Column("rate", "RATE", 8, is_right=True, keep=5),
+    Column("speed", "RATE", 13, is_right=True, keep=5, at_least=NARROW),
+    Column("rate", "RATE", 8, is_right=True, keep=5, below=NARROW),
     Column("eta", "ETA", 7, is_right=True, keep=7),
-    Column("message", "NOW", 18, keep=3),
-    Column("try", "TRY", 3, is_right=True, keep=4),
+    Column("message", "NOW", 18, keep=3, below=WIDE),
+    Column("now", "NOW", 40, keep=3, at_least=WIDE),
+    Column("try", "TRY", 3, is_right=True, keep=1),
 )
 
 FINISHED_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
-    Column("id", "ID", 5, is_right=True, keep=6),
-    Column("title", "JOB", 16, is_flexible=True, keep=9),
+    Column("id", "ID", 6, is_right=True, keep=6),
+    Column("title", "JOB", 30, is_flexible=True, keep=9),
     Column("state", "STATE", 9, keep=7),
     Column("done", "DONE", 15, is_right=True, keep=3),
     Column("rate", "RATE", 8, is_right=True, keep=2),
@@ -34,18 +37,22 @@ FINISHED_COLUMNS: Final = (
     Column("age", "AGO", 4, is_right=True, keep=8),
 )
 
+# In a narrow table one column tells state or progress, whichever says more; in a wide one the cause has its own.
 JOB_COLUMNS: Final = (
     Column("look", "", 1, keep=120),
-    Column("id", "ID", 5, is_right=True, keep=115),
-    Column("title", "JOB", 30, is_flexible=True, keep=119, narrow=26),
-    Column("state", "STATE", 11, keep=118),
-    Column("progress", "PROGRESS", BAR + 5, keep=114, narrow=15),
-    Column("rate", "RATE", 8, is_right=True, keep=8),
+    Column("id", "ID", 6, is_right=True, keep=115),
+    Column("title", "JOB", 46, is_flexible=True, keep=119, narrow=36),
+    Column("status", "STATE", 15, keep=118, below=NARROW),
+    Column("state", "STATE", 11, keep=118, at_least=NARROW),
+    Column("outcome", "PROGRESS", BAR + 5, keep=114, at_least=NARROW, below=WIDE),
+    Column("progress", "PROGRESS", BAR + 5, keep=114, at_least=WIDE),
+    Column("rate", "RATE", 8, is_right=True, keep=9),
     Column("left", "TIME", 8, is_right=True, keep=13),
     Column("queue", "QUEUE", 15, keep=7),
-    Column("try", "TRY", 3, is_right=True, keep=9),
-    Column("started", "STARTED", 8, is_right=True, keep=10),
-    Column("origin", "FROM", 16, keep=4),
+    Column("try", "TRY", 3, is_right=True, keep=6),
+    Column("started", "STARTED", 8, is_right=True, keep=8, at_least=NARROW),
+    Column("origin", "FROM", 12, keep=4, at_least=NARROW),
+    Column("note", "NOTE", 36, keep=3, at_least=WIDE),
 )
 
 
@@ -72,10 +79,19 @@ def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "progress": progress_content(job),
         "done": f"{figures.count(progress.done)} {progress.unit}".strip(),
         "rate": figures.rate(progress.rate),
+        "speed": figures.rate(progress.rate, progress.unit if len(progress.unit) <= 5 else ""),
         "eta": figures.countdown(progress.eta_s),
-        "message": Cell(progress.message, "dim"),
+        "message": Cell(doing(job), "dim"),
+        "now": Cell(doing(job), "dim"),
         "try": Cell(str(job.attempt), "warn" if job.attempt > 1 else "dim"),
     }
+
+
+def doing(job: Job) -> str:
+    """Return what a running job is at: its own words, else phase and part; "cancelling" once that was asked for."""
+    values = job.progress.figures
+    phase, part = (str(values.get(name, "")) for name in ("phase", "months_running"))
+    return look_of(job).word if job.cancel_requested else job.progress.message or f"{phase} {part}".strip()
 
 
 def finished_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
@@ -103,13 +119,16 @@ def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "id": Cell(str(job.id), "dim"),
         "title": Cell(job.title, plain if job.state is not JobState.FAILED else ""),
         "state": Cell(_state_word(job, look, now), look.tone),
-        "progress": _progress_or_cause(job),
+        "status": _status(job, look, now),
+        "outcome": _progress_or_cause(job),
+        "progress": _progress(job),
         "rate": Cell(figures.rate(progress.rate) if progress.rate else "", plain),
         "left": Cell(_time(job, now), plain),
         "queue": Cell(job.queue, "dim"),
         "try": Cell(str(job.attempt) if job.attempt else "", "warn" if job.attempt > 1 else "dim"),
         "started": Cell(figures.moment(job.started_at, zone, now) if job.started_at else "", "dim"),
         "origin": Cell(job.origin, "dim"),
+        "note": _note(job),
     }
 
 
@@ -119,14 +138,29 @@ def _state_word(job: Job, look: looks.Look, now: datetime) -> str:
     return look.word
 
 
-def _progress_or_cause(job: Job) -> Content:
-    if job.state is JobState.FAILED:
-        return Cell(job.error or "", "error")
+def _status(job: Job, look: looks.Look, now: datetime) -> Content:
+    """State and progress in one: the bar while it runs, else the word and how far it came."""
+    if job.state is JobState.RUNNING and not job.cancel_requested and job.progress.fraction is not None:
+        return progress_content(job)
+    fraction = job.progress.fraction
+    is_part = job.state is not JobState.SUCCEEDED and fraction is not None and fraction > 0
+    return Cell(f"{_state_word(job, look, now)}{f' {figures.percent(fraction)}' if is_part else ''}", look.tone)
+
+
+def _progress(job: Job) -> Content:
     if job.state is JobState.SUCCEEDED:
         return Cell(f"{figures.count(job.progress.done)} {job.progress.unit}" if job.progress.done else "", "dim")
-    if job.state in (JobState.QUEUED, JobState.CANCELLED) and not job.progress.done:
-        return Cell("")
-    return progress_content(job)
+    return progress_content(job) if job.state is JobState.RUNNING or job.progress.done else Cell("")
+
+
+def _progress_or_cause(job: Job) -> Content:
+    return Cell(job.error or "", "error") if job.state is JobState.FAILED else _progress(job)
+
+
+def _note(job: Job) -> Cell:
+    if job.state is JobState.RUNNING:
+        return Cell(doing(job), "dim")
+    return Cell(job.error or job.reason or "", "error" if job.state is JobState.FAILED else "dim")
 
 
 def _time(job: Job, now: datetime) -> str:

@@ -15,11 +15,10 @@ from textual.strip import Strip
 
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
-from qsuite_console.widgets.cells import GAP, VITAL, Cell, Column, Meter, Row, fit, gap_after
+from qsuite_console.widgets.cells import GAP, NARROW, VITAL, Cell, Column, Meter, Row, fit, gap_after
 from qsuite_console.widgets.key_list import Key, KeyList
 
 CACHE_LIMIT = 2000
-NARROW = 100
 
 __all__ = ["Cell", "Column", "Key", "LiveTable", "Meter", "Row", "fit"]
 
@@ -93,7 +92,8 @@ class LiveTable(KeyList):
 
     def columns_for(self, width: int) -> list[tuple[Column, int]]:
         """Return the columns that fit into ``width`` cells, with their widths."""
-        columns = [(c, c.narrow if c.narrow is not None and width < NARROW else c.width) for c in self._columns]
+        here = [c for c in self._columns if c.at_least <= width < c.below]
+        columns = [(c, c.narrow if c.narrow is not None and width < NARROW else c.width) for c in here]
         room = width - 2  # the mark before, a blank after
 
         def used() -> int:
@@ -111,14 +111,14 @@ class LiveTable(KeyList):
     def render_line(self, y: int) -> Strip:
         """Draw one line of the view: the head, a row, the empty text."""
         width, base = self.size.width, self.rich_style
-        if y == 0:
+        if y == 0 and self._keys:
             head = "".join(
                 fit(c.title, n, is_right=c.is_right) + " " * gap_after(n) for c, n in self.columns_for(width)
             )
             style = self.get_component_rich_style("live-table--head")
-            return Strip([Segment(" " + head if self._keys else "", style)]).adjust_cell_length(width, base)
+            return Strip([Segment(" " + head, style)]).adjust_cell_length(width, base)
         index = y - 1 + self.scroll_offset.y
-        if index >= len(self._keys):
+        if index >= len(self._keys) or not self._keys:
             return self._render_beyond(y, width, base)
         key, is_cursor = self._keys[index], index == self.cursor
         strip = self._cache.get((key, width, is_cursor))

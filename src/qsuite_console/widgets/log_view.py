@@ -66,6 +66,13 @@ class LogView(ScrollView, can_focus=True):
         self._wrapped_at = 0
         self._empty = "No line yet"
 
+    def say_empty(self, text: str) -> None:
+        """Say why there is no line."""
+        if text != self._empty:
+            self._empty = text
+            if not self._lines:
+                self.refresh()
+
     @property
     def last_number(self) -> int:
         """Return the number of the newest line, 0 before the first."""

@@ -20,6 +20,7 @@ from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
 
 MINIMUM = (24, 6)
+_FRAME = 3  # lines of a figure that are no canvas: the frame above and below, the times
 Point = tuple[datetime, float | None]
 _TONES = ("primary", "accent", "success", "error")
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
@@ -63,14 +64,27 @@ def time_ticks(start: float, end: float, width: int, zone: tzinfo | None) -> tup
     return positions, [datetime.fromtimestamp(p, zone).astimezone(zone).strftime(form) for p in positions]
 
 
-def value_ticks(high: float, height: int) -> tuple[float, list[float]]:
-    """Return a round upper end of an axis from zero and the round values to label."""
-    wanted = max(1, height // 3)
-    raw = (high if high > 0 else 1.0) / wanted
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
-    top = step * math.ceil(high / step - 1e-9) if high > 0 else step
-    return top, [i * step for i in range(round(top / step) + 1)]
+def value_axis(high: float, height: int) -> tuple[int, list[float]]:
+    """Return how many of ``height`` lines to draw on, at most three fewer, and the round values to label.
+
+    The values lie on whole lines, equally far apart: that decides how many there are. The first is zero, the last is
+    ``high`` or the next round one.
+    """
+    high = high if high > 0 else 1.0
+    best: tuple[float, int, list[float]] | None = None
+    for spare in range(4):
+        gaps = height - _FRAME - 1 - spare
+        for number in (n for n in range(1, 7) if gaps > 0 and gaps % n == 0 and (gaps >= 2 * n or n == 1)):
+            step = _round_step(high / number)
+            cost = number * step / high + 0.05 * spare + 0.08 * abs(gaps / number - 3)
+            if best is None or cost < best[0]:
+                best = (cost, height - spare, [i * step for i in range(number + 1)])
+    return (best[1], best[2]) if best is not None else (height, [0.0, _round_step(high)])
+
+
+def _round_step(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return next((m * power for m in (1, 2, 2.5, 4, 5) if m * power >= least * 0.999), 10 * power)
 
 
 class Plot(Widget):
@@ -118,18 +132,19 @@ class Plot(Widget):
         plotext.add_theme("console", canvas=None, text=pixels["dim"], sequence=[pixels[name] for name in _TONES])
         figure = plotext.figure.clear()
         plotext.terminal.limit(False, False)  # else clamped to the terminal of the process
-        figure.plot_size(width, height - 1)
+        high = max(value for _, points in lines for _, value in points)
+        used, values = value_axis(high, height - 1)
+        figure.plot_size(width, used)
         figure.theme("console")
         start = min(points[0][0] for _, points in lines)
         end = max(points[-1][0] for _, points in lines)
-        top, values = value_ticks(max(value for _, points in lines for _, value in points), height)
         for name, points in lines:
             signal = figure.signal([x - start for x, _ in points], [y for _, y in points], marker="braille").lines(True)
             figure.draw(signal.label(clean(name, 30)) if len(lines) > 1 else signal)
         positions, labels = time_ticks(start, end, width, self._zone)
         figure.ruler("x").lim(0, max(1.0, end - start))
         figure.ruler("x").ticks([p - start for p in positions], labels)
-        figure.ruler("y").lim(0, top)
+        figure.ruler("y").lim(0, values[-1])
         figure.ruler("y").ticks(values, [figures.short(v) for v in values])
         text = Text.from_ansi(figure.build().string())
         title = " · ".join(

@@ -73,12 +73,14 @@ class StatusBar(Widget):
         for source, short, name in LIGHTS:
             look = _light(state, source, now)
             parts.append((3, Content.assemble((look.glyph, looks.TONES[look.tone]), f" {name if is_roomy else short}")))
-        running, queued, failed = (state.counts.get(s, 0) for s in (JobState.RUNNING, JobState.QUEUED, JobState.FAILED))
+        running, queued = (state.counts.get(s, 0) for s in (JobState.RUNNING, JobState.QUEUED))
+        failed = failed_lately(state)
         parts.append((2, _tally(looks.JOBS[JobState.RUNNING], running, is_roomy=is_roomy)))
         if queued or is_roomy:
             parts.append((4, _tally(looks.JOBS[JobState.QUEUED], queued, is_roomy=is_roomy)))
         if failed:
-            parts.append((4, _tally(looks.JOBS[JobState.FAILED], failed, is_roomy=is_roomy)))
+            look = looks.JOBS[JobState.FAILED]
+            parts.append((4, _tally(look._replace(word="failed in 1 h"), failed, is_roomy=is_roomy)))
         return parts
 
     def _right(self) -> list[tuple[int, Content]]:
@@ -107,6 +109,13 @@ def _light(state: ConsoleState, source: str, now: datetime | None) -> looks.Look
     if reading is None or now is None:
         return looks.LEVELS[Level.UNKNOWN]
     return looks.of_reading(reading, now)
+
+
+def failed_lately(state: ConsoleState) -> int:
+    """Return how many jobs failed in the last hour: those of the whole history are no news."""
+    reading = reading_of(state, "jobs")
+    value = next((f.value for f in reading.figures if f.name == "failed_1h"), None) if reading is not None else None
+    return round(value or 0)
 
 
 def _tally(look: looks.Look, number: int, *, is_roomy: bool) -> Content:

@@ -207,14 +207,14 @@ def trend(values: Sequence[float | None], width: int, height: int, unit: str, to
 
 
 def figure_line(figure: Figure, width: int, *, is_old: bool = False) -> Content:
-    """Return one labelled number: label left, figure right, its level before it where it is not well."""
+    """Return one labelled number: label left and whole, figure right, its level before it where it is not well."""
     look = looks.LEVELS[figure.level]
     is_well = figure.level is Level.OK or is_old
+    glyph = "" if is_well else f"{look.glyph} "
+    label = Content.styled(clean(figure.label, 60), "$dim").truncate(max(1, width - 4), ellipsis=True)
+    text = figures.within(clean(figure.text, 40), width - label.cell_length - len(glyph) - 1)
     value = Content.assemble(
-        ("" if is_well else f"{look.glyph} ", looks.TONES[look.tone]),
-        (clean(figure.text, 40), "$dim" if is_old else "$foreground" if is_well else looks.TONES[look.tone]),
-    )
-    label = Content.styled(clean(figure.label, 60), "$dim").truncate(
-        max(1, width - value.cell_length - 1), ellipsis=True
+        (glyph, looks.TONES[look.tone]),
+        (text, "$dim" if is_old else "$foreground" if is_well else looks.TONES[look.tone]),
     )
     return Content.assemble(label, " " * max(1, width - label.cell_length - value.cell_length), value)

@@ -85,10 +85,13 @@ def test_times_on_the_axis_are_round_and_few(seconds: float, width: int) -> None
     assert all(start <= p <= start + seconds for p in positions)
 
 
-def test_values_on_the_axis_are_round_and_reach_the_top() -> None:
-    for high in (0.0, 0.3, 7.0, 38_800.0, 1e9):
-        top, ticks = plot.value_ticks(high, 12)
-        assert top >= high
+@pytest.mark.parametrize("height", range(5, 60))
+def test_values_on_the_axis_are_round_reach_the_top_and_lie_on_lines_equally_far_apart(height: int) -> None:
+    for high in (0.0, 0.3, 7.0, 38_800.0, 67_000.0, 1e9):
+        used, ticks = plot.value_axis(high, height)
+        assert height - 3 <= used <= height
+        assert high <= ticks[-1] <= max(2.5 * high, 2.0)
         assert ticks[0] == 0
-        assert ticks[-1] == pytest.approx(top)
-        assert len(ticks) <= 6
+        assert 2 <= len(ticks) <= 7
+        assert (used - 4) % (len(ticks) - 1) == 0
+        assert ticks == pytest.approx([i * ticks[1] for i in range(len(ticks))])
