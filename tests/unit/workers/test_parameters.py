@@ -103,3 +103,29 @@ def test_the_form_is_made_from_the_type() -> None:
     assert specs["refresh"].type == "boolean"
     made = decode(BackfillParameters, {"symbols": "AAPL", "start": "2025-01-02", "refresh": "true"})
     assert made == BackfillParameters(symbols="AAPL", start=date(2025, 1, 2), refresh=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"path": "bars.csv"}, "path", "for source file only"),
+        ({"source": "crypto"}, "symbols", "pairs like BTC/USD"),
+        ({"source": "crypto", "symbols": "all", "feed": "sip"}, "feed", "for stocks only"),
+        ({"source": "crypto", "symbols": "all", "table": "market_data_marketdata"}, "table", "1Min bars only"),
+        ({"source": "file", "symbols": ""}, "path", "name a CSV, JSONL or Parquet file"),
+        ({"source": "file", "path": "a.csv", "symbols": "active"}, "symbols", "leave it empty"),
+        ({"source": "file", "path": "a.csv", "adjustment": "split"}, "adjustment", "taken as they are"),
+        ({"source": "file", "path": "a.csv", "end": date(2024, 1, 1)}, "end", "before the start"),
+        ({"source": "file", "path": "a.csv", "timeframe": "1Day", "table": "market_data"}, "table", "1Min bars only"),
+    ],
+)
+def test_problem_of_a_source(changes: dict[str, object], field: str, words: str) -> None:
+    assert words in problems(**changes)[field]
+
+
+def test_each_source_has_its_own_needs() -> None:
+    assert not problems(source="crypto", symbols="BTC/USD,ETH/USD", start=date(2026, 11, 21))
+    assert not problems(source="file", symbols="", path="bars")
+    specs = {spec.name: spec for spec in describe(BackfillParameters)}
+    assert specs["source"].choices == ("stocks", "crypto", "file")
+    assert (specs["source"].default, specs["path"].default) == ("stocks", "")

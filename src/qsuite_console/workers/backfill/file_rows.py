@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -19,13 +20,14 @@ from qsuite_console.db.ledger import Covered, Refused
 from qsuite_console.model.text import clean
 from qsuite_console.providers.files import REQUIRED, Record
 from qsuite_console.workers.backfill.markets import STOCKS, Market, market_of
-from qsuite_console.workers.backfill.scales import PRICES, has_more, round_to, too_fine
+from qsuite_console.workers.backfill.scales import PRICES, round_to, too_fine
 from qsuite_console.workers.backfill.timeframes import OUTSIDE, Grid, is_intraday, period_end, step_seconds
 
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?", re.ASCII)
 _PRICE_LIMIT: Final = Decimal(10) ** 12
 _VOLUME_LIMIT: Final = Decimal(10) ** 18
 _TRADES_LIMIT: Final = 2**31
+_DIGITS: Final = 60  # before or behind the point; more is no number of this world
 _GRID_LIMIT: Final = 50_000  # timestamps remembered at once
 _NO_END: Final = date(2199, 12, 31)
 _UNKNOWN_LIMIT: Final = 1_000  # unknown symbols remembered by name
@@ -85,13 +87,12 @@ class Judge:
         page = FilePage()
         rows: dict[tuple[str, str], tuple[Record, str]] = {}
         for record in records:
-            symbol = _symbol_text(record)
             try:
                 if record.problem:
                     raise Problem(record.problem)
                 found = self._row(record, page)
             except Problem as problem:
-                page.refused.append(_refuse(record, symbol, str(problem), file))
+                page.refused.append(_refuse(record, _symbol_text(record), str(problem), file))
                 continue
             if found is None:
                 continue
@@ -171,25 +172,17 @@ class Judge:
 
     def _numbers(self, values: Mapping[str, Any]) -> str:
         """Return the numeric columns as COPY text; raises Problem."""
-        opened, high, low, close = prices = [_number(name, values[name]) for name in PRICES]
-        volume = _number("volume", values["volume"])
-        rules = (
-            (min(prices) <= 0, "a price is not positive"),
-            (max(prices) >= _PRICE_LIMIT, "a price is too large"),
-            (high < low, "high < low"),
-            (not low <= opened <= high, "open outside low to high"),
-            (not low <= close <= high, "close outside low to high"),
-            (volume < 0, "negative volume"),
-            (volume >= _VOLUME_LIMIT, "volume is too large"),
-        )
-        for is_broken, reason in rules:
-            if is_broken:
-                raise Problem(reason)
-        for name, price in zip(PRICES, prices, strict=True):
-            scale = self._scales.get(name)
-            if scale is not None and has_more(price, scale):
-                raise Problem(too_fine(name, scale))
-        texts = [f"{price:f}" for price in prices] + [f"{round_to(volume, self._scales.get('volume')):f}"]
+        scales = self._scales
+        found = [_number(name, values[name], scales.get(name)) for name in PRICES]
+        (opened, _, _), (high, _, _), (low, _, _), (close, _, _) = found
+        volume, _, rounded = _number("volume", values["volume"], scales.get("volume"))
+        if not (0 < low <= opened <= high < _PRICE_LIMIT and low <= close <= high and 0 <= volume < _VOLUME_LIMIT):
+            raise Problem(_why_not(opened, high, low, close, volume))
+        for name, (_, exact, kept) in zip(PRICES, found, strict=True):
+            if exact != kept:
+                raise Problem(too_fine(name, scales[name]))
+        texts = [exact for _, exact, _ in found]
+        texts.append(rounded)
         if "trade_count" in self._columns:
             texts.append(_trades(values.get("trade_count")))
         if "vwap" in self._columns:
@@ -199,10 +192,10 @@ class Judge:
     def _average(self, value: Any) -> str:
         if value is None or value == "":
             return "\\N"
-        average = _number("vwap", value)
+        average, _, rounded = _number("vwap", value, self._scales.get("vwap"))
         if not 0 <= average < _PRICE_LIMIT:
             raise Problem("bad vwap")
-        return f"{round_to(average, self._scales.get('vwap')):f}"
+        return rounded
 
     def _measure(self, rows: Mapping[tuple[str, str], object], page: FilePage) -> None:
         spans: dict[str, tuple[str, str, int]] = {}
@@ -242,30 +235,46 @@ class Hulls:
         return found
 
 
-def _number(name: str, value: Any) -> Decimal:
-    """Return a number exactly as it is written; raises Problem."""
-    if isinstance(value, Decimal):
-        found = value
-    elif isinstance(value, str):
-        text = value.strip()
-        if not _NUMBER.fullmatch(text):
-            raise Problem(f"{name} is not a number")
-        found = Decimal(text)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        found = Decimal(repr(value))
-    else:
-        raise Problem(f"{name} is not a number")
-    if not found.is_finite():
-        raise Problem(f"{name} is not a number")
-    if found and not -60 < found.adjusted() < 60:
-        raise Problem(f"{name} is not a number of this world")
-    return found
+def _why_not(opened: Decimal, high: Decimal, low: Decimal, close: Decimal, volume: Decimal) -> str:
+    prices = (opened, high, low, close)
+    rules = (
+        (min(prices) <= 0, "a price is not positive"),
+        (max(prices) >= _PRICE_LIMIT, "a price is too large"),
+        (high < low, "high < low"),
+        (not low <= opened <= high, "open outside low to high"),
+        (not low <= close <= high, "close outside low to high"),
+        (volume < 0, "negative volume"),
+    )
+    return next((reason for is_broken, reason in rules if is_broken), "volume is too large")
+
+
+def _number(name: str, value: Any, scale: int | None) -> tuple[Decimal, str, str]:
+    """Return a number exactly, as COPY text, and as text rounded to ``scale`` decimals; raises Problem."""
+    if isinstance(value, str | Decimal | int | float) and not isinstance(value, bool):
+        found = _read(value, scale)
+        if found is not None:
+            return found
+    raise Problem(f"{name} is not a number")
+
+
+@lru_cache(maxsize=65_536, typed=True)  # prices come again and again, row by row
+def _read(value: str | Decimal | float, scale: int | None) -> tuple[Decimal, str, str] | None:
+    if isinstance(value, str):
+        value = value.strip()
+        if not _NUMBER.fullmatch(value):
+            return None
+    found = value if isinstance(value, Decimal) else Decimal(value if isinstance(value, str) else repr(value))
+    if not found.is_finite() or (found and not -_DIGITS < found.adjusted() < _DIGITS):
+        return None
+    exact = f"{found:f}"
+    kept = round_to(found, scale)
+    return found, exact, exact if kept is found else f"{kept:f}"
 
 
 def _trades(value: Any) -> str:
     if value is None or value == "":
         return "\\N"
-    count = _number("trade_count", value)
+    count, _, _ = _number("trade_count", value, None)
     if count != count.to_integral_value() or not 0 <= count < _TRADES_LIMIT:
         raise Problem("bad trade count")
     return str(int(count))
