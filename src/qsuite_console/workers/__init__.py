@@ -31,6 +31,11 @@ REGISTRY: Final[Mapping[str, str]] = {
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
 PROBES: Final[Mapping[str, str]] = {
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
+    "market.watch": "qsuite_console.metrics.market:WatchProbe",
+    "market.bars": "qsuite_console.metrics.market:BarsProbe",
+    "market.depth": "qsuite_console.metrics.market:DepthProbe",
+    "market.positions": "qsuite_console.metrics.market:PositionsProbe",
+    "market.volatility": "qsuite_console.metrics.market:VolatilityProbe",
 }
 
 
