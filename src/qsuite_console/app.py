@@ -6,6 +6,7 @@ Everything a person can do is in the table of ``commands``; everything that is k
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import ClassVar
@@ -73,6 +74,7 @@ class ConsoleApp(TerminalGuard[Leaving]):
         self.clock = clock or SystemClock()
         self.zone = zone
         self._interface = interface or InterfaceSettings()
+        self._last_place = ""
         self._bridge = Bridge(control, self.post_message)
         self.set_reactive(ConsoleApp.state, control.state)
         for theme in themes.THEMES:
@@ -80,7 +82,9 @@ class ConsoleApp(TerminalGuard[Leaving]):
         for name in list(self.available_themes):
             if not name.startswith(themes.PREFIX):
                 self.unregister_theme(name)
-        self.theme = themes.find(self._interface.theme) or themes.DEFAULT
+        self.theme = themes.choose(
+            self._interface.theme, is_colourless="NO_COLOR" in os.environ, colours=self.console.color_system or ""
+        )
 
     def on_mount(self) -> None:
         """Bind the operator's keys and start looking at the engine."""
@@ -107,7 +111,21 @@ class ConsoleApp(TerminalGuard[Leaving]):
 
     async def action_go(self, name: str) -> None:
         """Show a main screen; pages pushed over it stay where they were."""
+        if name != self.current_mode:
+            self._last_place = self.current_mode
         await self.switch_mode(name)
+
+    async def action_neighbour(self, by: int) -> None:
+        """Show the main screen before or after this one."""
+        names = [place.name for place in commands.PLACES]
+        await self.action_go(names[(names.index(self.current_mode) + by) % len(names)])
+
+    async def action_last(self) -> None:
+        """Show the main screen that was in front before."""
+        if self._last_place:
+            await self.action_go(self._last_place)
+        else:
+            self.notify("This is the first screen you are on", markup=False, timeout=3)
 
     def open_page(self, name: str, subject: object) -> None:
         """Push a page of the table over the current screen."""
@@ -120,7 +138,7 @@ class ConsoleApp(TerminalGuard[Leaving]):
         if chosen == GoDialog.TOP and isinstance(self.screen, ConsoleScreen):
             self.screen.action_top()
         elif chosen is not None:
-            await self.switch_mode(chosen)
+            await self.action_go(chosen)
 
     @work
     async def action_command_line(self) -> None:
@@ -138,7 +156,7 @@ class ConsoleApp(TerminalGuard[Leaving]):
         """Do what was typed or picked from the palette, on the screen in front."""
         command, argument = invocation
         if command.id.startswith("go."):
-            await self.switch_mode(command.id.removeprefix("go."))
+            await self.action_go(command.id.removeprefix("go."))
         elif command.id == "app.theme" and argument:
             self._use_theme(argument)
             return

@@ -7,8 +7,42 @@ import os
 os.environ.pop("NO_COLOR", None)
 os.environ.update(TEXTUAL_ANIMATIONS="none", TEXTUAL_COLOR_SYSTEM="truecolor", TZ="UTC")
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
 import pytest
+from textual.app import App
+from textual.css import stylesheet
 from textual.widgets import Input
+
+from screens.seeing import FRAMES
+
+_parse = stylesheet.parse
+_parsed: dict[Hashable, list[Any]] = {}
+_variables: dict[int, tuple[Any, Hashable]] = {}  # by identity; the object is kept, so that its identity stays its own
+
+
+def parse_once(scope: str, css: str, read_from: Any, variable_tokens: Any = None, **options: Any) -> list[Any]:
+    """Every app of these tests has the same style sheets: parsing them again would be a quarter of the time."""
+    if id(variable_tokens) not in _variables:
+        values = {name: tuple(token.value for token in tokens) for name, tokens in (variable_tokens or {}).items()}
+        _variables[id(variable_tokens)] = (variable_tokens, tuple(sorted(values.items())))
+    key = (scope, css, read_from, _variables[id(variable_tokens)][1], *sorted(options.items()))
+    if key not in _parsed:
+        _parsed[key] = list(_parse(scope, css, read_from, variable_tokens=variable_tokens, **options))
+    return _parsed[key]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stylesheet, "parse", parse_once)
+    display: Callable[..., None] = App._display
+
+    def counted(app: App[object], *arguments: Any) -> None:
+        FRAMES[app] = FRAMES.get(app, 0) + 1
+        display(app, *arguments)
+
+    monkeypatch.setattr(App, "_display", counted)
 
 
 @pytest.fixture(autouse=True)

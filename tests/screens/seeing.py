@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from textual.app import App
 from textual.pilot import Pilot
@@ -12,6 +13,7 @@ from fakes.control import FakeControl
 from qsuite_console.app import ConsoleApp
 
 DEADLINE_S = 10.0
+FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
 
 
 def console(control: FakeControl) -> ConsoleApp:
@@ -19,8 +21,19 @@ def console(control: FakeControl) -> ConsoleApp:
     return ConsoleApp(control, clock=control.clock)
 
 
+_drawn: tuple[object, int, str] = (None, -1, "")  # screen, its number of frames, what they show
+
+
 def seen(app: App[object]) -> str:
-    """The screen as it is drawn, line by line."""
+    """The screen as it is drawn, line by line; drawn again only if the app has painted since."""
+    global _drawn
+    frames = FRAMES.get(app, 0)
+    if _drawn[0] is not app.screen or _drawn[1] != frames:
+        _drawn = (app.screen, frames, _draw(app))
+    return _drawn[2]
+
+
+def _draw(app: App[object]) -> str:
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 

@@ -41,7 +41,7 @@ async def test_pages_are_loaded_as_the_cursor_nears_the_end() -> None:
         await until(pilot, lambda: len(table.keys) == 400)
         await pilot.press("G")
         await until(pilot, lambda: len(table.keys) == 426)
-        await until_seen(pilot, " 426 · newest first")
+        await until_seen(pilot, "426 jobs · newest first")
         assert list(table.keys) == sorted(table.keys, reverse=True)
 
 

@@ -13,7 +13,7 @@ def markdown() -> str:
     lines = [
         "# Keys",
         "",
-        "Generated from `qsuite_console/commands.py`. Every key can be changed in `config.toml`:",
+        "Generated from `qsuite_console/commands/table.py`. Every key can be changed in `config.toml`:",
         "",
         "```toml",
         "[interface.keymap]",
@@ -40,7 +40,7 @@ def _cell(text: str) -> str:
 _SPOKEN: Final = {"question_mark": "?", "colon": ":", "slash": "/", "space": "Space", "enter": "Enter", "escape": "Esc",
                   "pagedown": "PgDn", "pageup": "PgUp", "tab": "Tab", "shift+tab": "Shift+Tab", "left": "←",
                   "right": "→", "up": "↑", "down": "↓", "home": "Home", "end": "End", "plus": "+",
-                  "minus": "-"}  # fmt: skip
+                  "minus": "-", "left_square_bracket": "[", "right_square_bracket": "]"}  # fmt: skip
 
 
 def spoken(keys: str) -> str:

@@ -104,7 +104,7 @@ class EngineSettings:
 class InterfaceSettings:
     """The screen."""
 
-    theme: str = "qsuite-dark"
+    theme: str = "auto"  # by what the terminal can show: dark, ansi with sixteen colours, mono with NO_COLOR
     keymap: Mapping[str, str] = field(default_factory=dict)  # command id -> keys
 
 

@@ -360,7 +360,7 @@ class FormPane(Vertical):
 def receipt_line(receipt: Receipt) -> str:
     """Return what became of a submission."""
     if receipt.joined:
-        return f"Job {receipt.job_id} does this already: joined it"
+        return f"Job {receipt.job_id} does this already: {'it goes on' if receipt.resumed else 'joined it'}"
     return f"Job {receipt.job_id} is queued"
 
 

@@ -141,6 +141,10 @@ class ConsoleScreen(Screen[None]):
         elif focused is not None:
             focused.scroll_home(animate=False)
 
+    def neighbour_of(self, job_id: int, by: int) -> int | None:
+        """Return the job ``by`` lines below another one in the list shown; None beyond its ends or without a list."""
+        return None
+
     async def take(self, command: commands.Command, argument: str) -> None:
         """Do a command that was typed with something after it: job numbers, a filter."""
         if command.usage.startswith("ID"):

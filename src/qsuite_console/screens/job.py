@@ -53,13 +53,13 @@ class JobScreen(acting.JobActions, ConsoleScreen):
     BINDING_GROUP_TITLE = commands.SCOPES["job"]
     AUTO_FOCUS = "#facts"
 
-    def __init__(self, job_id: int) -> None:
+    def __init__(self, job_id: int, *, page: int = 0) -> None:
         super().__init__()
         self.job_id = job_id
         self._job: Job | None = None
         self._detail: JobDetail | None = None
         self._points: list[RatePoint] = []
-        self._page = 0
+        self._page = page
         self._attempts: dict[Key, Attempt] = {}
 
     def compose_body(self) -> ComposeResult:
@@ -94,6 +94,12 @@ class JobScreen(acting.JobActions, ConsoleScreen):
                 view = TextView(id=name, classes="panel")
                 view.border_title = name.capitalize()
                 yield view
+
+    def on_mount(self) -> None:
+        """Begin on the page that was asked for."""
+        super().on_mount()
+        if self._page:
+            self._show_page()
 
     # what it shows
 
@@ -195,9 +201,21 @@ class JobScreen(acting.JobActions, ConsoleScreen):
 
     # pages
 
+    def action_neighbour(self, by: int) -> None:
+        """Show the job above or below in the list that this page was opened from, on the same page."""
+        below = self.app.screen_stack[-2]
+        other = below.neighbour_of(self.job_id, by) if isinstance(below, ConsoleScreen) else None
+        if other is None:
+            self.tell(f"No job {'below' if by > 0 else 'above'} in that list")
+        else:
+            self.app.switch_screen(JobScreen(other, page=self._page))
+
     def action_step(self, by: int) -> None:
         """Show the next or previous page."""
         self._page = (self._page + by) % len(PAGES)
+        self._show_page()
+
+    def _show_page(self) -> None:
         name, _, focus = PAGES[self._page]
         self.query_one(Tabs).active = self._page
         self.query_one(ContentSwitcher).current = name
@@ -263,7 +281,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
             "parameters": json.dumps(job.parameters, indent=2, default=str, ensure_ascii=False),
             "result": json.dumps(detail.result if detail else None, indent=2, default=str, ensure_ascii=False),
         }[PAGES[self._page][0]]
-        self.app.copy_to_clipboard(clean(text, 200_000, one_line=False))
+        self.console.copy_text(clean(text, 200_000, one_line=False))
         self.tell(f"Copied: {PAGES[self._page][1].lower()} of job {job.id}")
 
     @staticmethod

@@ -239,6 +239,14 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         """Show the job's page."""
         self.console.open_page("job", message.key)
 
+    def neighbour_of(self, job_id: int, by: int) -> int | None:
+        """Return the job ``by`` lines below, and move the cursor there."""
+        if job_id not in self._order or not 0 <= self._order.index(job_id) + by < len(self._order):
+            return None
+        at = self._order.index(job_id) + by
+        self._table.cursor = at
+        return self._order[at]
+
     def action_mark(self) -> None:
         """Mark or unmark the job and go on to the next."""
         table = self._table
@@ -257,7 +265,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
     def action_copy(self) -> None:
         """Copy id and title of the selected jobs."""
         jobs = self.selected()
-        self.app.copy_to_clipboard("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
+        self.console.copy_text("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
         self.tell(f"Copied {figures.plural(len(jobs), 'job')}")
 
 

@@ -25,6 +25,7 @@ from qsuite_console.widgets.tile import Tile
 LISTS = ("running", "attention", "finished")
 TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
 ATTENTION = 50
+INTERVALS_S = (0, 5, 15, 60)  # between new figures in the tiles; 0 is with every sample
 
 _ATTENTION_COLUMNS = (
     Column("look", "", 1, keep=9),
@@ -49,6 +50,8 @@ class OverviewScreen(ConsoleScreen):
         self._live: dict[Key, Job] = {}
         self._attention: dict[Key, Alert | Job] = {}
         self._finished: dict[Key, Job] = {}
+        self._interval_s = INTERVALS_S[0]
+        self._tiles_at: datetime | None = None
 
     def compose_body(self) -> ComposeResult:
         """Tiles above, lists below."""
@@ -71,9 +74,7 @@ class OverviewScreen(ConsoleScreen):
 
     def show(self, state: ConsoleState) -> None:
         """Update tiles and lists; rows that are the same are not drawn again."""
-        now = self.now
-        for tile in self.query(Tile):
-            tile.show(reading_of(state, tile.source), now)
+        self._show_tiles(state, self.now)
         self._show_running(state)
         self._show_attention(state)
         table = self.query_one("#finished", LiveTable)
@@ -94,6 +95,16 @@ class OverviewScreen(ConsoleScreen):
         is_beside = self.has_class("-wide")
         has_below = finished.display and not is_beside
         _set_height(attention, _lines_for(len(self._attention), most=(room - lines) // 2) if has_below else None)
+
+    def _show_tiles(self, state: ConsoleState, now: datetime) -> None:
+        """Show new figures when the interval is over; what became stale or changed its level is shown at once."""
+        is_due = self._tiles_at is None or abs((now - self._tiles_at).total_seconds()) >= self._interval_s
+        if is_due:
+            self._tiles_at = now
+        for tile in self.query(Tile):
+            reading = reading_of(state, tile.source)
+            if is_due or tile.would_look_different(reading, now):
+                tile.show(reading, now)
 
     def _show_running(self, state: ConsoleState) -> None:
         table = self.query_one("#running", LiveTable)
@@ -121,8 +132,7 @@ class OverviewScreen(ConsoleScreen):
 
     def tick(self, now: datetime) -> None:
         """Let readings grow old."""
-        for tile in self.query(Tile):
-            tile.show(reading_of(self.state, tile.source), now)
+        self._show_tiles(self.state, now)
         if now.second == 0:  # ages are in minutes
             self.query_one("#finished", LiveTable).touch_all()
 
@@ -152,6 +162,23 @@ class OverviewScreen(ConsoleScreen):
             "source": Cell(source, "dim"),
             "message": Cell(message, "dim" if look.tone == "dim" else ""),
         }
+
+    def neighbour_of(self, job_id: int, by: int) -> int | None:
+        """Return the job ``by`` lines below in the list that has the focus, and move the cursor there."""
+        table = self.focused
+        keys = [key for key in table.keys if isinstance(key, int)] if isinstance(table, LiveTable) else []
+        if job_id not in keys or not 0 <= keys.index(job_id) + by < len(keys):
+            return None
+        other = keys[keys.index(job_id) + by]
+        if isinstance(table, LiveTable):
+            table.cursor = list(table.keys).index(other)
+        return other
+
+    def action_interval(self) -> None:
+        """Show new figures more seldom, or with every sample again."""
+        self._interval_s = INTERVALS_S[(INTERVALS_S.index(self._interval_s) + 1) % len(INTERVALS_S)]
+        every = f"every {self._interval_s} s" if self._interval_s else "with every sample"
+        self.tell(f"Tiles show new figures {every}")
 
     # moving and opening
 

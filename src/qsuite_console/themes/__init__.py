@@ -10,13 +10,14 @@ from typing import Final
 
 from textual.theme import Theme
 
-from qsuite_console.themes.builtin import ANSI, CONTRAST, DARK, LIGHT, MONO
+from qsuite_console.themes.builtin import ANSI, CONTRAST, DARK, LIGHT, MONO, SAFE
 
 # Beyond Textual's own: text in two weaker strengths, the bar on top, the filled badge of a production target.
 TOKENS: Final = ("dim", "faint", "bar", "badge", "badge-text", "border", "border-blurred", "track")
 
-THEMES: Final[tuple[Theme, ...]] = (DARK, LIGHT, CONTRAST, MONO, ANSI)
+THEMES: Final[tuple[Theme, ...]] = (DARK, LIGHT, CONTRAST, SAFE, MONO, ANSI)
 DEFAULT: Final = DARK.name
+AUTO: Final = "auto"
 PREFIX: Final = "qsuite-"
 
 
@@ -25,9 +26,21 @@ def short_names() -> dict[str, str]:
     return {theme.name.removeprefix(PREFIX): theme.name for theme in THEMES}
 
 
+def choose(name: str, *, is_colourless: bool, colours: str) -> str:
+    """Return the theme to open with: the one asked for, or for "auto" the one that ``colours`` can show.
+
+    ``colours`` is what the terminal knows ("standard", "256", "truecolor"); an unknown name gives the default.
+    """
+    if name != AUTO:
+        return find(name) or DEFAULT
+    if is_colourless:
+        return MONO.name
+    return ANSI.name if colours in ("standard", "") else DEFAULT
+
+
 def find(name: str) -> str | None:
     """Return the full name of a theme by its full or short name, or None."""
-    names = short_names()
+    names = short_names() | {AUTO: DEFAULT}
     if name in names.values():
         return name
     return names.get(name)

@@ -122,6 +122,38 @@ CONTRAST: Final = Theme(
     ),
 )
 
+# Blue is well, yellow warns, orange is bad: apart for every kind of colour blindness, by lightness too.
+SAFE: Final = Theme(
+    name="qsuite-safe",
+    primary="#B4D8FF",
+    secondary="#8E9AAB",
+    accent="#F0E442",
+    success="#3A9FE8",
+    warning="#F0E442",
+    error="#FF8A33",
+    foreground="#DCE0E7",
+    background="#101214",
+    surface="#191C1F",
+    panel="#24282D",
+    dark=True,
+    variables=_variables(
+        ground="#101214",
+        dim="#98A0AC",
+        faint="#7C8490",
+        bar="#24282D",
+        key="#F0E442",
+        badge="#FF8A33",
+        badge_text="#101214",
+        border="#B4D8FF",
+        border_blurred="#5C636C",
+        track="#5C636C",
+        block_cursor_background="#1F4A7A",
+        block_cursor_foreground="#FFFFFF",
+        block_cursor_blurred_background="#2D3238",
+        block_cursor_blurred_text="#DCE0E7",
+    ),
+)
+
 MONO: Final = Theme(
     name="qsuite-mono",
     primary="#F0F0F0",

@@ -15,7 +15,7 @@ WIDE: Final = 150  # cells of a table that has room for words about each job
 RUNNING_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
     Column("id", "ID", 6, is_right=True, keep=6),
-    Column("title", "JOB", 44, is_flexible=True, keep=9, narrow=28),
+    Column("title", "JOB", 44, is_flexible=True, keep=9, narrow=20),
     Column("progress", "PROGRESS", BAR + 5, keep=8, narrow=15),
     Column("done", "DONE", 15, is_right=True, keep=2),
     Column("speed", "RATE", 13, is_right=True, keep=5, at_least=NARROW),
@@ -23,7 +23,7 @@ RUNNING_COLUMNS: Final = (
     Column("eta", "ETA", 7, is_right=True, keep=7),
     Column("message", "NOW", 18, keep=3, below=WIDE),
     Column("now", "NOW", 40, keep=3, at_least=WIDE),
-    Column("try", "TRY", 3, is_right=True, keep=1),
+    Column("try", "TRY", 3, is_right=True, keep=1, at_least=NARROW),
 )
 
 FINISHED_COLUMNS: Final = (

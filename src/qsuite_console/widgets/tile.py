@@ -61,6 +61,10 @@ class Tile(Widget, can_focus=True):
         self._framed: tuple[Content, Content] | None = None
         self._look = looks.LOADING
 
+    def would_look_different(self, reading: Reading | None, now: datetime) -> bool:
+        """Return whether a reading has another level, or another age class, than the one shown."""
+        return (looks.LOADING if reading is None else looks.of_reading(reading, now)) != self._look
+
     def show(self, reading: Reading | None, now: datetime) -> None:
         """Show a reading as it is at ``now``; call it for every sample and every second."""
         self._now = now

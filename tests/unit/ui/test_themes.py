@@ -76,6 +76,39 @@ def test_zones_and_states_stay_apart_in_256_colours(theme: Theme) -> None:
             assert number(one) != number(other), f"{one} and {other}"
 
 
+# Viénot, Brettel and Mollon 1999: what is seen without red, and without green, in linear light.
+BLINDNESS = {
+    "protanopia": ((0.11238, 0.88762, 0.0), (0.11238, 0.88762, 0.0), (0.00401, -0.00401, 1.0)),
+    "deuteranopia": ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0)),
+}
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_the_safe_theme_tells_states_apart_for_the_colour_blind(blindness: str) -> None:
+    def seen(name: str) -> list[float]:
+        colour = Color.parse(token(themes.SAFE, name))
+        light = [(value / 255) ** 2.2 for value in (colour.r, colour.g, colour.b)]
+        mixed = [sum(f * x for f, x in zip(row, light, strict=True)) for row in BLINDNESS[blindness]]
+        return [255 * max(0.0, x) ** (1 / 2.2) for x in mixed]
+
+    for one, other in itertools.combinations(("success", "warning", "error"), 2):
+        distance = sum((a - b) ** 2 for a, b in zip(seen(one), seen(other), strict=True)) ** 0.5
+        assert distance > 60, f"{one} and {other}"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_colourless", "colours", "expected"),
+    [("auto", False, "truecolor", "qsuite-dark"), ("auto", False, "256", "qsuite-dark"),
+     ("auto", False, "standard", "qsuite-ansi"), ("auto", True, "truecolor", "qsuite-mono"),
+     ("light", False, "standard", "qsuite-light"), ("qsuite-contrast", True, "256", "qsuite-contrast"),
+     ("nonsense", False, "256", "qsuite-dark")],
+)  # fmt: skip
+def test_the_terminal_chooses_the_theme_unless_the_operator_did(
+    name: str, is_colourless: bool, colours: str, expected: str
+) -> None:
+    assert themes.choose(name, is_colourless=is_colourless, colours=colours) == expected
+
+
 def test_themes_are_found_by_their_short_names() -> None:
     assert themes.find("light") == "qsuite-light"
     assert themes.find("qsuite-light") == "qsuite-light"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,6 +11,9 @@ from textual.screen import ModalScreen
 
 from qsuite_console.model.text import clean
 from qsuite_console.widgets.text_view import TextView
+
+if TYPE_CHECKING:
+    from qsuite_console.terminal import TerminalGuard
 
 
 class TextDialog(ModalScreen[None]):
@@ -44,5 +47,5 @@ class TextDialog(ModalScreen[None]):
 
     def action_copy(self) -> None:
         """Copy the text."""
-        self.app.copy_to_clipboard(self._text)
+        cast("TerminalGuard[object]", self.app).copy_text(self._text)
         self.notify("Copied", timeout=2)
