@@ -7,6 +7,7 @@ detached it runs until it is told to stop. Whatever a killed supervisor left is 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -162,7 +163,7 @@ class Sandbox:
         if known is None or not known.is_ready or not record.is_locked(self.directory):
             raise SandboxFailed(
                 f"no sandbox runs in {self.directory}",
-                hint=f"start it: qsuite-console sandbox start --dir {self.directory}",
+                hint=f"start it: qsuite-console sandbox start --dir {shlex.quote(str(self.directory))}",
             )
         return record.environment(known)
 
@@ -181,6 +182,8 @@ class Sandbox:
         return Message(kind="failed", text=f"the sandbox's supervisor ended at its start: {why}", hint=f"see {log}")
 
     def _make_directory(self) -> None:
+        if (shown := clean(str(self.directory), 4096)) != str(self.directory):
+            raise SandboxFailed(f"the directory {shown} has unprintable characters", hint="choose another with --dir")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             # For root PostgreSQL runs as another user, who must be able to pass through.

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from qsuite_console.model.errors import ConsoleError
 from qsuite_console.sandbox.processes import ProcessIdentity
 
 RECORD: Final = "sandbox.json"
@@ -67,12 +68,28 @@ class SandboxRecord(msgspec.Struct, kw_only=True):
         return next((server for server in self.servers if server.name == name), None)
 
 
+class RecordFailed(ConsoleError):
+    """What a directory says about its sandbox can't be read."""
+
+
 def read(directory: Path) -> SandboxRecord | None:
-    """Return the directory's record, None when there is none or it can't be read."""
+    """Return the directory's record, None when there is none or it is damaged; raises RecordFailed."""
     try:
-        return msgspec.json.decode((directory / RECORD).read_bytes(), type=SandboxRecord)
+        with _explained(directory):
+            return msgspec.json.decode((directory / RECORD).read_bytes(), type=SandboxRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+
+
+@contextlib.contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        what = "is not a directory" if isinstance(error, NotADirectoryError) else f"can't be used: {error.strerror}"
+        raise RecordFailed(f"{directory} {what}", hint="give the sandbox's own directory with --dir") from error
 
 
 def write(directory: Path, record: SandboxRecord) -> None:
@@ -86,8 +103,12 @@ def write(directory: Path, record: SandboxRecord) -> None:
 
 @contextlib.contextmanager
 def lock(directory: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
-    """Hold the directory's lock for the block; yields False when another process keeps it for ``wait_s`` seconds."""
-    handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the directory's lock for the block; yields False when another process keeps it for ``wait_s`` seconds.
+
+    Raises RecordFailed.
+    """
+    with _explained(directory):
+        handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield _take(handle, time.monotonic() + wait_s)
     finally:
@@ -121,8 +142,9 @@ def owner(directory: Path) -> ProcessIdentity | None:
 
 def is_locked(directory: Path) -> bool:
     """Tell whether a supervisor holds the directory now."""
-    if not (directory / LOCK).exists():
-        return False
+    with _explained(directory):
+        if not (directory / LOCK).exists():
+            return False
     with lock(directory) as is_mine:
         return not is_mine
 

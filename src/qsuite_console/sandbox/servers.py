@@ -120,7 +120,7 @@ def start_valkey(directory: Path, *, password: str, port: int = 0, ends_with_us:
             "daemonize no",
             'save ""',
             "appendonly no",
-            f'dir "{directory}"',
+            f"dir {_quoted(directory)}",
             "maxmemory 256mb",
             "maxmemory-policy allkeys-lru",
             "latency-monitor-threshold 100",
@@ -138,6 +138,12 @@ def start_valkey(directory: Path, *, password: str, port: int = 0, ends_with_us:
         return Server(name="Valkey", process=identity, port=number, url=url, _stop=VALKEY_STOP)
     assert last is not None
     raise last
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as one word of Valkey's configuration, whatever characters it has."""
+    plain = set(range(32, 127)) - set(b'"\\')
+    return '"' + "".join(chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(path)) + '"'
 
 
 def make_password() -> str:

@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WATCH_S: Final = 1.0
 _KEY: Final = "SANDBOX"
+_BASE_MB: Final = 60  # what a cluster takes; measured 40
+_SYMBOL_MB: Final = 0.35  # with the write-ahead log; measured 0.28
+_FULL_MB: Final = 20  # PostgreSQL takes log files of 16 MB
 
 
 class Supervisor:
@@ -75,6 +80,7 @@ class Supervisor:
         known = record.read(self._directory)
         if known is None or not (self._directory / "postgres" / "PG_VERSION").exists():
             lifecycle.wipe(self._directory)
+            _require_space(self._directory, _BASE_MB + _SYMBOL_MB * self._options.symbols)
             return SandboxRecord(
                 options=self._options,
                 postgres_password=servers.make_password(),
@@ -139,7 +145,11 @@ class Supervisor:
 
     async def _seed(self) -> None:
         assert self._contents is not None
-        await self._contents.seed()
+        try:
+            await self._contents.seed()
+        except ConsoleError:
+            _require_space(self._directory, _FULL_MB)  # a server whose disk is full only hangs up
+            raise
         self._record.is_seeded = True
         record.write(self._directory, self._record)
 
@@ -193,6 +203,16 @@ class Supervisor:
         tell(Message(kind="progress", text=text))
 
 
+def _require_space(directory: Path, needed_mb: float) -> None:
+    """Raise a ConsoleError when the directory's disk has less than ``needed_mb`` megabytes to offer."""
+    free_mb = shutil.disk_usage(directory).free / 1e6
+    if free_mb < needed_mb:
+        raise ConsoleError(
+            f"the sandbox in {directory} needs {needed_mb:,.0f} MB of disk, {free_mb:,.0f} MB are free",
+            hint="make room, take fewer --symbols or choose another --dir",
+        )
+
+
 def make_contents(options: SandboxOptions, kept: SandboxRecord) -> Contents:
     """Load what the contents are made of, and begin with them, beside the main thread that starts the servers."""
     from qsuite_console.sandbox.contents import Contents
@@ -233,10 +253,11 @@ async def _supervise(directory: Path, options: SandboxOptions) -> None:
 
 def _busy(directory: Path, options: SandboxOptions, pid: int) -> Message:
     known = record.read(directory)
-    if options.fresh or known is None or not known.is_ready:
-        why = "is starting or stopping" if known is None or not known.is_ready else "runs"
-        stop = f"qsuite-console sandbox stop --dir {directory}"
-        return Message(kind="failed", text=f"a sandbox {why} in {directory} (pid {pid})", hint=f"stop it first: {stop}")
+    is_ready = known is not None and known.is_ready
+    if options.fresh or not is_ready:
+        why, hint = ("runs", "stop it first") if is_ready else ("is starting or stopping", "try again soon, or stop it")
+        hint += f": qsuite-console sandbox stop --dir {shlex.quote(str(directory))}"
+        return Message(kind="failed", text=f"a sandbox {why} in {directory} (pid {pid})", hint=hint)
     return Message(kind="running", text=f"using the sandbox that runs in {directory} already (pid {pid})")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -18,7 +19,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from qsuite_console.sandbox import processes, record
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.sandbox import processes, record, supervisor
 from qsuite_console.sandbox.lifecycle import Sandbox, SandboxFailed, SandboxOptions
 
 SMALL = SandboxOptions(symbols=25, sessions=2, anchor="2026-11-20")
@@ -278,3 +280,35 @@ def test_a_directory_of_something_else_is_left_alone(directory):
     with pytest.raises(SandboxFailed, match="can't be made or used"):
         Sandbox(target).start()
     target.unlink()
+
+
+def test_a_directory_that_can_t_be_one_is_a_line_for_every_question(directory):
+    directory.parent.joinpath("file").write_text("")
+    box = Sandbox(directory.parent / "file")
+    for ask in (box.start, box.stop, box.status, box.environment):
+        with pytest.raises(ConsoleError, match=r"can't be made or used|is not a directory"):
+            ask()
+    with pytest.raises(SandboxFailed, match="has unprintable characters"):
+        Sandbox(directory.parent / "a\nb").start()
+
+
+def test_any_other_name_serves(directory):
+    odd = directory.parent / 'it\'s "a" $HOME \\ é;'
+    environment = Sandbox(odd, SandboxOptions(symbols=5, sessions=1, traffic=False)).start()
+    try:
+        assert fetch(environment["DATABASE_URL"], "SELECT count(*) FROM market_data_ticker") == 5
+    finally:
+        assert Sandbox(odd).stop()
+    with pytest.raises(SandboxFailed) as refused:
+        Sandbox(odd).environment()
+    assert shlex.split(refused.value.hint.partition(": ")[2])[-1] == str(odd)
+
+
+def test_a_full_disk_is_named_before_anything_is_made(directory, monkeypatch):
+    free = shutil.disk_usage("/")._replace(free=100_000_000)
+    monkeypatch.setattr(supervisor.shutil, "disk_usage", lambda _: free)
+    directory.mkdir()
+    with pytest.raises(ConsoleError, match=r"needs 235 MB of disk, 100 MB are free"):
+        supervisor.Supervisor(directory, SandboxOptions())
+    assert not list(directory.iterdir())
+    assert supervisor.Supervisor(directory, SandboxOptions(symbols=50))
