@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from qsuite_console.history.store import SqliteStore, open_store
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import Conflict
 from qsuite_console.model.jobs import LIVE, TERMINAL, Job, JobAction, JobState, Outcome
-from qsuite_console.model.runs import Ending
+from qsuite_console.model.runs import Claim, Ending, Start
 
 T = TypeVar("T")
 FAST = EngineSettings(durability="normal")  # the order of facts is tested here, not the disk
@@ -80,23 +80,34 @@ class Jobs(RuleBasedStateMachine):
     def has(self, *states: JobState) -> bool:
         return any(known.state in states for known in self.known.values())
 
-    @rule(key=st.sampled_from("abcd"), later=st.booleans())
-    def submit(self, key: str, later: bool) -> None:
+    @rule(key=st.sampled_from("abcd"), later=st.booleans(), starts=st.booleans())
+    def submit(self, key: str, later: bool, starts: bool) -> None:
         run_at = self.now + timedelta(hours=1) if later else self.now
         state = JobState.SCHEDULED if later else JobState.QUEUED
-        job, joined = self.do(self.store.insert(new_job(state=state, run_at=run_at), dedupe_key=key))
+        start = Start(owner=self.owner) if starts else None
+        inserted = self.do(
+            self.store.insert(new_job(state=state, run_at=run_at), dedupe_key=key, now=self.now, start=start)
+        )
+        job = inserted.job
         twin = [i for i, k in self.known.items() if k.key == key and k.state in LIVE]
-        assert joined == bool(twin)
-        if joined:
-            assert job.id == twin[0]
-        else:
-            assert job.id not in self.known
-            self.known[job.id] = Known(state=job.state, key=key)
+        assert inserted.is_joined == bool(twin)
+        if inserted.is_joined:
+            assert (job.id, inserted.previous, inserted.claim) == (twin[0], self.known[job.id].state, None)
+            if inserted.previous is JobState.PAUSED:
+                self.moved(job)
+            assert job.state is self.known[job.id].state is not JobState.PAUSED
+            return
+        assert (job.id in self.known, inserted.previous) == (False, None)
+        self.known[job.id] = Known(state=job.state, key=key)
+        if starts:
+            self.granted([] if inserted.claim is None else [inserted.claim], 1)
 
     @rule(slots=st.integers(1, 3))
     def claim(self, slots: int) -> None:
+        self.granted(self.do(self.store.claim({"general": slots}, owner=self.owner, now=self.now)), slots)
+
+    def granted(self, claims: Sequence[Claim], slots: int) -> None:
         eligible = sorted(i for i, k in self.known.items() if k.state in (JobState.QUEUED, JobState.INTERRUPTED))
-        claims = self.do(self.store.claim({"general": slots}, owner=self.owner, now=self.now))
         assert [claim.job.id for claim in claims] == eligible[:slots]
         for claim in claims:
             known = self.known[claim.job.id]
@@ -158,11 +169,13 @@ class Jobs(RuleBasedStateMachine):
             JobAction.RETRY: self.store.requeue,
         }[action]
         try:
-            job = self.do(operation(job_id, now=self.now))
+            change = self.do(operation(job_id, now=self.now))
         except Conflict:
             assert not allowed, f"{action} of a {known.state} job was refused"
             return
         assert allowed, f"{action} of a {known.state} job was accepted"
+        assert change.previous is known.state
+        job = change.job
         known.is_cancel_requested = job.cancel_requested
         known.rescues = job.rescues
         self.moved(job)

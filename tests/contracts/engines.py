@@ -14,7 +14,7 @@ import msgspec
 from qsuite_console.attach import RemoteControl
 from qsuite_console.config.settings import EngineSettings
 from qsuite_console.engine.control import Control
-from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent
 from qsuite_console.engine.state import TargetView
 from qsuite_console.headless.http import serve_socket
@@ -119,9 +119,11 @@ def running_engine(directory: Path, *, is_read_only: bool = False) -> Iterator[t
         store = open_store(directory / "history.sqlite", settings=settings, clock=clock)
         stack.callback(store.close)
         engine = Engine(
-            store=store,
-            workers={worker.kind.name: worker for worker in (Greet(), Hold(), Stubborn(), Fail())},
-            probes={Coverage.name: Coverage()},
+            Parts(
+                store=store,
+                workers={worker.kind.name: worker for worker in (Greet(), Hold(), Stubborn(), Fail())},
+                probes={Coverage.name: Coverage()},
+            ),
             settings=settings,
             clock=clock,
             target=TargetView(name="test", word="SANDBOX", is_read_only=is_read_only),

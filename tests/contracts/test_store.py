@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.jobs import SETTINGS, new_job, opened
-from qsuite_console.engine.ports import AuditEntry, Ending, Store
+from qsuite_console.engine.ports import AuditEntry, Ending, Start, Store
 from qsuite_console.model.errors import Conflict, NotFound
 from qsuite_console.model.jobs import Job, JobQuery, JobState, LogLine, Outcome, Progress
 
@@ -28,9 +29,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 async def insert(store: Store, key: str | None = None, **changes: object) -> Job:
-    job, joined = await store.insert(new_job(**changes), dedupe_key=key)
-    assert not joined
-    return job
+    inserted = await store.insert(new_job(**changes), dedupe_key=key)
+    assert (inserted.is_joined, inserted.previous) == (False, None)
+    return inserted.job
 
 
 async def start(store: Store, owner: str = ME, **changes: object) -> Job:
@@ -56,17 +57,17 @@ async def test_a_job_comes_back_as_it_was_stored(store: Store) -> None:
 
 async def test_equal_live_jobs_are_joined_and_finished_ones_are_not(store: Store) -> None:
     first = await insert(store, "same")
-    again, joined = await store.insert(new_job(), dedupe_key="same")
-    assert (again.id, joined) == (first.id, True)
+    again = await store.insert(new_job(), dedupe_key="same")
+    assert (again.job.id, again.is_joined) == (first.id, True)
     await store.request_cancel(first.id, now=now())
-    fresh, joined = await store.insert(new_job(), dedupe_key="same")
-    assert (fresh.id > first.id, joined) == (True, False)
+    fresh = await store.insert(new_job(), dedupe_key="same")
+    assert (fresh.job.id > first.id, fresh.is_joined) == (True, False)
 
 
 async def test_64_submitters_of_one_job_make_one(store: Store) -> None:
     answers = await asyncio.gather(*(store.insert(new_job(), dedupe_key="same") for _ in range(64)))
-    assert len({job.id for job, _ in answers}) == 1
-    assert [joined for _, joined in answers].count(False) == 1
+    assert len({answer.job.id for answer in answers}) == 1
+    assert [answer.is_joined for answer in answers].count(False) == 1
 
 
 async def test_claims_follow_priority_then_age_within_each_queue(store: Store) -> None:
@@ -142,7 +143,7 @@ async def test_the_same_ending_told_twice_is_accepted_once(store: Store) -> None
 @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.PAUSED, Outcome.INTERRUPTED, Outcome.FAILED])
 async def test_a_cancelled_job_never_becomes_available_again(store: Store, outcome: Outcome) -> None:
     job = await start(store)
-    asked = await store.request_cancel(job.id, now=now())
+    asked = (await store.request_cancel(job.id, now=now())).job
     assert (asked.state, asked.cancel_requested) == (JobState.RUNNING, True)
     ended = await finish(store, job, outcome, retry_at=now() if outcome is Outcome.RETRY else None)
     assert ended.state is JobState.CANCELLED
@@ -175,29 +176,29 @@ async def test_a_job_that_keeps_killing_its_process_is_given_up(store: Store) ->
 
 async def test_holding_and_releasing(store: Store) -> None:
     job = await insert(store)
-    assert (await store.hold(job.id, now=now())).state is JobState.PAUSED
+    assert (await store.hold(job.id, now=now())).job.state is JobState.PAUSED
     assert await store.claim({"general": 1}, owner=ME, now=now()) == []
     with pytest.raises(Conflict, match="paused already"):
         await store.hold(job.id, now=now())
-    assert (await store.release(job.id, now=now())).state is JobState.QUEUED
+    assert (await store.release(job.id, now=now())).job.state is JobState.QUEUED
     with pytest.raises(Conflict, match="queued, not paused"):
         await store.release(job.id, now=now())
     later = await insert(store, state=JobState.SCHEDULED, run_at=now() + timedelta(hours=1))
     await store.hold(later.id, now=now())
-    assert (await store.release(later.id, now=now())).state is JobState.SCHEDULED
+    assert (await store.release(later.id, now=now())).job.state is JobState.SCHEDULED
 
 
 async def test_requeue_gives_a_fresh_set_of_attempts_unless_an_equal_job_lives(store: Store) -> None:
-    job, _ = await store.insert(new_job(), dedupe_key="same")
+    job = (await store.insert(new_job(), dedupe_key="same")).job
     claim = await store.claim_one(job.id, owner=ME, now=now())
     assert claim is not None
     await store.save_checkpoint(job.id, 1, {"page": 2})
     failed = await finish(store, claim.job, Outcome.FAILED, error="no")
-    twin, _ = await store.insert(new_job(), dedupe_key="same")
+    twin = (await store.insert(new_job(), dedupe_key="same")).job
     with pytest.raises(Conflict, match=f"job {twin.id} does the same"):
         await store.requeue(failed.id, now=now())
     await store.request_cancel(twin.id, now=now())
-    again = await store.requeue(failed.id, now=now())
+    again = (await store.requeue(failed.id, now=now())).job
     assert (again.state, again.tries, again.error, again.finished_at) == (JobState.QUEUED, 0, None, None)
     assert (await store.detail(job.id)).checkpoint == {"page": 2}
 
@@ -205,7 +206,7 @@ async def test_requeue_gives_a_fresh_set_of_attempts_unless_an_equal_job_lives(s
 async def test_only_finished_jobs_are_deleted(store: Store) -> None:
     live, done = await insert(store), await start(store)
     await finish(store, done, Outcome.SUCCEEDED, result={"n": 1})
-    assert await store.delete([live.id, done.id, 999]) == [done.id]
+    assert [job.id for job in await store.delete([live.id, done.id, 999])] == [done.id]
     with pytest.raises(NotFound):
         await store.detail(done.id)
     assert (await store.counts())["succeeded"] == 0
@@ -303,3 +304,48 @@ async def test_unknown_jobs_are_named(store: Store) -> None:
     for ask in (store.detail(7), store.request_cancel(7, now=now()), store.requeue(7, now=now())):
         with pytest.raises(NotFound, match="no job 7"):
             await ask
+
+
+async def test_a_change_and_its_audit_are_kept_together_or_not_at_all(store: Store, tmp_path: Path) -> None:
+    def note(job: Job, previous: JobState | None) -> AuditEntry:
+        return AuditEntry(
+            at=now(), who="me", origin="cli", action="jobs.x", subject=f"{job.id}", result=f"{previous} {job.state}"
+        )
+
+    def broken(job: Job, previous: JobState | None) -> AuditEntry:
+        raise ZeroDivisionError("no entry")
+
+    job = (await store.insert(new_job(), dedupe_key="one", note=note)).job
+    with pytest.raises(ZeroDivisionError):
+        await store.insert(new_job(), dedupe_key="two", note=broken)
+    for action in (store.hold, store.release, store.request_cancel):
+        with pytest.raises(ZeroDivisionError):
+            await action(job.id, now=now(), note=broken)
+        change = await action(job.id, now=now(), note=note)
+        assert change.job.id == job.id
+    with pytest.raises(ZeroDivisionError):
+        await store.delete([job.id], note=broken)
+    (gone,) = await store.delete([job.id], note=note)
+    assert gone.state is JobState.CANCELLED
+    connection = sqlite3.connect(tmp_path / "history.sqlite")
+    rows = connection.execute("SELECT subject, result FROM audit ORDER BY id").fetchall()
+    connection.close()
+    assert rows == [
+        ("1", "None queued"), ("1", "queued paused"), ("1", "paused queued"), ("1", "queued cancelled"),
+        ("1", "cancelled cancelled"),
+    ]  # fmt: skip
+
+
+async def test_an_insert_claims_for_the_free_slot_by_priority(store: Store) -> None:
+    alone = await store.insert(new_job(), dedupe_key=None, start=Start(owner=ME))
+    assert alone.claim is not None
+    assert (alone.claim.job.id, alone.job.state, alone.claim.job.state) == (
+        alone.job.id, JobState.QUEUED, JobState.RUNNING,
+    )  # fmt: skip
+    urgent = await insert(store, priority=9)
+    later = await store.insert(new_job(), dedupe_key=None, start=Start(owner=ME))
+    assert later.claim is not None
+    assert later.claim.job.id == urgent.id
+    mine = await store.insert(new_job(), dedupe_key=None, start=Start(owner=ME, only_it=True))
+    assert mine.claim is not None
+    assert mine.claim.job.id == mine.job.id

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.local import LocalControl
 from qsuite_console.engine.ports import Claiming, JobContext, JobKind, Worker
 from qsuite_console.engine.state import TargetView
@@ -87,10 +87,15 @@ def opened(directory: Path, settings: EngineSettings = SETTINGS) -> Iterator[Sql
 
 def make_engine(store: SqliteStore, *workers: Worker, **arguments: Any) -> Engine:
     """An engine over a store, not started."""
-    return Engine(
+    parts = Parts(
         store=store,
         workers={worker.kind.name: worker for worker in workers},
         probes=arguments.pop("probes", {}),
+        sampler=arguments.pop("sampler", None),
+        services=arguments.pop("services", ()),
+    )
+    return Engine(
+        parts,
         settings=arguments.pop("settings", SETTINGS),
         clock=arguments.pop("clock", SystemClock()),
         target=arguments.pop("target", TargetView()),

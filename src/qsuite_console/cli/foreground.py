@@ -18,7 +18,7 @@ from qsuite_console.cli.signals import Signals
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.model.errors import EngineGone
-from qsuite_console.model.jobs import TERMINAL, Job, JobAction, JobDetail, JobState, Submission
+from qsuite_console.model.jobs import TERMINAL, Job, JobDetail, Receipt, Submission
 from qsuite_console.model.kinds import KindInfo, Plan
 
 ORIGIN: Final = "run"
@@ -78,20 +78,18 @@ class Foreground:
                 return known
         receipt = await control.submit(self._submission)
         self.job_id = receipt.job_id
-        await self._announce(control, (await control.job(receipt.job_id)).job, joined=receipt.joined)
+        self._announce(control, (await control.job(receipt.job_id)).job, receipt)
         follower = Follower(control, receipt.job_id, signals=self._signals, line=self._line, origin=ORIGIN)
         return await follower.to_the_end()
 
-    async def _announce(self, control: Control, job: Job, *, joined: bool) -> None:
+    def _announce(self, control: Control, job: Job, receipt: Receipt) -> None:
         where = "" if self._is_here else f" in {control.state.owner}"
-        if not joined:
+        if not receipt.joined:
             self._line.say(f"job {job.id}: {job.title}{where}")
             return
-        if job.state is JobState.PAUSED:
-            await control.act(JobAction.RESUME, [job.id], origin=ORIGIN)
         has_progress = job.attempt > 0 and job.progress.fraction is not None
         done = f", {(job.progress.fraction or 0) * 100:.0f} % done" if has_progress else ""
-        if job.attempt and self._is_here:
-            self._line.say(f"resuming job {job.id} from its checkpoint{done}")
+        if job.attempt and (self._is_here or receipt.resumed):
+            self._line.say(f"resuming job {job.id} from its checkpoint{where}{done}")
         else:
             self._line.say(f"joining job {job.id}{where}: {job.title}{done}")

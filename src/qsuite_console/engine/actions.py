@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from qsuite_console.engine.core import Core
+from qsuite_console.engine.ports import AuditEntry, Note
 from qsuite_console.engine.runner import PAUSE_PATIENCE_S, Wish
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 from qsuite_console.model.events import JobDeleted
@@ -27,29 +28,43 @@ async def act(core: Core, action: JobAction, job_ids: Sequence[int], origin: str
 
 
 async def _one(core: Core, action: JobAction, job_id: int, origin: str) -> ActionResult:
-    is_done, job = False, None
+    job: Job | None = None
     try:
         job = (await core.store.detail(job_id)).job
         worker = core.workers.get(job.kind)
         changes_data = worker is None or worker.kind.changes_data
         core.around.gate.check_action(action, job.kind, changes_data=changes_data)
-        message = await _ACTIONS[action](core, job)
-        is_done = True
+        return ActionResult(job_id=job_id, is_done=True, message=await _ACTIONS[action](core, job, origin))
     except ConsoleError as error:
         if isinstance(error, HistoryUnavailable):
             core.trouble.report(error)
         message = f"{error.message}; {error.hint}" if error.hint else error.message
-    subject = f"job {job_id}" if job is None else f"job {job_id} ({job.kind})"
-    await core.around.gate.record(origin, f"jobs.{action}", subject, message)
-    return ActionResult(job_id=job_id, is_done=is_done, message=message)
+    subject = f"job {job_id}" if job is None else _subject(job)
+    await core.around.gate.record(origin, f"jobs.{action}", subject, f"refused: {message}")
+    return ActionResult(job_id=job_id, is_done=False, message=message)
 
 
-async def _cancel(core: Core, job: Job) -> str:
-    cancelled = await core.store.request_cancel(job.id, now=core.clock.now())
+def _subject(job: Job) -> str:
+    return f"job {job.id} ({job.kind})"
+
+
+def _note(core: Core, action: JobAction, origin: str) -> Note:
+    """Return what writes the audit of an action, told by the state it led to."""
+
+    def note(job: Job, _: JobState | None) -> AuditEntry:
+        result = f"job {job.id} is {'deleted' if action is JobAction.DELETE else job.state.value}"
+        if job.state is JobState.RUNNING:
+            result = f"job {job.id} was told to stop"
+        return core.around.gate.entry(origin, f"jobs.{action}", _subject(job), result)
+
+    return note
+
+
+async def _cancel(core: Core, job: Job, origin: str) -> str:
+    note = _note(core, JobAction.CANCEL, origin)
+    cancelled = core.apply(await core.store.request_cancel(job.id, now=core.clock.now(), note=note))
     if cancelled.state is not JobState.RUNNING:
-        core.changed(cancelled, job.state)
         return f"job {job.id} is cancelled"
-    core.changed(cancelled, JobState.RUNNING)
     attempt = core.attempts.get(job.id)
     if attempt is None:
         return f"job {job.id} will be cancelled"
@@ -60,14 +75,17 @@ async def _cancel(core: Core, job: Job) -> str:
     return f"job {job.id} is cancelled" if ended.state is JobState.CANCELLED else f"job {job.id} had already ended"
 
 
-async def _pause(core: Core, job: Job) -> str:
+async def _pause(core: Core, job: Job, origin: str) -> str:
     attempt = core.attempts.get(job.id)
     if attempt is None:
-        held = await core.store.hold(job.id, now=core.clock.now())
-        core.changed(held, job.state)
+        note = _note(core, JobAction.PAUSE, origin)
+        core.apply(await core.store.hold(job.id, now=core.clock.now(), note=note))
         return f"job {job.id} is paused"
     attempt.ask(Wish.PAUSE, PAUSE_PATIENCE_S)
-    ended = await core.wait_ended(job.id, PAUSE_WAIT_S)
+    ended, _ = await asyncio.gather(
+        core.wait_ended(job.id, PAUSE_WAIT_S),
+        core.around.gate.record(origin, "jobs.pause", _subject(job), "asked to pause at its next safe point"),
+    )
     if ended is None:
         return f"job {job.id} was asked to pause and has not reached a safe point yet"
     if ended.state is JobState.PAUSED:
@@ -75,27 +93,26 @@ async def _pause(core: Core, job: Job) -> str:
     return f"job {job.id} {_WORDS.get(ended.state, ended.state.value)} before it could pause"
 
 
-async def _resume(core: Core, job: Job) -> str:
-    released = await core.store.release(job.id, now=core.clock.now())
+async def _resume(core: Core, job: Job, origin: str) -> str:
+    released = await core.store.release(job.id, now=core.clock.now(), note=_note(core, JobAction.RESUME, origin))
     core.dispatcher.want(job.id, job.queue)
-    core.changed(released, JobState.PAUSED)
-    return f"job {job.id} is {released.state.value} again"
+    return f"job {job.id} is {core.apply(released).state.value} again"
 
 
-async def _retry(core: Core, job: Job) -> str:
-    queued = await core.store.requeue(job.id, now=core.clock.now())
+async def _retry(core: Core, job: Job, origin: str) -> str:
+    queued = await core.store.requeue(job.id, now=core.clock.now(), note=_note(core, JobAction.RETRY, origin))
     core.dispatcher.want(job.id, job.queue)
-    core.changed(queued, job.state)
+    core.apply(queued)
     return f"job {job.id} is queued again"
 
 
-async def _delete(core: Core, job: Job) -> str:
-    gone = await core.store.delete([job.id])
+async def _delete(core: Core, job: Job, origin: str) -> str:
+    gone = await core.store.delete([job.id], note=_note(core, JobAction.DELETE, origin))
     if not gone:
         raise ConsoleError(
             f"job {job.id} is {job.state.value}: only a finished job can be deleted", hint="cancel it first"
         )
-    core.bus.publish(JobDeleted(at=core.clock.now(), job_id=job.id, previous=job.state))
+    core.bus.publish(JobDeleted(at=core.clock.now(), job_id=job.id, previous=gone[0].state))
     return f"job {job.id} is deleted"
 
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from qsuite_console.engine.bus import Bus
-from qsuite_console.engine.ports import Claim, Claiming, Ending, Store, Worker
+from qsuite_console.engine.ports import AuditEntry, Change, Claim, Claiming, Ending, Inserted, Store, Worker
 from qsuite_console.engine.queue import Dispatcher
 from qsuite_console.engine.runner import Attempt, Surroundings, Wish
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.model.clock import Clock
-from qsuite_console.model.errors import Conflict, ConsoleError, HistoryUnavailable
+from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 from qsuite_console.model.events import JobChanged, QueuesChanged
 from qsuite_console.model.jobs import TERMINAL, Job, JobState, QueueView, Receipt
 
@@ -41,11 +41,11 @@ class Core:
             clock=around.clock,
             claiming=claiming,
             trouble=around.trouble,
-            start=self._begin,
+            begin=self._begin,
         )
         self.is_draining = False
         self._slots: set[asyncio.Task[None]] = set()
-        self._notes: set[asyncio.Task[None]] = set()
+        self._submissions: set[asyncio.Task[Receipt]] = set()
         self._ended: dict[int, list[asyncio.Future[Job | None]]] = {}
         self._queues_timer: asyncio.TimerHandle | None = None
 
@@ -71,8 +71,7 @@ class Core:
 
     def changed(self, job: Job, previous: str | None) -> None:
         """Make a durable change of a job known, and wake whoever may act on it."""
-        self.bus.publish(JobChanged(at=self.clock.now(), job=job, previous=previous))
-        self.dispatcher.moved(job.queue, previous, job.state)
+        self._published(job, previous)
         if job.state in (JobState.QUEUED, JobState.INTERRUPTED) and job.queue in self.dispatcher.queues:
             if not self.is_draining:
                 self.dispatcher.wake(job.queue)
@@ -80,6 +79,15 @@ class Core:
             self.due_changed.set()
         elif job.state in TERMINAL:
             self.dispatcher.unwant(job.id)
+
+    def apply(self, change: Change) -> Job:
+        """Make a change that the history answered with known, and return the job as it is now."""
+        self.changed(change.job, change.previous)
+        return change.job
+
+    def _published(self, job: Job, previous: str | None) -> None:
+        self.bus.publish(JobChanged(at=self.clock.now(), job=job, previous=previous))
+        self.dispatcher.moved(job.queue, previous, job.state)
         self.show_queues()
 
     def show_queues(self) -> None:
@@ -92,47 +100,70 @@ class Core:
         self.bus.publish(QueuesChanged(at=self.clock.now(), queues=self.dispatcher.views()))
 
     async def submit(self, job: Job, dedupe_key: str, *, join: bool) -> Receipt:
-        """Store a checked job, or join or refuse the live one that does the same."""
+        """Store a checked job, or join or refuse the live one that does the same; joining resumes a paused one.
+
+        Whoever asked may go away meanwhile: what is stored is made known and run all the same.
+        """
+        task = asyncio.create_task(self._submit(job, dedupe_key, join))
+        self._submissions.add(task)
+        task.add_done_callback(self._submitted)
+        return await asyncio.shield(task)
+
+    def _submitted(self, task: asyncio.Task[Receipt]) -> None:
+        self._submissions.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked hears of it, or has gone away
+
+    async def _submit(self, job: Job, dedupe_key: str, join: bool) -> Receipt:
+        inserted: Inserted | None = None
+        is_reserved = job.state is JobState.QUEUED and self.dispatcher.reserve(job.queue)
         try:
-            stored, is_joined = await self.store.insert(job, dedupe_key=dedupe_key)
+            inserted = await self.store.insert(
+                job,
+                dedupe_key=dedupe_key,
+                now=self.clock.now(),
+                joins=join,
+                start=self.dispatcher.start if is_reserved else None,
+                note=lambda stored, previous: self._submission_entry(job, stored, previous),
+            )
         except HistoryUnavailable as error:
             self.trouble.report(error)
             raise
-        if is_joined and not join:
-            raise Conflict(
-                f"job {stored.id} does the same and is {stored.state.value}", hint=f"follow or cancel job {stored.id}"
-            )
-        self._note_submitted(job, stored, is_joined)
+        finally:
+            claim = None if inserted is None else inserted.claim
+            if is_reserved and claim is None:
+                self.dispatcher.give_back(job.queue)
+        stored = inserted.job
         self.dispatcher.want(stored.id, stored.queue)
-        if not is_joined:
-            self.changed(stored, None)
-        elif self.claiming is Claiming.ONLY_SUBMITTED:
-            await self._revive(stored)
-        return Receipt(job_id=stored.id, correlation_id=stored.correlation_id, joined=is_joined)
-
-    def _note_submitted(self, job: Job, stored: Job, is_joined: bool) -> None:
-        """Keep the audit of a submission without making it wait for a second commit."""
-        result = f"joined job {stored.id}" if is_joined else f"job {stored.id}"
-        note = asyncio.create_task(
-            self.around.gate.record(job.origin, "jobs.submit", f"{job.kind}: {job.title}", result)
+        if claim is not None and claim.job.id == stored.id:
+            self._published(stored, None)
+        elif stored.state is not inserted.previous:
+            self.changed(stored, inserted.previous)
+        elif stored.state in (JobState.QUEUED, JobState.INTERRUPTED):
+            self.dispatcher.wake(stored.queue)
+        if claim is not None:
+            self.dispatcher.started(claim)
+        return Receipt(
+            job_id=stored.id,
+            correlation_id=stored.correlation_id,
+            joined=inserted.is_joined,
+            resumed=inserted.previous is JobState.PAUSED,
         )
-        self._notes.add(note)
-        note.add_done_callback(self._notes.discard)
 
-    async def _revive(self, job: Job) -> None:
-        """Let a joined job go on, whatever held it: who runs it in the foreground wants it now."""
-        if job.state is JobState.PAUSED:
-            released = await self.store.release(job.id, now=self.clock.now())
-            self.changed(released, JobState.PAUSED)
-        else:
-            self.dispatcher.wake(job.queue)
+    def _submission_entry(self, job: Job, stored: Job, previous: JobState | None) -> AuditEntry:
+        result = f"job {stored.id}" if previous is None else f"joined job {stored.id}"
+        if previous is JobState.PAUSED:
+            result += ", which was paused and goes on"
+        return self.around.gate.entry(job.origin, "jobs.submit", f"{job.kind}: {job.title}", result)
 
     async def set_queue(self, name: str, *, is_paused: bool | None, concurrency: int | None) -> QueueView:
         """Change a queue, durably, then live."""
         queue = self.dispatcher.queue(name)
         paused = queue.is_paused if is_paused is None else is_paused
         slots = queue.concurrency if concurrency is None else concurrency
-        await self.store.save_queue(name, concurrency=slots, is_paused=paused)
+        text = f"{slots} slots, {'paused' if paused else 'open'}"
+        entry = self.around.gate.entry("", "queues.set", name, text)
+        await self.store.save_queue(name, concurrency=slots, is_paused=paused, entry=entry)
         queue.is_paused, queue.concurrency = paused, slots
         self.dispatcher.wake(name)
         self._publish_queues_now()
@@ -154,6 +185,7 @@ class Core:
         """Claim nothing more and let running jobs reach an end or a safe point; ``hurry`` cuts the patience short."""
         self.is_draining = True
         await self.dispatcher.stop()
+        await asyncio.gather(*self._submissions, return_exceptions=True)
         for attempt in tuple(self.attempts.values()):
             attempt.ask(Wish.DRAIN, patience_s)
         hurried = asyncio.create_task(hurry.wait())
@@ -178,8 +210,8 @@ class Core:
         await asyncio.gather(*self._slots, return_exceptions=True)
 
     async def close(self) -> None:
-        """Finish the audit and stop the timers."""
-        await asyncio.gather(*self._notes, return_exceptions=True)
+        """Let submissions under way be answered and stop the timers."""
+        await asyncio.gather(*self._submissions, return_exceptions=True)
         if self._queues_timer is not None:
             self._queues_timer.cancel()
 

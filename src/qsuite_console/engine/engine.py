@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from qsuite_console.config.settings import QUEUES, EngineSettings
@@ -50,35 +50,42 @@ class _Loop:
     lag: LagMeter
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an engine is put together from. ``services`` are entered on its loop at the start and left at the end."""
+
+    store: Store
+    workers: Mapping[str, Worker]
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    sampler: Sampler | None = None
+    services: Sequence[AbstractAsyncContextManager[Any]] = ()
+
+
 class Engine:
     """Runs jobs on its own thread; the store outlives it and is closed by whoever opened it."""
 
-    def __init__(  # noqa: PLR0913 - the composition root names each part once
+    def __init__(
         self,
+        parts: Parts,
         *,
-        store: Store,
-        workers: Mapping[str, Worker],
-        probes: Mapping[str, Probe],
         settings: EngineSettings,
         clock: Clock,
         target: TargetView,
         version: str,
-        sampler: Sampler | None = None,
-        services: Sequence[AbstractAsyncContextManager[Any]] = (),
         claim: Claiming = Claiming.ALL,
         dice: random.Random | None = None,
     ) -> None:
         self.finished = threading.Event()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
-        self._store = store
-        self._workers = dict(workers)
-        self._probes = dict(probes)
+        self._store = parts.store
+        self._workers = dict(parts.workers)
+        self._probes = dict(parts.probes)
         self._settings = settings
         self._clock = clock
         self._target = target
         self._version = version
-        self._sampler = sampler
-        self._services = list(services)
+        self._sampler = parts.sampler
+        self._services = list(parts.services)
         self._claiming = claim
         self._dice = dice or random.Random()
         self._running: _Loop | None = None
@@ -258,10 +265,11 @@ class Engine:
 
     def _start_tasks(self, core: Core, lag: LagMeter) -> list[asyncio.Task[None]]:
         """Start dispatcher and upkeep; the dispatcher comes first in the list."""
-        loops = [core.dispatcher.run(), lag.run(), keep("recount", Recounter(core).step, core)]
+        recounter = Recounter(core)
+        loops = [core.dispatcher.run(), lag.run(), keep("recount", recounter.step, core)]
         if self._claiming is not Claiming.NONE:
             loops.append(keep("due jobs", lambda: release_due(core), core))
-            loops.append(keep("pruning", Pruner(core).step, core))
+            loops.append(keep("pruning", Pruner(core, recounter).step, core))
         if self._sampler is not None:
             loops.append(keep("sampling", Watch(core, self._sampler).step, core))
         core.dispatcher.wake()

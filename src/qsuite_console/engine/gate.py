@@ -51,8 +51,16 @@ class Gate:
             self.check_start(kind, changes_data=changes_data)
 
     async def record(self, origin: str, action: str, subject: str, result: str) -> None:
-        """Keep who asked for what and what came of it; a full disk loses the entry to the log, never the change."""
-        entry = AuditEntry(
+        """Keep what changed nothing itself (a refusal, a wish); a full disk loses the entry to the log."""
+        entry = self.entry(origin, action, subject, result)
+        try:
+            await self._store.audit(entry)
+        except ConsoleError as error:
+            log.warning("audit not kept (%s): %s", error.message, entry)
+
+    def entry(self, origin: str, action: str, subject: str, result: str) -> AuditEntry:
+        """Return who asked for what, where from, and what came of it: a row for the transaction of the change."""
+        return AuditEntry(
             at=self._clock.now(),
             who=self._who,
             origin=clean(origin, 80),
@@ -60,7 +68,3 @@ class Gate:
             subject=clean(subject, 200),
             result=clean(result, 200),
         )
-        try:
-            await self._store.audit(entry)
-        except ConsoleError as error:
-            log.warning("audit not kept (%s): %s", error.message, entry)

@@ -125,10 +125,7 @@ class LocalControl:
         """Pause, resume or resize a queue, live."""
         if concurrency is not None and not 0 <= concurrency <= MOST_SLOTS:
             raise UsageProblem(f"{concurrency} is no number of slots", hint=f"0 to {MOST_SLOTS}")
-        view = await self._there(self._core.set_queue(name, is_paused=is_paused, concurrency=concurrency))
-        text = f"{view.concurrency} slots, {'paused' if view.is_paused else 'open'}"
-        await self._core.around.gate.record("", "queues.set", name, text)
-        return view
+        return await self._there(self._core.set_queue(name, is_paused=is_paused, concurrency=concurrency))
 
     async def statistics(self, window_s: float) -> Statistics:
         """Return success, failure and duration figures over a window."""

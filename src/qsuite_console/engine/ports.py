@@ -27,8 +27,12 @@ from qsuite_console.model.jobs import (
 )
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.runs import AuditEntry as AuditEntry
+from qsuite_console.model.runs import Change as Change
 from qsuite_console.model.runs import Claim as Claim
 from qsuite_console.model.runs import Ending as Ending
+from qsuite_console.model.runs import Inserted as Inserted
+from qsuite_console.model.runs import Note as Note
+from qsuite_console.model.runs import Start as Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +188,10 @@ class Ledger(Protocol):
         """Return queue -> (concurrency, is_paused) for the queues an operator has changed."""
         ...
 
-    async def save_queue(self, name: str, *, concurrency: int, is_paused: bool) -> None:
-        """Keep an operator's setting of a queue over restarts."""
+    async def save_queue(
+        self, name: str, *, concurrency: int, is_paused: bool, entry: AuditEntry | None = None
+    ) -> None:
+        """Keep an operator's setting of a queue over restarts, with its audit."""
         ...
 
     async def probe(self) -> None:
@@ -196,11 +202,25 @@ class Ledger(Protocol):
 class Store(Ledger, Protocol):
     """Durable history. Every method returns after its facts are on disk; writes are group-committed.
 
+    A ``note`` makes the entry of the audit that is written in the same transaction as the change.
+
     Raises HistoryUnavailable when the disk refuses, Conflict when a transition is not allowed from the present state.
     """
 
-    async def insert(self, job: Job, *, dedupe_key: str | None) -> tuple[Job, bool]:
-        """Store a new job (its ``id`` is ignored) and return it with its id, or the live job of that key and True."""
+    async def insert(
+        self,
+        job: Job,
+        *,
+        dedupe_key: str | None,
+        now: datetime | None = None,
+        joins: bool = True,
+        start: Start | None = None,
+        note: Note | None = None,
+    ) -> Inserted:
+        """Store a new job (its ``id`` is ignored), or join the live job of that key; a paused one goes on then.
+
+        Raises Conflict for a live twin unless it ``joins``. ``start``: claim for the queue in the same transaction.
+        """
         ...
 
     async def claim(self, queues: Mapping[str, int], *, owner: str, now: datetime) -> Sequence[Claim]:
@@ -219,24 +239,24 @@ class Store(Ledger, Protocol):
         """Keep the newest checkpoint; raises Conflict for an attempt that was replaced."""
         ...
 
-    async def request_cancel(self, job_id: int, *, now: datetime) -> Job:
+    async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Persist the wish; a job that is not running becomes cancelled at once."""
         ...
 
-    async def hold(self, job_id: int, *, now: datetime) -> Job:
+    async def hold(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Pause a job that is not running (a running one is paused by its own ending)."""
         ...
 
-    async def release(self, job_id: int, *, now: datetime) -> Job:
+    async def release(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Resume a paused job: back to queued, checkpoint kept."""
         ...
 
-    async def requeue(self, job_id: int, *, now: datetime) -> Job:
+    async def requeue(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Retry a failed or cancelled job by hand: queued, with a fresh set of attempts, checkpoint kept."""
         ...
 
-    async def delete(self, job_ids: Sequence[int]) -> Sequence[int]:
-        """Remove finished jobs with all they own; returns the ids that went."""
+    async def delete(self, job_ids: Sequence[int], *, note: Note | None = None) -> Sequence[Job]:
+        """Remove finished jobs with all they own; returns those that went, as they were."""
         ...
 
     async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
@@ -269,6 +289,13 @@ class Store(Ledger, Protocol):
 
     async def queue_depths(self) -> Mapping[str, tuple[int, int]]:
         """Return queue -> (queued incl. interrupted, scheduled)."""
+        ...
+
+    async def recount(self) -> tuple[Mapping[str, int], Mapping[str, tuple[int, int]]]:
+        """Return ``counts`` and ``queue_depths`` of one instant: after all writes asked for before, before any later.
+
+        Answers come in the order of the writes, so they fit what was published until then exactly.
+        """
         ...
 
     async def statistics(self, *, window_s: float, now: datetime) -> Statistics:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qsuite_console.engine.ports import Claim, Claiming, Store
+from qsuite_console.engine.ports import Claim, Claiming, Start, Store
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable, NotFound
@@ -65,7 +65,7 @@ class Dispatcher:
         clock: Clock,
         claiming: Claiming,
         trouble: Trouble,
-        start: Callable[[Claim], None],
+        begin: Callable[[Claim], None],
     ) -> None:
         self.queues: dict[str, Queue] = {}
         self._store = store
@@ -73,7 +73,8 @@ class Dispatcher:
         self._clock = clock
         self._claiming = claiming
         self._trouble = trouble
-        self._start = start
+        self._begin = begin
+        self.start = Start(owner=owner, only_it=claiming is Claiming.ONLY_SUBMITTED)
         self._wanted: dict[int, str] = {}  # with ONLY_SUBMITTED: job -> queue of what this engine may run
         self._woken = asyncio.Event()
         self._claiming_now = asyncio.Lock()
@@ -118,6 +119,26 @@ class Dispatcher:
         if queue.may_have_work or self._wanted:
             self._woken.set()
 
+    def reserve(self, name: str) -> bool:
+        """Take a slot for a job on its way into an empty queue, so that storing and claiming it share a commit."""
+        queue = self.queue(name)
+        if self._is_stopped or self._claiming is Claiming.NONE or not queue.free or not self._trouble.is_well:
+            return False
+        if queue.may_have_work and self._claiming is Claiming.ALL:
+            return False
+        queue.busy += 1
+        return True
+
+    def give_back(self, name: str) -> None:
+        """Free a reserved slot that no job took."""
+        self.queues[name].busy -= 1
+        self._woken.set()
+
+    def started(self, claim: Claim) -> None:
+        """Begin what was claimed for a slot that is reserved."""
+        self.queues[claim.job.queue].running += 1
+        self._begin(claim)
+
     def moved(self, name: str, previous: str | None, state: str | None) -> None:
         """Follow the depths as a job of this queue passes from one state to another."""
         queue = self.queues.get(name)
@@ -158,10 +179,6 @@ class Dispatcher:
             await asyncio.sleep(RESTART_S)
             self.wake()
 
-    def _started(self, claim: Claim) -> None:
-        self.queues[claim.job.queue].running += 1
-        self._start(claim)
-
     async def _claim(self) -> None:
         free = {queue.name: queue.free for queue in self.queues.values() if queue.may_have_work and queue.free}
         if not free:
@@ -181,7 +198,7 @@ class Dispatcher:
                     queue.may_have_work = True
                     self._woken.set()
         for claim in claims:
-            self._started(claim)
+            self.started(claim)
 
     async def _claim_wanted(self) -> None:
         for job_id, name in tuple(self._wanted.items()):
@@ -195,4 +212,4 @@ class Dispatcher:
             finally:
                 queue.busy -= int(claim is None)
             if claim is not None:
-                self._started(claim)
+                self.started(claim)

@@ -86,27 +86,24 @@ async def release_due(core: Core) -> None:
 
 
 class Recounter:
-    """Corrects the folded counts by the history's own whenever the engine has been quiet for a moment."""
+    """Corrects the folded counts by the history's own: pruning, say, changes them without an event for each job."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._counted = -1
 
     async def step(self) -> None:
-        """Wait, and recount if something happened since the last time but nothing during the count."""
+        """Wait, and recount if something happened since the last time."""
         await asyncio.sleep(RECOUNT_S)
         await self.count()
 
-    async def count(self) -> None:
+    async def count(self, *, is_forced: bool = False) -> None:
         """Recount now unless nothing has changed."""
         core = self._core
-        before = core.bus.newest
-        if before == self._counted:
+        if core.bus.newest == self._counted and not is_forced:
             return
-        counts, depths = await core.store.counts(), await core.store.queue_depths()
-        if core.bus.newest != before:
-            return
-        self._counted = before
+        counts, depths = await core.store.recount()
+        self._counted = core.bus.newest
         core.bus.recount(counts)
         shown = core.dispatcher.views()
         for name, queue in core.dispatcher.queues.items():
@@ -118,8 +115,9 @@ class Recounter:
 class Pruner:
     """Forgets old jobs once an hour."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, recounter: Recounter) -> None:
         self._core = core
+        self._recounter = recounter
         self._wait_s = PRUNE_FIRST_S
 
     async def step(self) -> None:
@@ -129,7 +127,7 @@ class Pruner:
         gone = await self._core.store.prune(now=self._core.clock.now())
         if gone:
             log.info("%d old jobs were pruned from the history", gone)
-            self._core.bus.recount(await self._core.store.counts())
+            await self._recounter.count(is_forced=True)
 
 
 class Watch:

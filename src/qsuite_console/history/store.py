@@ -7,20 +7,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
+
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.history import endings, pruning, transitions
+from qsuite_console.history import endings, pruning, queries, transitions
 from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.files import open_for_writing, telemetry_path
 from qsuite_console.history.lock import HistoryLock
 from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
 from qsuite_console.history.reader import HistoryReader
-from qsuite_console.history.rows import moment, pack, stamp
+from qsuite_console.history.rows import moment, pack
 from qsuite_console.history.telemetry import Telemetry
 from qsuite_console.history.writer import Transaction, Writer
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.model.jobs import Job, LogLine, Progress
-from qsuite_console.model.runs import AuditEntry, Claim, Ending
+from qsuite_console.model.runs import AuditEntry, Change, Claim, Ending, Inserted, Note, Start
 
 CHECKPOINT_LIMIT: Final = 4 << 20  # bytes of JSON, packed
 
@@ -38,9 +40,27 @@ class SqliteStore(HistoryReader):
         self._settings = settings
         self.warnings: Sequence[str] = ()
 
-    async def insert(self, job: Job, *, dedupe_key: str | None) -> tuple[Job, bool]:
-        """Store a new job and return it with its id, or the live job of that key and True."""
-        return await self._writer.run(lambda t: transitions.insert(t, job, dedupe_key), lane=f"queue {job.queue}")
+    async def insert(
+        self,
+        job: Job,
+        *,
+        dedupe_key: str | None,
+        now: datetime | None = None,
+        joins: bool = True,
+        start: Start | None = None,
+        note: Note | None = None,
+    ) -> Inserted:
+        """Store a new job, or join the live one of that key; raises Conflict for one unless it ``joins``."""
+        at = now or job.created_at
+
+        def work(transaction: Transaction) -> Inserted:
+            inserted = transitions.insert(transaction, job, dedupe_key, at, joins=joins)
+            transitions.noted(transaction, inserted, note)
+            if start is None or inserted.is_joined:
+                return inserted
+            return structs.replace(inserted, claim=transitions.claim_after(transaction, inserted.job, start, at))
+
+        return await self._writer.run(work, lane=f"queue {job.queue}")
 
     async def claim(self, queues: Mapping[str, int], *, owner: str, now: datetime) -> Sequence[Claim]:
         """Move up to ``queues[name]`` eligible jobs of each queue to running, by priority then age."""
@@ -66,27 +86,37 @@ class SqliteStore(HistoryReader):
             )
         await self._writer.run(lambda t: transitions.save_checkpoint(t, job_id, number, blob), is_essential=True)
 
-    async def request_cancel(self, job_id: int, *, now: datetime) -> Job:
+    async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Persist the wish; a job that is not running becomes cancelled at once."""
-        return await self._writer.run(lambda t: transitions.request_cancel(t, job_id, now), is_essential=True)
+        return await self._writer.run(
+            lambda t: transitions.noted(t, transitions.request_cancel(t, job_id, now), note), is_essential=True
+        )
 
-    async def hold(self, job_id: int, *, now: datetime) -> Job:
+    async def hold(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Pause a job that is not running."""
-        return await self._writer.run(lambda t: transitions.hold(t, job_id), is_essential=True)
+        return await self._writer.run(
+            lambda t: transitions.noted(t, transitions.hold(t, job_id), note), is_essential=True
+        )
 
-    async def release(self, job_id: int, *, now: datetime) -> Job:
+    async def release(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Resume a paused job: back to queued, checkpoint kept."""
-        return await self._writer.run(lambda t: transitions.release(t, job_id, now))
+        return await self._writer.run(lambda t: transitions.noted(t, transitions.release(t, job_id, now), note))
 
-    async def requeue(self, job_id: int, *, now: datetime) -> Job:
+    async def requeue(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Retry a failed or cancelled job: queued, with a fresh set of attempts, checkpoint kept."""
-        return await self._writer.run(lambda t: transitions.requeue(t, job_id, now))
+        return await self._writer.run(lambda t: transitions.noted(t, transitions.requeue(t, job_id, now), note))
 
-    async def delete(self, job_ids: Sequence[int]) -> Sequence[int]:
-        """Remove finished jobs with all they own; returns the ids that went."""
-        gone = await self._writer.run(lambda t: transitions.delete(t, job_ids), is_essential=True)
-        self._notes.forget(gone)
+    async def delete(self, job_ids: Sequence[int], *, note: Note | None = None) -> Sequence[Job]:
+        """Remove finished jobs with all they own; returns those that went, as they were."""
+        gone = await self._writer.run(lambda t: transitions.delete(t, job_ids, note), is_essential=True)
+        self._notes.forget([job.id for job in gone])
         return gone
+
+    async def recount(self) -> tuple[Mapping[str, int], Mapping[str, tuple[int, int]]]:
+        """Return counts per state and depths per queue, in the order of writes: after those that were asked before."""
+        return await self._writer.run(
+            lambda t: (queries.counts(t.connection), queries.queue_depths(t.connection)), is_essential=True
+        )
 
     async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
         """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
@@ -99,14 +129,21 @@ class SqliteStore(HistoryReader):
 
     async def audit(self, entry: AuditEntry) -> None:
         """Keep who asked for what."""
-        values = (stamp(entry.at), entry.who, entry.origin, entry.action, entry.subject, entry.result)
-        sql = "INSERT INTO audit (at, who, origin, action, subject, result) VALUES (?, ?, ?, ?, ?, ?)"
-        await self._writer.run(lambda t: _execute(t, sql, values), lane="audit")
+        await self._writer.run(lambda t: transitions.keep(t, entry), lane="audit")
 
-    async def save_queue(self, name: str, *, concurrency: int, is_paused: bool) -> None:
-        """Keep an operator's setting of a queue over restarts."""
-        sql = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?)"
-        await self._writer.run(lambda t: _execute(t, sql, (name, concurrency, int(is_paused))))
+    async def save_queue(
+        self, name: str, *, concurrency: int, is_paused: bool, entry: AuditEntry | None = None
+    ) -> None:
+        """Keep an operator's setting of a queue over restarts, with its audit."""
+
+        def work(transaction: Transaction) -> None:
+            transaction.connection.execute(
+                "INSERT OR REPLACE INTO queues VALUES (?, ?, ?)", (name, concurrency, int(is_paused))
+            )
+            if entry is not None:
+                transitions.keep(transaction, entry)
+
+        await self._writer.run(work)
 
     async def probe(self) -> None:
         """Try whether the history takes writes (again); raises HistoryUnavailable while it does not."""
@@ -133,10 +170,6 @@ class SqliteStore(HistoryReader):
 
     def _settle(self) -> None:
         self._notes.flush()
-
-
-def _execute(transaction: Transaction, sql: str, values: tuple[object, ...]) -> None:
-    transaction.connection.execute(sql, values)
 
 
 def open_store(path: Path, *, settings: EngineSettings, clock: Clock) -> SqliteStore:

@@ -15,7 +15,7 @@ from qsuite_console.history.schema import ELIGIBLE, LIVE_STATES
 from qsuite_console.history.writer import Transaction
 from qsuite_console.model.errors import Conflict, NotFound
 from qsuite_console.model.jobs import TERMINAL, Job, JobState
-from qsuite_console.model.runs import Claim
+from qsuite_console.model.runs import AuditEntry, Change, Claim, Inserted, Note, Start
 
 _INSERT: Final = (
     "INSERT INTO jobs (kind, title, queue, priority, state, parameters, dedupe_key, created_at, run_at, max_attempts,"
@@ -38,16 +38,31 @@ def _get(transaction: Transaction, job_id: int) -> Job:
     return job_of(row)
 
 
-def _move(transaction: Transaction, job_id: int, assignments: str, values: Sequence[object]) -> Job:
+def _change(transaction: Transaction, job: Job, assignments: str, *values: object) -> Change:
     """Apply one UPDATE to a job that is known to exist and return what it became."""
     rows: list[Row] = transaction.connection.execute(
-        f"UPDATE jobs SET {assignments} WHERE id = ? RETURNING {COLUMNS}", (*values, job_id)
+        f"UPDATE jobs SET {assignments} WHERE id = ? RETURNING {COLUMNS}", (*values, job.id)
     ).fetchall()
-    return job_of(rows[0])
+    return Change(job=job_of(rows[0]), previous=job.state)
 
 
-def insert(transaction: Transaction, job: Job, dedupe_key: str | None) -> tuple[Job, bool]:
-    """Store a new job, or return the live one of that key and True."""
+def keep(transaction: Transaction, entry: AuditEntry) -> None:
+    """Write one row of the audit."""
+    values = (stamp(entry.at), entry.who, entry.origin, entry.action, entry.subject, entry.result)
+    transaction.connection.execute(
+        "INSERT INTO audit (at, who, origin, action, subject, result) VALUES (?, ?, ?, ?, ?, ?)", values
+    )
+
+
+def noted(transaction: Transaction, change: Change, note: Note | None) -> Change:
+    """Write the audit of a change beside the change itself."""
+    if note is not None:
+        keep(transaction, note(change.job, change.previous))
+    return change
+
+
+def insert(transaction: Transaction, job: Job, dedupe_key: str | None, now: datetime, *, joins: bool) -> Inserted:
+    """Store a new job, or join the live one of that key: a paused one goes on. Raises Conflict where not to join."""
     values = (
         job.kind,
         job.title,
@@ -65,11 +80,17 @@ def insert(transaction: Transaction, job: Job, dedupe_key: str | None) -> tuple[
     )
     rows = transaction.connection.execute(_INSERT, values).fetchall()
     if rows:
-        return job_of(rows[0]), False
+        return Inserted(job=job_of(rows[0]), previous=None)
     (row,) = transaction.connection.execute(
         f"SELECT {COLUMNS} FROM jobs WHERE dedupe_key = ? AND {LIVE_STATES}", (dedupe_key,)
     ).fetchall()
-    return job_of(row), True
+    twin = job_of(row)
+    if not joins:
+        raise Conflict(f"job {twin.id} does the same and is {twin.state.value}", hint=f"follow or cancel job {twin.id}")
+    found = twin.state
+    if found is JobState.PAUSED:
+        twin = release(transaction, twin.id, now).job
+    return Inserted(job=twin, previous=found, is_joined=True)
 
 
 def claim(transaction: Transaction, queues: Mapping[str, int], owner: str, now: datetime) -> list[Claim]:
@@ -86,6 +107,13 @@ def claim_one(transaction: Transaction, job_id: int, owner: str, now: datetime) 
     """Move just this job to running, if it is eligible."""
     rows = transaction.connection.execute(_ELIGIBLE_ONE, (job_id, 1)).fetchall()
     return _grant(transaction, job_of(rows[0]), owner, now) if rows else None
+
+
+def claim_after(transaction: Transaction, job: Job, start: Start, now: datetime) -> Claim | None:
+    """Fill the free slot of a queue that a job has just entered."""
+    if start.only_it:
+        return claim_one(transaction, job.id, start.owner, now)
+    return next(iter(claim(transaction, {job.queue: 1}, start.owner, now)), None)
 
 
 def _grant(transaction: Transaction, job: Job, owner: str, now: datetime) -> Claim:
@@ -116,20 +144,20 @@ def save_checkpoint(transaction: Transaction, job_id: int, number: int, blob: by
     )
 
 
-def request_cancel(transaction: Transaction, job_id: int, now: datetime) -> Job:
+def request_cancel(transaction: Transaction, job_id: int, now: datetime) -> Change:
     """Persist the wish; a job that is not running becomes cancelled at once."""
     job = _get(transaction, job_id)
     if job.state in TERMINAL:
         raise Conflict(f"job {job_id} has already {_ended(job.state)}")
     if job.state is JobState.RUNNING:
-        return _move(transaction, job_id, "cancel_requested = 1, reason = 'cancel requested'", ())
+        return _change(transaction, job, "cancel_requested = 1, reason = 'cancel requested'")
     transaction.figures.ended(stamp(now), job.kind, job.queue, "cancelled")
-    return _move(
-        transaction, job_id, "state = 'cancelled', cancel_requested = 1, finished_at = ?, reason = NULL", (stamp(now),)
+    return _change(
+        transaction, job, "state = 'cancelled', cancel_requested = 1, finished_at = ?, reason = NULL", stamp(now)
     )
 
 
-def hold(transaction: Transaction, job_id: int) -> Job:
+def hold(transaction: Transaction, job_id: int) -> Change:
     """Pause a job that is not running."""
     job = _get(transaction, job_id)
     if job.state in TERMINAL:
@@ -138,20 +166,20 @@ def hold(transaction: Transaction, job_id: int) -> Job:
         raise Conflict(f"job {job_id} is paused already")
     if job.state is JobState.RUNNING:
         raise Conflict(f"job {job_id} is running: it pauses when its worker reaches a safe point")
-    return _move(transaction, job_id, "state = 'paused', reason = 'held by the operator'", ())
+    return _change(transaction, job, "state = 'paused', reason = 'held by the operator'")
 
 
-def release(transaction: Transaction, job_id: int, now: datetime) -> Job:
+def release(transaction: Transaction, job_id: int, now: datetime) -> Change:
     """Resume a paused job: queued, or scheduled where its time is still to come."""
     job = _get(transaction, job_id)
     if job.state is not JobState.PAUSED:
         raise Conflict(f"job {job_id} is {job.state.value}, not paused")
     if job.run_at > now:
-        return _move(transaction, job_id, "state = 'scheduled', reason = NULL", ())
-    return _move(transaction, job_id, "state = 'queued', run_at = ?, reason = NULL", (stamp(now),))
+        return _change(transaction, job, "state = 'scheduled', reason = NULL")
+    return _change(transaction, job, "state = 'queued', run_at = ?, reason = NULL", stamp(now))
 
 
-def requeue(transaction: Transaction, job_id: int, now: datetime) -> Job:
+def requeue(transaction: Transaction, job_id: int, now: datetime) -> Change:
     """Retry a failed or cancelled job with a fresh set of attempts and its last checkpoint."""
     job = _get(transaction, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
@@ -166,17 +194,20 @@ def requeue(transaction: Transaction, job_id: int, now: datetime) -> Job:
         "state = 'queued', run_at = ?, finished_at = NULL, tries = 0, rescues = 0, cancel_requested = 0,"
         " error = NULL, reason = 'retried by hand'"
     )
-    return _move(transaction, job_id, assignments, (stamp(now),))
+    return _change(transaction, job, assignments, stamp(now))
 
 
-def delete(transaction: Transaction, job_ids: Sequence[int]) -> list[int]:
-    """Remove finished jobs with all they own; returns the ids that went."""
-    gone: list[int] = []
+def delete(transaction: Transaction, job_ids: Sequence[int], note: Note | None) -> list[Job]:
+    """Remove finished jobs with all they own; returns those that went, as they were."""
+    gone: list[Job] = []
     for job_id in job_ids:
         rows = transaction.connection.execute(
-            "DELETE FROM jobs WHERE id = ? AND finished_at IS NOT NULL RETURNING id", (job_id,)
+            f"DELETE FROM jobs WHERE id = ? AND finished_at IS NOT NULL RETURNING {COLUMNS}", (job_id,)
         ).fetchall()
-        gone.extend(row[0] for row in rows)
+        gone.extend(job_of(row) for row in rows)
+    if note is not None:
+        for job in gone:
+            keep(transaction, note(job, job.state))
     return gone
 
 

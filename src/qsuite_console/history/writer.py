@@ -1,5 +1,6 @@
 """The one connection that writes, in the one thread that owns it. Waiting operations share a transaction (group
-commit), so that many small facts cost one fsync; each gets its own answer once it is on disk.
+commit), so that many small facts cost one fsync; each gets its own answer once it is on disk. A transaction takes in
+what arrives while it is open, for at most ``BUDGET_S``: nobody waits long behind a flood of others.
 
 An operation raises a ConsoleError only before it has written anything; any other failure rolls the whole batch back
 and runs its operations one by one. While the disk is full only essential operations (endings, checkpoints, deletes)
@@ -13,8 +14,9 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -24,6 +26,8 @@ from qsuite_console.history.troubles import is_refused, unavailable
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 
 BATCH: Final = 64
+BUDGET_S: Final = 0.004
+TURN: Final = 8  # operations without a lane that may pass before a lane has its turn
 IDLE_S: Final = 1.0
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -47,6 +51,7 @@ class _Item:
     future: asyncio.Future[Any]
     is_essential: bool
     is_probe: bool = False
+    is_refused: bool = False  # not even tried, since the disk refuses
     value: Any = None
     error: BaseException | None = None
 
@@ -80,7 +85,7 @@ class Writer:
     async def run(self, work: Callable[[Transaction], T], *, is_essential: bool = False, lane: str = "") -> T:
         """Return what ``work`` returned, once it is durable. Raises HistoryUnavailable and what ``work`` raises.
 
-        Work of named lanes takes turns, lane by lane, after all that has none.
+        Work of named lanes takes turns, lane by lane; work without a lane goes before it, but for one turn in eight.
         """
         result: T = await self._put(work, is_essential=is_essential, lane=lane)
         return result
@@ -112,9 +117,8 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        while (batch := self._next()) is not None:
-            if batch:
-                self._commit(batch)
+        while self._wait():
+            if batch := self._commit():
                 self._answer(batch)
                 self._has_log = True
             else:
@@ -133,49 +137,54 @@ class Writer:
         except sqlite3.Error as error:
             log.warning("the history's log was not folded into its file: %s", unavailable(error, self._path).message)
 
-    def _next(self) -> list[_Item] | None:
-        """Wait for work and take up to a batch of it: the urgent first, then one of each lane in turn.
-
-        An empty batch: nothing came for a while after a commit. None: closed.
-        """
+    def _wait(self) -> bool:
+        """Wait for work, or for a moment without any after a commit; False once closed and done."""
         with self._arrived:
             while not (self._urgent or self._lanes):
                 if self._is_closed:
-                    return None
+                    return False
                 if not self._arrived.wait(IDLE_S if self._has_log else None):
-                    return []
-            batch: list[_Item] = []
-            while self._urgent and len(batch) < BATCH:
-                batch.append(self._urgent.popleft())
-            while self._lanes and len(batch) < BATCH:
-                lane = next(iter(self._lanes))
-                items = self._lanes.pop(lane)
-                batch.append(items.popleft())
-                if items:
-                    self._lanes[lane] = items  # to the end of the line
-            return batch
+                    return True
+        return True
 
-    def _commit(self, batch: list[_Item]) -> None:
-        refused = self._refused
-        if refused is not None:
-            for item in batch:
-                if not (item.is_essential or item.is_probe):
-                    item.error = HistoryUnavailable(refused.message, hint=refused.hint)
-            batch = [item for item in batch if item.error is None]
-            if not batch:
-                return
-        try:
-            self._transact(batch)
-        except sqlite3.Error as error:
-            if is_refused(error) or len(batch) == 1:
-                self._commit_refused(batch, error)
+    def _arrivals(self, taken: list[_Item]) -> Iterator[_Item]:
+        """Yield what a transaction does, in order, and note it in ``taken``; what the disk refuses is only noted."""
+        deadline = time.perf_counter() + BUDGET_S
+        while len(taken) < BATCH and (not taken or time.perf_counter() < deadline):
+            with self._arrived:
+                if self._urgent and (not self._lanes or len(taken) % TURN != TURN - 1):
+                    item = self._urgent.popleft()
+                elif self._lanes:
+                    lane = next(iter(self._lanes))
+                    items = self._lanes.pop(lane)
+                    item = items.popleft()
+                    if items:
+                        self._lanes[lane] = items  # to the end of the line
+                else:
+                    return
+            taken.append(item)
+            if self._refused is not None and not (item.is_essential or item.is_probe):
+                item.is_refused = True
+                item.error = HistoryUnavailable(self._refused.message, hint=self._refused.hint)
             else:
-                self._commit_singly(batch)
+                yield item
+
+    def _commit(self) -> list[_Item]:
+        """Commit what waits and return all that has its answer now."""
+        taken: list[_Item] = []
+        try:
+            self._transact(self._arrivals(taken))
         except Exception as error:
-            if len(batch) == 1:
+            if not taken:  # the transaction could not even begin: who waits must hear of it
+                list(self._arrivals(taken))
+            batch = [item for item in taken if not item.is_refused]
+            if isinstance(error, sqlite3.Error) and (is_refused(error) or len(batch) == 1):
+                self._commit_refused(batch, error)
+            elif len(batch) == 1:
                 batch[0].error = error
             else:
                 self._commit_singly(batch)
+        return taken
 
     def _commit_singly(self, batch: list[_Item]) -> None:
         for item in batch:
@@ -198,12 +207,12 @@ class Writer:
         for item in batch:
             item.error = HistoryUnavailable(trouble.message, hint=trouble.hint)
 
-    def _transact(self, batch: list[_Item]) -> None:
+    def _transact(self, items: Iterable[_Item]) -> None:
         connection = self._connection
         transaction = Transaction(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for item in batch:
+            for item in items:
                 item.error = None
                 try:
                     item.value = item.work(transaction)

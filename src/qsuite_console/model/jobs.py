@@ -158,6 +158,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     job_id: int
     correlation_id: str
     joined: bool = False
+    resumed: bool = False  # the joined job was paused: it goes on now
 
 
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,27 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     previous: JobState = JobState.QUEUED  # what it was before: queued or interrupted
     checkpoint: dict[str, Any] | None = None
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """How a new job may start in the transaction that stores it: one slot of its queue is free for ``owner``."""
+
+    owner: str
+    only_it: bool = False  # no older or more urgent job of the queue instead
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable change of a job, with the state the history found it in: what counts are moved by."""
+
+    job: Job
+    previous: JobState | None
+
+
+class Inserted(Change, frozen=True, kw_only=True):
+    """What became of a submission. ``previous`` is None for a new job, and a joined one's state otherwise."""
+
+    is_joined: bool = False
+    claim: Claim | None = None  # granted in the same transaction; by priority it may be an older job's
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,3 +64,6 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     subject: str
     result: str
+
+
+Note = Callable[[Job, JobState | None], AuditEntry]  # a change and the state before it -> its entry of the audit

@@ -19,7 +19,7 @@ from qsuite_console.config.settings import Settings
 from qsuite_console.db.database import Database, describe_address
 from qsuite_console.db.monitoring import is_named
 from qsuite_console.engine.control import Control
-from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import Claiming, Probe, Worker
 from qsuite_console.engine.state import TargetView
 from qsuite_console.history.store import open_store
@@ -72,16 +72,19 @@ def open_runtime(
         def control() -> Control:
             return found[0].control
 
-        engine = Engine(
+        parts = Parts(
             store=store,
             workers=_workers(outside.services),
             probes=_probes(outside.services),
+            sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
+            services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
+        )
+        engine = Engine(
+            parts,
             settings=settings.engine,
             clock=clock,
             target=view_target(settings),
             version=__version__,
-            sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
-            services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
             claim=claim,
         )
         found.append(engine)

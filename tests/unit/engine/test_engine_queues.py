@@ -140,8 +140,10 @@ async def test_claiming_survives_a_failure_of_its_own(tmp_path: Path, monkeypatc
                 raise ZeroDivisionError("odd")
             return await claim(*arguments, **named)
 
-        monkeypatch.setattr(engine._store, "claim", failing)
+        await engine.control.set_queue("general", is_paused=True)
         receipt = await engine.control.submit(task(1))
+        monkeypatch.setattr(engine._store, "claim", failing)
+        await engine.control.set_queue("general", is_paused=False)
         await reaches(engine.control, receipt.job_id, JobState.SUCCEEDED)
         assert next(failures, False) is False
 

@@ -203,8 +203,8 @@ async def test_engines_that_run_only_what_they_should(tmp_path: Path, claim: Cla
         assert (await engine.control.job(old)).job.state is JobState.QUEUED
         await engine.control.act(JobAction.PAUSE, [old])
         joined = await engine.control.submit(TASK)
-        assert (joined.job_id, joined.joined) == (old, True)
+        assert (joined.job_id, joined.joined, joined.resumed) == (old, True, True)
         if claim is Claiming.ONLY_SUBMITTED:
             await reaches(engine.control, old, JobState.SUCCEEDED)
         else:
-            assert (await engine.control.job(old)).job.state is JobState.PAUSED
+            assert (await engine.control.job(old)).job.state is JobState.QUEUED

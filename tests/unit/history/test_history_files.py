@@ -74,7 +74,7 @@ async def test_a_file_from_the_future_is_refused_and_left_alone(tmp_path: Path) 
 
 async def test_reopening_keeps_everything_and_opens_without_migrating(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        job, _ = await store.insert(new_job(title="kept"), dedupe_key=None)
+        job = (await store.insert(new_job(title="kept"), dedupe_key=None)).job
         store.note_logs([LogLine(job_id=job.id, number=0, at=NOW, level="INFO", message="last words")])
     with opened(tmp_path) as store:
         detail = await store.detail(job.id)
@@ -88,7 +88,7 @@ async def test_reopening_keeps_everything_and_opens_without_migrating(tmp_path: 
 async def test_a_reader_follows_the_owner_and_never_writes(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         reader = open_reader(tmp_path / "history.sqlite")
-        job, _ = await store.insert(new_job(), dedupe_key=None)
+        job = (await store.insert(new_job(), dedupe_key=None)).job
         assert (await reader.detail(job.id)).job == job
         assert (await reader.jobs(JobQuery())).jobs == (job,)
         assert (await reader.counts())["queued"] == 1
@@ -111,7 +111,7 @@ async def test_readers_do_not_make_the_log_grow(tmp_path: Path) -> None:
 
 async def test_log_tails_and_throughput_are_bounded(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        job, _ = await store.insert(new_job(), dedupe_key=None)
+        job = (await store.insert(new_job(), dedupe_key=None)).job
         store.note_logs(
             [LogLine(job_id=job.id, number=0, at=NOW, level="INFO", message=str(n)) for n in range(TAIL + 50)]
         )
@@ -136,7 +136,7 @@ async def test_counts_survive_deleting_and_pruning_keeps_the_newest(tmp_path: Pa
 
 
 async def ended(store: SqliteStore) -> int:
-    job, _ = await store.insert(new_job(), dedupe_key=None)
+    job = (await store.insert(new_job(), dedupe_key=None)).job
     assert await store.claim_one(job.id, owner="me", now=datetime.now(UTC))
     store.note_logs([LogLine(job_id=job.id, number=0, at=NOW, level="INFO", message="x")])
     ending = Ending(outcome=Outcome.SUCCEEDED, result={"n": 1})
@@ -166,7 +166,7 @@ async def test_lists_and_claims_cost_the_same_however_long_the_history(tmp_path:
 
 async def test_a_search_looks_at_a_bounded_stretch_and_says_where_to_go_on(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        needle, _ = await store.insert(new_job(title="needle"), dedupe_key=None)
+        needle = (await store.insert(new_job(title="needle"), dedupe_key=None)).job
         hay = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {SEARCHED})"
         columns = "kind, title, queue, priority, state, parameters, created_at, run_at, max_attempts, correlation_id"
         await store._writer.run(
@@ -208,7 +208,7 @@ async def test_one_bad_operation_does_not_spoil_the_others_of_its_batch(tmp_path
             return_exceptions=True,
         )
         assert [type(answer).__name__ for answer in answers] == [
-            "tuple", "ZeroDivisionError", "HistoryUnavailable", "tuple",
+            "Inserted", "ZeroDivisionError", "HistoryUnavailable", "Inserted",
         ]  # fmt: skip
         assert (await store.counts())["queued"] == 2
         assert len((await store.jobs(JobQuery(states=(JobState.QUEUED,)))).jobs) == 2
