@@ -40,7 +40,8 @@ def _cell(text: str) -> str:
 _SPOKEN: Final = {"question_mark": "?", "colon": ":", "slash": "/", "space": "Space", "enter": "Enter", "escape": "Esc",
                   "pagedown": "PgDn", "pageup": "PgUp", "tab": "Tab", "shift+tab": "Shift+Tab", "left": "←",
                   "right": "→", "up": "↑", "down": "↓", "home": "Home", "end": "End", "plus": "+",
-                  "minus": "-", "left_square_bracket": "[", "right_square_bracket": "]"}  # fmt: skip
+                  "minus": "-", "comma": ",", "full_stop": ".", "left_square_bracket": "[",
+                  "right_square_bracket": "]"}  # fmt: skip
 
 
 def spoken(keys: str) -> str:

@@ -255,11 +255,11 @@ _BACKFILL: Final = (
     Command(id="coverage.bottom", keys="end,G", title="Bottom", help="Last symbol loaded.", scope="coverage",
             action="edge(1)"),
     Command(id="coverage.older", keys="comma", title="Older", help="Earlier months.", scope="coverage",
-            action="months(-1)"),
+            action="months(-1)", is_shown=True),
     Command(id="coverage.newer", keys="full_stop", title="Newer", help="Later months.", scope="coverage",
             action="months(1)"),
     Command(id="coverage.table", keys="T", title="Table", help="Coverage in the other table.", scope="coverage",
-            action="wish('table')"),
+            action="wish('table')", is_shown=True),
 )  # fmt: skip
 
 COMMANDS: Final[tuple[Command, ...]] = (

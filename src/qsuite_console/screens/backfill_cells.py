@@ -22,7 +22,9 @@ PAGE_LIMIT: Final = 200  # symbols read at once
 SMALL_REQUESTS: Final = 20  # up to here a cell is fetched without a question
 TABLES: Final = ("price_ticks", "market_data_marketdata")
 TIMEFRAMES: Final = ("1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month")
+_ONLY: Final = {"market_data_marketdata": ("1Min",)}  # tables that hold bars of some lengths only
 UNITS: Final = {"1Week": "week", "1Month": "month"}  # what a cell counts; sessions otherwise
+DAILY: Final = "1Day"
 Place = tuple[str, str]  # symbol and month
 
 
@@ -36,8 +38,15 @@ class Window:
     end: str = ""  # the last month; "" is the present one
 
     def of(self, table: str, timeframe: str) -> Window:
-        """Return the window on another table or timeframe; what is empty stays, or is the default."""
-        return replace(self, table=table or self.table or TABLES[0], timeframe=timeframe or self.timeframe or "1Day")
+        """Return the window on another table or timeframe; what is empty stays, or is the default.
+
+        A timeframe that the table can't hold gives way to one that it can.
+        """
+        table = table or self.table or TABLES[0]
+        wanted = timeframe or self.timeframe or DAILY
+        left_behind = not timeframe and table != self.table and timeframes(self.table) != TIMEFRAMES
+        wanted = DAILY if left_behind else wanted
+        return replace(self, table=table, timeframe=wanted if wanted in timeframes(table) else timeframes(table)[0])
 
     def moved(self, months: int, present: str) -> Window:
         """Return the window ``months`` later, not beyond the present one."""
@@ -52,6 +61,11 @@ class Window:
             "end": end, "limit": min(PAGE_LIMIT, max(20, symbols)), "text": self.text,
         }  # fmt: skip
         return asked if after is None else {**asked, "after": after}
+
+
+def timeframes(table: str) -> tuple[str, ...]:
+    """Return the timeframes that a table can hold."""
+    return _ONLY.get(table, TIMEFRAMES)
 
 
 def following(choices: tuple[str, ...], current: str) -> str:

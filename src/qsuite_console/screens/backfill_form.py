@@ -14,6 +14,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
+from textual.widgets import Static
 
 from qsuite_console import commands
 from qsuite_console.model.calendar import last_completed, sessions
@@ -21,6 +22,7 @@ from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.jobs import Receipt, Submission
 from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
 from qsuite_console.model.text import clean
+from qsuite_console.screens.backfill_cells import TABLES, timeframes
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets.fields import Field, FieldList
 from qsuite_console.widgets.keys import key_of
@@ -129,6 +131,7 @@ class FormPane(Vertical):
         self._form_box = Vertical(id="form-box", classes="panel")
         self._plan_box = VerticalScroll(id="plan-box", classes="panel", can_focus=False)
         self._button = StartButton()
+        self._hint = Static("", id="hint", markup=False)
         self.plan_view = PlanView(id="plan")
         self.fields: FieldList | None = None  # known when the engine has described the kind
 
@@ -163,7 +166,7 @@ class FormPane(Vertical):
             return
         fields = FieldList(self._specs(self.kind), id="fields")
         await self._form_box.remove_children()
-        await self._form_box.mount(fields, self._button)
+        await self._form_box.mount(fields, self._button, self._hint)
         self.fields = fields
         if "start" in fields.fields:
             self._apply_dates()
@@ -225,14 +228,24 @@ class FormPane(Vertical):
                 preset.value = OWN
             self._setting_dates = False
         if event.name in {"table", "timeframe"}:
+            self._make_possible(event.name)
             self._announce_scope()
         self._touched.add(event.name)
         self.refresh_plan()
 
+    def _make_possible(self, changed: str) -> None:
+        """Let the timeframe follow a table that holds one only, and the table a timeframe that it can't hold."""
+        values = {name: str(value) for name, value in self.parameters().items()}
+        table, timeframe = values.get("table", ""), values.get("timeframe", "")
+        if timeframe and timeframe not in timeframes(table):
+            self.fill({"timeframe": timeframes(table)[0]} if changed == "table" else {"table": TABLES[0]})
+
     def on_field_list_hinted(self, event: FieldList.Hinted) -> None:
-        """Show what the field is for in the frame."""
+        """Show what the field is for: below the fields, or in the frame where there is no line for it."""
         event.stop()
-        self._form_box.border_subtitle = plain(clean(event.text, 70))
+        text = clean(event.text, 200)
+        self._hint.update(text)
+        self._form_box.border_subtitle = plain("" if self._hint.display else clean(text, 70))
 
     def _announce_scope(self) -> None:
         values = self.parameters()

@@ -263,7 +263,11 @@ class MapPane(Vertical):
             case "filter":
                 self._filter.open(self._window.text)
             case "timeframe":
-                self.scope("", cells.following(cells.TIMEFRAMES, self._window.timeframe))
+                offered = cells.timeframes(self._window.table)
+                if len(offered) > 1:
+                    self.scope("", cells.following(offered, self._window.timeframe))
+                else:
+                    self._console_screen.tell(f"{self._window.table} holds {offered[0]} bars only")
             case "table":
                 self.scope(cells.following(cells.TABLES, self._window.table), "")
 

@@ -29,18 +29,18 @@ class KeyBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """Take keys in table order while they fit."""
+        """Take keys in table order while they fit: the screen's own first, then other screens, then the way out."""
         width = self.size.width - 2
-        wide, narrow = self._places(is_long=True), self._places(is_long=False)
         own = self._own()
-        right = wide if sum(c.cell_length + len(GAP) for c in own) + wide.cell_length <= width else narrow
+        wanted = sum(c.cell_length + len(GAP) for c in own)
+        rights = [self._places(is_long=is_long, has_quit=q) for is_long in (True, False) for q in (True, False)]
+        right = next((c for c in rights if wanted + c.cell_length <= width), rights[-1])
         room = width - right.cell_length
         taken: list[Content] = []
         for entry in own:
-            room -= entry.cell_length + len(GAP)
-            if room < 0:
-                break
-            taken.append(entry)
+            if entry.cell_length + len(GAP) <= room:
+                room -= entry.cell_length + len(GAP)
+                taken.append(entry)
         left = Content(GAP).join(taken)
         return Content.assemble(" ", left, " " * max(1, width - left.cell_length - right.cell_length), right)
 
@@ -53,7 +53,7 @@ class KeyBar(Widget):
             entries[binding.action] = (order, key_entry(self.app.get_key_display(binding), binding.description))
         return [content for _, content in sorted(entries.values(), key=lambda entry: entry[0])]
 
-    def _places(self, *, is_long: bool) -> Content:
+    def _places(self, *, is_long: bool, has_quit: bool) -> Content:
         bound = {binding.id: binding for _, binding, _, _ in self.screen.active_bindings.values()}
         entries: list[Content] = []
         if is_long:
@@ -66,6 +66,9 @@ class KeyBar(Widget):
             entries.append(key_entry(f"{keys[0]}-{keys[-1]}", "Screens"))
         if (binding := bound.get("app.help")) is not None:
             entries.append(key_entry(self.app.get_key_display(binding), "Help"))
+        if has_quit and (binding := bound.get("app.quit")) is not None:
+            word = "Back" if len(self.app.screen_stack) > 1 else "Quit"
+            entries.append(key_entry(self.app.get_key_display(binding).split(" ")[0], word))
         return Content(GAP).join(entries)
 
 

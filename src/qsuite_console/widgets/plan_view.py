@@ -85,7 +85,8 @@ def plan_lines(plan: Plan, width: int, *, is_old: bool = False) -> list[Content]
         if note and text.cell_length + _GAP + len(note) <= width:
             shown[-1] = Content.assemble(text, " " * _GAP, (note, "$dim"))
         elif note:
-            shown.append(Content.assemble("  ", Content.styled(note, "$dim").truncate(width - 2, ellipsis=True)))
+            parts = _wrap(Content.styled(note, "$dim"), width - 2)
+            shown += [Content.assemble("  ", part) for part in parts]
     for warning in plan.warnings:
         shown += _wrap(Content.assemble(("▲ ", "$warning"), (clean(warning, 300), "$foreground")), width)
     return shown
