@@ -29,6 +29,7 @@ VERBS: Final = {
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),
     "status": (f"{_CLI}.status:status", "is it well: engine, jobs, readings"),
     "stats": (f"{_CLI}.status:stats", "success, failures and durations over a window"),
+    "analyze": (f"{_CLI}.analyze:analyze", "score the platform, say what to change and why"),
     "doctor": (f"{_CLI}.doctor:doctor", "check everything and say what to do"),
     "init": (f"{_CLI}.init:init", "ask for connections, test them, write the configuration"),
     "db": (f"{_CLI}.database:db", "create the platform's missing tables"),

@@ -16,11 +16,13 @@ from typing import Final
 import psutil
 
 from qsuite_console.metrics import units
+from qsuite_console.metrics.advice.measures import HostLook
 from qsuite_console.metrics.sources import MEASURING, Sample, figure, judged
 from qsuite_console.model.health import Figure, Level
 
 _DISK_EVERY_S: Final = 10.0
 _DISK_STALE_S: Final = 40.0
+_CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 class HostSource:
@@ -143,3 +145,65 @@ def _disk_figure(disk: tuple[Path, float, float] | None, age_s: float) -> Figure
         return Figure(name="disk", label="disk", text=text, unit="%", level=Level.UNKNOWN)
     _, percent, free = disk
     return judged("disk", "disk", f"{units.percent(percent)}, {units.size(free)} free", percent, "host.disk", percent)
+
+
+def look() -> HostLook:
+    """Return the counters of this host now."""
+    cpu = psutil.cpu_times()
+    iowait = float(getattr(cpu, "iowait", 0.0))
+    guests = getattr(cpu, "guest", 0.0) + getattr(cpu, "guest_nice", 0.0)  # counted in user and nice already
+    total = float(sum(cpu) - guests)
+    return HostLook(
+        at=time.monotonic(),
+        busy_s=total - float(cpu.idle) - iowait,
+        iowait_s=iowait,
+        total_s=total,
+        memory_percent=psutil.virtual_memory().percent,
+        load=os.getloadavg()[0],
+        cores=os.cpu_count() or 1,
+        swapped_in=float(psutil.swap_memory().sin),
+    )
+
+
+def capacity() -> tuple[int, int]:
+    """Return (bytes of memory, cores) that processes here may use; a container's limits count where there are any."""
+    memory = int(psutil.virtual_memory().total)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _read(_CGROUP / name)
+        if text.isdigit():
+            memory = min(memory, int(text))
+    quota, _, period = _read(_CGROUP / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = max(1, min(cores, round(int(quota) / int(period))))
+    return memory, cores
+
+
+def disk(directory: str) -> tuple[float, int] | None:
+    """Return (percent in use, bytes) of the file system that holds a directory, None when it can't be seen."""
+    try:
+        usage = psutil.disk_usage(directory)
+    except OSError:
+        return None
+    return float(usage.percent), int(usage.total)
+
+
+def is_rotating(directory: str) -> bool | None:
+    """Tell whether a directory lies on a hard disk, None when the kernel does not say (containers, networks)."""
+    try:
+        device = Path(directory).stat().st_dev
+    except OSError:
+        return None
+    place = (Path("/sys/dev/block") / f"{os.major(device)}:{os.minor(device)}").resolve()
+    for queue in (place / "queue", place.parent / "queue"):  # of the disk, or of the partition's disk
+        text = _read(queue / "rotational")
+        if text in ("0", "1"):
+            return text == "1"
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""

@@ -30,6 +30,7 @@ REGISTRY: Final[Mapping[str, str]] = {
 
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
 PROBES: Final[Mapping[str, str]] = {
+    "analyze": "qsuite_console.metrics.analysis:AnalyzeProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
