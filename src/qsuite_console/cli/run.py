@@ -6,6 +6,7 @@ nothing but this job, and serves the socket so that other processes see and stee
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -24,7 +25,7 @@ from qsuite_console.model.text import clean
 
 CANCELLED: Final = 130
 _OWN: Final = frozenset({"json", "dry-run", "queue", "priority", "help", "new"})
-_METAVARS: Final = {"date": "DATE", "integer": "N", "number": "N", "list": "A,B"}
+_METAVARS: Final = {"path": "PATH", "date": "DATE", "integer": "N", "number": "N", "list": "A,B"}
 _CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
 
 
@@ -70,7 +71,9 @@ def command_for(kind: KindInfo) -> click.Command:
     def callback(**given: Any) -> int:
         options = Options(
             kind=kind,
-            parameters={spec.name: given[spec.name] for spec in kind.parameters if given[spec.name] is not None},
+            parameters={
+                spec.name: _given(spec, given[spec.name]) for spec in kind.parameters if given[spec.name] is not None
+            },
             is_json=given["own_json"],
             is_dry=given["own_dry_run"],
             queue=given["own_queue"],
@@ -223,6 +226,11 @@ def flag_of(spec: ParameterSpec) -> str:
     """Return the flag of a parameter; one that would hide an own flag of ``run`` gets a prefix."""
     name = spec.name.replace("_", "-")
     return f"--param-{name}" if name in _OWN else f"--{name}"
+
+
+def _given(spec: ParameterSpec, value: Any) -> Any:
+    """Return what was given; a path as an absolute one, since another process may run the job."""
+    return str(Path(value.strip()).expanduser().absolute()) if spec.type == "path" and value.strip() else value
 
 
 def _option(spec: ParameterSpec) -> click.Option:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from qsuite_console.model.errors import InvalidParameters
-from qsuite_console.model.kinds import ParameterSpec
+from qsuite_console.model.kinds import PATH, ParameterSpec
 from qsuite_console.model.text import clean
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -32,6 +32,7 @@ _NAMES: Final[tuple[tuple[type[inspect.Type], str], ...]] = (
     (inspect.SetType, "list"),
     (inspect.VarTupleType, "list"),
 )
+_TEXTS: Final = frozenset({"text", "path"})
 _EXPECTED: Final[Mapping[str, str]] = {
     "integer": "a whole number",
     "number": "a number",
@@ -39,6 +40,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "date": "a date like 2025-01-31",
     "list": "a list, separated by commas",
     "text": "text",
+    "path": "text",
 }
 
 
@@ -86,7 +88,7 @@ def _spec(field: inspect.Field, hint: Any) -> ParameterSpec:
     examples = schema.get("examples") or ()
     return ParameterSpec(
         name=field.name,
-        type=_type_name(found),
+        type="path" if schema.get("format") == PATH["format"] else _type_name(found),
         label=schema.get("title") or field.name.replace("_", " ").capitalize(),
         help=schema.get("description", ""),
         is_required=field.required,
@@ -141,7 +143,7 @@ def decode(parameters: type[S], given: Mapping[str, Any]) -> S:
         spec = specs.get(name)
         if spec is None:
             problems[name] = _unknown(name, specs)
-        elif not (value is None or value == "") or (spec.type == "text" and value == ""):
+        elif not (value is None or value == "") or (spec.type in _TEXTS and value == ""):
             try:
                 values[name] = msgspec.convert(_lenient(spec, value), hints[name], strict=False)
             except msgspec.ValidationError as error:
@@ -171,7 +173,7 @@ def _lenient(spec: ParameterSpec, value: Any) -> Any:
         return _YES_NO.get(text.lower(), text)
     if spec.type == "list":
         return [part for part in (piece.strip() for piece in text.split(",")) if part]
-    return value if spec.type == "text" else text
+    return value if spec.type in _TEXTS else text
 
 
 def _refusal(spec: ParameterSpec, value: Any, error: msgspec.ValidationError) -> str:

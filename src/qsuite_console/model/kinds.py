@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+PATH: Final = {"format": "path"}  # extra_json_schema of a text that names files: front ends make it absolute
+
 
 class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One typed parameter. ``type`` is one of text, integer, number, boolean, choice, date, list."""
+    """One typed parameter. ``type`` is one of text, path, integer, number, boolean, choice, date, list."""
 
     name: str  # python_name; the flag is --python-name
     type: str

@@ -225,6 +225,31 @@ async def test_what_breathe_raises_reaches_the_engine(database_dsn: str, exchang
         assert not [task for task in asyncio.all_tasks() if "Fetcher" in repr(task)]
 
 
+async def test_a_provider_that_is_away_is_said_at_once_and_no_reason_to_be_deaf(
+    database_dsn: str, exchange: Starter, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Pause(Exception):
+        pass
+
+    server = await exchange()
+    context = FakeContext()
+    async with open_services(make_settings(database_dsn, server.environment)) as services:
+        await run(services, WEEK)
+
+        def pause() -> None:
+            if "not reachable" in caplog.text:
+                raise Pause
+
+        context.on_breathe = pause
+        away = {**server.environment, "APCA_API_DATA_URL": "http://127.0.0.1:1"}
+    async with open_services(make_settings(database_dsn, away)) as services:
+        async with asyncio.timeout(20):
+            with pytest.raises(Pause):
+                await run(services, changed(WEEK, refresh=True), context)
+    assert "waiting: 127.0.0.1:1 is not reachable" in caplog.text
+    assert any("is not reachable" in said.get("message", "") for *_, said in context.said)
+
+
 async def test_two_consoles_take_turns_on_one_table(
     database_dsn: str, connection: asyncpg.Connection, exchange: Starter
 ) -> None:

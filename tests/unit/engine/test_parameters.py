@@ -11,6 +11,7 @@ import pytest
 
 from qsuite_console.engine.parameters import decode, describe
 from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.model.kinds import PATH
 
 
 class Side(StrEnum):
@@ -28,12 +29,13 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     share: float | None = None
     refresh: bool = False
     tags: list[str] = []
+    source: Annotated[str, msgspec.Meta(title="Source", extra_json_schema=PATH)] = ""
 
 
 def test_everything_a_form_needs_comes_from_the_annotations() -> None:
     specs = {spec.name: spec for spec in describe(Example)}
     assert [spec.type for spec in specs.values()] == [
-        "text", "date", "choice", "choice", "integer", "text", "number", "boolean", "list",
+        "text", "date", "choice", "choice", "integer", "text", "number", "boolean", "list", "path",
     ]  # fmt: skip
     symbols, limit = specs["symbols"], specs["limit"]
     assert (symbols.label, symbols.help, symbols.placeholder, symbols.is_required) == (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
 from qsuite_console.config.settings import BackfillSettings, TableSettings
 from qsuite_console.engine.parameters import decode, describe
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.workers.backfill.parameters import (
     PROFILES,
     BackfillParameters,
@@ -16,6 +19,7 @@ from qsuite_console.workers.backfill.parameters import (
     resolve_range,
     split_symbols,
 )
+from qsuite_console.workers.backfill.universe import read_symbols_file
 
 TABLES = TableSettings()
 
@@ -129,3 +133,19 @@ def test_each_source_has_its_own_needs() -> None:
     specs = {spec.name: spec for spec in describe(BackfillParameters)}
     assert specs["source"].choices == ("stocks", "crypto", "file")
     assert (specs["source"].default, specs["path"].default) == ("stocks", "")
+
+
+def test_a_symbols_file_that_may_never_end_is_refused_unread(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (str(pipe), "/dev/zero"):
+        with pytest.raises(InvalidParameters, match="is not a file"):
+            read_symbols_file(path)
+    (tmp_path / "list.txt").write_text("AAPL\nmsft # a comment\n\nNO WAY\n")
+    assert read_symbols_file(str(tmp_path / "list.txt")) == (["AAPL", "MSFT"], ["NO WAY"])
+    with pytest.raises(InvalidParameters, match="Is a directory"):
+        read_symbols_file(str(tmp_path))
+
+
+def test_the_paths_among_the_parameters_are_marked_as_such() -> None:
+    assert {spec.name for spec in describe(BackfillParameters) if spec.type == "path"} == {"symbols_file", "path"}

@@ -55,6 +55,7 @@ class FetchCounts:
     waited_s: float = 0.0
     latency_s: float | None = None  # smoothed
     invalid: list[str] = field(default_factory=list)
+    trouble: str = ""  # why no answer comes at present
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ class Fetcher:
         while True:
             try:
                 reply = await self._request(chain)
+                self.counts.trouble = ""
                 self.counts.bytes += len(reply.body)
                 layout, loop = self._layout(chain), asyncio.get_running_loop()
                 return await loop.run_in_executor(self._decoder, encode_page, reply.body, layout, dict(chain.last))
@@ -190,6 +192,7 @@ class Fetcher:
                         f"{error.message}, {failures} times in a row", hint=error.hint, status=error.status
                     ) from error
                 self.counts.retries += 1
+                self.counts.trouble = error.message
                 delay_s = random.uniform(0, min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**failures))
                 self.counts.waited_s += delay_s
                 await asyncio.sleep(delay_s)

@@ -14,6 +14,7 @@ import msgspec
 from qsuite_console.config.settings import BackfillSettings, TableSettings
 from qsuite_console.model.calendar import FIRST_YEAR
 from qsuite_console.model.clock import Clock
+from qsuite_console.model.kinds import PATH
 from qsuite_console.model.text import clean
 from qsuite_console.workers.backfill.markets import CRYPTO, MARKETS, STOCKS, Market
 from qsuite_console.workers.backfill.timeframes import Timeframe, align
@@ -63,7 +64,13 @@ class BackfillParameters(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     symbols_file: Annotated[
-        str, msgspec.Meta(title="Symbols file", description="file with one symbol a line", examples=["symbols.txt"])
+        str,
+        msgspec.Meta(
+            title="Symbols file",
+            description="file with one symbol a line",
+            examples=["symbols.txt"],
+            extra_json_schema=PATH,
+        ),
     ] = ""
     timeframe: Annotated[Timeframe, msgspec.Meta(title="Timeframe", description="length of a bar")] = "1Day"
     start: Annotated[date, msgspec.Meta(title="Start", description="first day, New York time", examples=["2025-01-02"])]
@@ -101,6 +108,7 @@ class BackfillParameters(msgspec.Struct, frozen=True, kw_only=True):
             title="Path",
             description="with source file: a CSV, JSONL or Parquet file, a directory or a pattern",
             examples=["bars/2025-*.csv"],
+            extra_json_schema=PATH,
         ),
     ] = ""
 

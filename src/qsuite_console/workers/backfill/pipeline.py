@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qsuite_console.db.database import Database
     from qsuite_console.engine.ports import JobContext
 
+_PATIENCE_S: Final = 1.0
 _STORE_TRIES: Final = 7
 _STORE_DELAY_S: Final = 0.25
 _SLOW: Final = 5.0  # a page this many times slower per row than the best ones: the database is under pressure
@@ -98,7 +99,7 @@ class Pipeline:
         before = self.totals.fetch_s
         ended = 0
         while ended < chains:
-            item = await self._fetcher.ready.get()
+            item = await self._next()
             if isinstance(item, ChainFailed):
                 if item.chain is None:
                     raise item.error
@@ -115,6 +116,23 @@ class Pipeline:
             self.take_counts()
             self._report(self._note)
             await self._context.breathe()
+
+    async def _next(self) -> PageReady | ChainFailed | ChainDone:
+        """Return what the feed brings; while it brings nothing, say why and stay open to pause, cancel and drain."""
+        getting = asyncio.ensure_future(self._fetcher.ready.get())
+        said = ""
+        try:
+            while not (await asyncio.wait({getting}, timeout=_PATIENCE_S))[0]:
+                trouble = self._fetcher.counts.trouble
+                if trouble and trouble != said:
+                    self._context.log.warning("waiting: %s; requests are tried again", trouble)
+                said = trouble or said
+                self.take_counts()
+                self._report(f"waiting: {trouble}" if trouble else self._note)
+                await self._context.breathe()
+            return getting.result()
+        finally:
+            getting.cancel()
 
     async def _store(self, item: PageReady) -> None:
         started = time.monotonic()

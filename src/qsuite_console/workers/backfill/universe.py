@@ -66,6 +66,8 @@ def read_symbols_file(path_text: str, market: Market = STOCKS) -> tuple[list[str
     """Return (symbols, bad entries) of a file with one symbol a line, # for comments; raises InvalidParameters."""
     path = Path(path_text).expanduser()
     try:
+        if not path.is_file() and path.exists() and not path.is_dir():  # a pipe or a device may never end
+            raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} is not a file"})
         if path.stat().st_size > _FILE_LIMIT:
             raise InvalidParameters({"symbols_file": f"{clean(path_text, 200)} is larger than 4 MiB"})
         text = path.read_text("utf-8")
