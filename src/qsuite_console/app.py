@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.reactive import reactive
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from qsuite_console import commands, keymaps, themes
 from qsuite_console.bridge import INTERVAL_S, Bridge
@@ -31,6 +31,7 @@ from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
 from qsuite_console.screens.dialogs.quit import QuitDialog
 from qsuite_console.screens.help import HelpScreen, help_groups
+from qsuite_console.screens.leaving import Palette
 from qsuite_console.screens.palette import JobProvider, TableProvider
 from qsuite_console.terminal import TerminalGuard
 
@@ -131,21 +132,34 @@ class ConsoleApp(TerminalGuard[Leaving]):
         """Push a page of the table over the current screen."""
         self.push_screen(_loader(commands.PAGES[name])(subject))
 
-    @work
-    async def action_prefix(self) -> None:
+    def action_prefix(self) -> None:
         """Wait for the letter after g."""
-        chosen = await self.push_screen_wait(GoDialog())
+        if not self._is_asking:
+            self.push_screen(GoDialog(), self._follow_prefix)
+
+    @property
+    def _is_asking(self) -> bool:
+        return isinstance(self.screen, ModalScreen)  # a key that was pressed before it appeared opens no second one
+
+    async def _follow_prefix(self, chosen: str | None) -> None:
         if chosen == GoDialog.TOP and isinstance(self.screen, ConsoleScreen):
             self.screen.action_top()
         elif chosen is not None:
             await self.action_go(chosen)
 
-    @work
-    async def action_command_line(self) -> None:
+    def action_command_line(self) -> None:
         """Ask for a command and do it."""
-        invocation = await self.push_screen_wait(CommandLine())
+        if not self._is_asking:
+            self.push_screen(CommandLine(), self._follow_command_line)
+
+    def _follow_command_line(self, invocation: commands.Invocation | None) -> None:
         if invocation is not None:
-            await self.invoke(invocation)
+            self.run_command(*invocation)
+
+    def action_command_palette(self) -> None:
+        """Find something by its name."""
+        if not self._is_asking:
+            self.push_screen(Palette(id="--command-palette"))
 
     @work
     async def run_command(self, command: commands.Command, argument: str) -> None:
@@ -186,7 +200,7 @@ class ConsoleApp(TerminalGuard[Leaving]):
 
     def action_help(self) -> None:
         """Show the keys that work here and now."""
-        if not isinstance(self.screen, HelpScreen):
+        if not self._is_asking:
             self.push_screen(HelpScreen(help_groups(self.screen)))
 
     # looks
@@ -227,10 +241,8 @@ class ConsoleApp(TerminalGuard[Leaving]):
         if self.state.is_attached or not running:
             self.exit(Leaving.LEFT)
             return
-        self._ask_how_to_leave(running)
+        self.push_screen(QuitDialog(running), self._leave_so)
 
-    @work
-    async def _ask_how_to_leave(self, running: int) -> None:
-        leaving = await self.push_screen_wait(QuitDialog(running))
+    def _leave_so(self, leaving: Leaving | None) -> None:
         if leaving is not None:
             self.exit(leaving)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fakes.control import demo, empty
+from fakes.platform import readings
+from qsuite_console import commands
 from qsuite_console.engine.state import TargetView
 from qsuite_console.messages import Leaving
+from qsuite_console.model.health import Level
 from qsuite_console.model.jobs import JobAction
 from screens.seeing import console, seen, until, until_gone, until_seen
 
@@ -208,3 +212,92 @@ async def test_every_screen_survives_every_size() -> None:
             await pilot.resize_terminal(*size)
             await pilot.pause()
         assert app.is_running
+
+
+async def test_a_dialog_or_page_left_twice_takes_nothing_else_with_it() -> None:
+    async with console(demo()).run_test(size=(80, 24)) as pilot:
+        app = pilot.app
+        await pilot.press("2")
+        await until_seen(pilot, "newest first")
+        app.open_page("job", 412)
+        await until_seen(pilot, "running for")
+        page = app.screen
+        for leave in (lambda s: s.dismiss(None), lambda s: s.action_leave()):
+            app.action_prefix()
+            app.action_prefix()  # g pressed again before the dialog was there
+            dialog = app.screen
+            assert len(app.screen_stack) == 3
+            leave(dialog)
+            leave(dialog)
+            assert app.screen is page
+        page.action_back()
+        page.action_back()
+        await pilot.pause()
+        assert len(app.screen_stack) == 1
+        assert app.is_running
+
+
+async def test_a_question_asked_twice_is_answered_once() -> None:
+    control = demo()
+    async with console(control).run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await until_seen(pilot, "C Cancel")
+        screen = pilot.app.screen
+        screen.action_act("cancel")
+        screen.action_act("cancel")
+        await until_seen(pilot, "Cancel job 426?")
+        await pilot.press("y")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await until(pilot, lambda: len([c for c in control.calls if c[0] == "act"]) == 1)
+
+
+async def test_brackets_go_to_neighbours_and_minus_back() -> None:
+    async with console(demo()).run_test(size=(80, 24), notifications=True) as pilot:
+        app = pilot.app
+        names = [place.name for place in commands.PLACES]
+        steps = [*(("]", name) for name in (*names[1:], names[0])), ("[", names[-1]), ("-", names[0]), ("-", names[-1])]
+        for key, mode in steps:
+            await pilot.press(key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode, f"{key} to {mode}")
+
+
+async def test_brackets_on_a_job_go_along_the_list_on_the_same_page() -> None:
+    async with console(demo()).run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("2")
+        await until_seen(pilot, "C Cancel")
+        await pilot.press("enter", "tab")
+        await until_seen(pilot, "▸ Log")
+        await until_seen(pilot, "#426")
+        await pilot.press("[")
+        await until_seen(pilot, "No job above in that list")
+        await pilot.press("]")
+        await until_seen(pilot, "#425")
+        await until_seen(pilot, "▸ Log")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
+        assert pilot.app.screen.query_one("#jobs").current == 425
+
+
+async def test_plus_shows_new_figures_more_seldom_but_what_is_wrong_at_once() -> None:
+    control = demo()
+    async with console(control).run_test(size=(120, 40), notifications=True) as pilot:
+        await until_seen(pilot, "78 % memory")
+        await pilot.press("+", "+")
+        await until_seen(pilot, "every 15 s")
+
+        def host(text: str, level: Level) -> None:
+            now = control.clock.now()
+            control.sample([
+                msgspec.structs.replace(
+                    r, level=level, headline=msgspec.structs.replace(r.headline, text=text, level=level)
+                ) if r.source == "host" else r
+                for r in readings(now)
+            ])  # fmt: skip
+
+        host("77 %", Level.WARNING)
+        await pilot.pause(0.3)
+        assert "78 % memory" in seen(pilot.app)
+        control.clock.advance(15)
+        await until_seen(pilot, "77 % memory")
+        host("99 %", Level.CRITICAL)
+        await until_seen(pilot, "99 % memory")

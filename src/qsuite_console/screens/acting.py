@@ -61,9 +61,9 @@ async def act(screen: ConsoleScreen, action: JobAction, jobs: Sequence[Job]) -> 
     if action in (JobAction.CANCEL, JobAction.DELETE):
         title, lines = question(action, allowed, skipped=len(jobs) - len(allowed))
         target = screen.state.target
+        which = "them" if len(allowed) > 1 else "it"
         typed = target.name if target.word.upper().startswith("PROD") else ""
-        if not await screen.app.push_screen_wait(ConfirmDialog(title, lines, do=f"{action} them" if len(allowed) > 1
-                                                               else f"{action} it", typed=typed)):  # fmt: skip
+        if not await screen.agrees(ConfirmDialog(title, lines, do=f"{action} {which}", typed=typed)):
             return False
     results = await screen.attempt(screen.control.act(action, [job.id for job in allowed], origin=ORIGIN))
     if results is None:

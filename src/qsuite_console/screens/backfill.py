@@ -228,14 +228,14 @@ class BackfillScreen(ConsoleScreen):
         """Show the next live backfill."""
         self._run_pane.next_run()
 
-    @work(exclusive=True, group="act")
+    @work(group="act")
     async def action_cancel(self) -> None:
         """Cancel the backfill shown."""
         job = self._run_pane.current
         if job is not None:
             await acting.act(self, JobAction.CANCEL, [job])
 
-    @work(exclusive=True, group="act")
+    @work(group="act")
     async def action_pause(self) -> None:
         """Pause or resume the backfill shown."""
         job = self._run_pane.current

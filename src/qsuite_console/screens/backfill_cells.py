@@ -154,5 +154,4 @@ async def _agrees(screen: ConsoleScreen, title: str, plan: Plan) -> bool:
         return True
     lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] + list(plan.warnings)
     dialog = ConfirmDialog(title, lines, do="start it", typed=target.name if is_production else "")
-    is_agreed = await screen.app.push_screen_wait(dialog)
-    return is_agreed
+    return await screen.agrees(dialog)

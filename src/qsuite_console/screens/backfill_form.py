@@ -366,8 +366,7 @@ class FormPane(Vertical):
             return True
         lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] if plan is not None else []
         dialog = ConfirmDialog("Start this backfill on production?", lines, do="start it", typed=target.name)
-        is_agreed = await self.app.push_screen_wait(dialog)
-        return is_agreed
+        return await self._console_screen.agrees(dialog)
 
 
 def receipt_line(receipt: Receipt) -> str:

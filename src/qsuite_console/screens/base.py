@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widgets import Static
 
 from qsuite_console import commands
@@ -20,6 +19,7 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.text import clean
 from qsuite_console.screens import acting
+from qsuite_console.screens.leaving import Dialog, Page
 from qsuite_console.widgets.key_bar import KeyBar
 from qsuite_console.widgets.status_bar import StatusBar
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ConsoleScreen(Screen[None]):
+class ConsoleScreen(Page[None]):
     """Base of the main screens and of the pages pushed over them."""
 
     SCOPE: ClassVar[str] = ""
@@ -144,6 +144,16 @@ class ConsoleScreen(Screen[None]):
     def neighbour_of(self, job_id: int, by: int) -> int | None:
         """Return the job ``by`` lines below another one in the list shown; None beyond its ends or without a list."""
         return None
+
+    async def agrees(self, question: Dialog[bool]) -> bool:
+        """Ask and return the answer; False at once while another question is open, since nobody saw this one.
+
+        Must run in a worker: it waits.
+        """
+        if self.app.screen is not self:
+            return False
+        answer = await self.app.push_screen_wait(question)
+        return bool(answer)
 
     async def take(self, command: commands.Command, argument: str) -> None:
         """Do a command that was typed with something after it: job numbers, a filter."""

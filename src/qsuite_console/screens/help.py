@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
 
 from qsuite_console import commands
+from qsuite_console.screens.leaving import Dialog
 
 KEYS: Final = 12
 
@@ -51,7 +52,7 @@ def help_groups(screen: Screen[object]) -> list[HelpGroup]:
     ]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Shows the groups it is given; scrolls."""
 
     SCOPE = "text"

@@ -263,7 +263,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
             return True
         return self.can(condition) if condition in acting.ACTIONS else True
 
-    @work(exclusive=True, group="act")
+    @work(group="act")
     async def action_act(self, name: str) -> None:
         """Do one thing to the job."""
         await acting.act(self, JobAction(name), self.selected())

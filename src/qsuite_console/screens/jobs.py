@@ -255,7 +255,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             table.action_move(1)
             self._describe()
 
-    @work(exclusive=True, group="act")
+    @work(group="act")
     async def action_act(self, name: str) -> None:
         """Do one thing to the selected jobs."""
         if await acting.act(self, JobAction(name), self.selected()):

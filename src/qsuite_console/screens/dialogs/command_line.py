@@ -8,17 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from qsuite_console import commands
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.model.text import clean
+from qsuite_console.screens.leaving import Dialog
 
 SHOWN = 8
 
 
-class CommandLine(ModalScreen[commands.Invocation | None]):
+class CommandLine(Dialog[commands.Invocation | None]):
     """Returns what was asked for; stays open, with the reason, while it can't be understood."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from qsuite_console.model.text import clean
+from qsuite_console.screens.leaving import Dialog
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(Dialog[bool]):
     """Returns True on y, or, on a production target, after its name was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

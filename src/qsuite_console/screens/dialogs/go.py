@@ -8,16 +8,16 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qsuite_console import commands
+from qsuite_console.screens.leaving import Dialog
 from qsuite_console.widgets.key_bar import key_entry
 
 _TOP: Final = "top"
 
 
-class GoDialog(ModalScreen[str | None]):
+class GoDialog(Dialog[str | None]):
     """Returns a place's name, TOP, or None."""
 
     TOP: ClassVar[str] = _TOP

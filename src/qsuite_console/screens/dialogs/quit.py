@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qsuite_console.messages import Leaving
+from qsuite_console.screens.leaving import Dialog
 from qsuite_console.widgets import figures
 
 
-class QuitDialog(ModalScreen[Leaving | None]):
+class QuitDialog(Dialog[Leaving | None]):
     """Returns how to leave, or None to stay."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

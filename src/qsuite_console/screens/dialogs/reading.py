@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qsuite_console.model.health import Figure, Reading
 from qsuite_console.model.text import clean
+from qsuite_console.screens.leaving import Dialog
 from qsuite_console.widgets import braille, figures, looks
 from qsuite_console.widgets.tile import limits, span, trend
 
@@ -22,7 +22,7 @@ WIDTH = 64
 Source = Callable[[], tuple[Reading | None, datetime]]
 
 
-class ReadingDialog(ModalScreen[None]):
+class ReadingDialog(Dialog[None]):
     """Shows one reading, live."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from qsuite_console.model.text import clean
+from qsuite_console.screens.leaving import Dialog
 from qsuite_console.widgets.text_view import TextView
 
 if TYPE_CHECKING:
     from qsuite_console.terminal import TerminalGuard
 
 
-class TextDialog(ModalScreen[None]):
+class TextDialog(Dialog[None]):
     """Shows a text; y copies it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
