@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Coroutine, Mapping, Sequence
@@ -36,6 +37,7 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.events import EngineTrouble, QueuesChanged
 from qsuite_console.model.jobs import TERMINAL, JobQuery
 
+SWITCH_S: Final = 0.001  # how long a busy thread (a screen being drawn, say) may keep the others from running
 LAST_WAIT_S: Final = 10.0  # for clean-up and a history that refuses, after patience has run out
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -113,6 +115,7 @@ class Engine:
 
     def start(self) -> None:
         """Return when jobs run and services are open; raise what kept them from it."""
+        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         self._thread.start()
         self._ready.wait()
         if self._error is not None:

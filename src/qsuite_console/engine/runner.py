@@ -218,14 +218,15 @@ class Attempt:
 
     def _arm(self, soft_s: float, hard_s: float) -> None:
         if 0 < soft_s < hard_s:
-            self._after(soft_s, self._soft)
-        if hard_s > 0:
+            self._after(soft_s, lambda: self._soft(hard_s - soft_s))
+        elif hard_s > 0:
             self._after(hard_s, self._hard)
 
     def _after(self, delay_s: float, call: Any) -> None:
         self._timers.append(self._loop.call_later(delay_s, call))
 
-    def _soft(self) -> None:
+    def _soft(self, grace_s: float) -> None:
+        self._after(grace_s, self._hard)
         if self.wish is None and self._task is not None and not self._task.done():
             self.wish = Wish.SOFT
             self._is_soft_due = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -66,38 +65,6 @@ async def test_queues_are_paused_and_resized_live_and_remember_it(tmp_path: Path
 
 def queue(engine: Any, name: str = "general") -> Any:
     return next(view for view in engine.control.state.queues if view.name == name)
-
-
-@pytest.mark.slow
-async def test_ten_thousand_jobs_run_durably_and_an_execution_job_does_not_wait_behind_them(tmp_path: Path) -> None:
-    """The flood fills one queue; twenty jobs of another one start at once, whatever is left of it."""
-    started: dict[int, float] = {}
-    turns = itertools.count()
-
-    async def urgent(context: JobContext, parameters: Number) -> Mapping[str, Any]:
-        started[parameters.n] = time.perf_counter()
-        return {}
-
-    async def counted(context: JobContext, parameters: Number) -> Mapping[str, Any]:
-        next(turns)
-        return {}
-
-    with running(tmp_path, Doing(counted), Doing(urgent, "urgent", queue="execution")) as engine:
-        flood = [asyncio.create_task(engine.control.submit(task(n))) for n in range(10_000)]
-        delays = []
-        for n in range(20):
-            await asyncio.sleep(0.05)
-            asked = time.perf_counter()
-            await engine.control.submit(Submission(kind="urgent", parameters={"n": n}))
-            await until(lambda n=n: n in started)
-            delays.append(started[n] - asked)
-        left = 10_000 - next(turns)
-        receipts = await asyncio.gather(*flood)
-        assert len({receipt.job_id for receipt in receipts}) == 10_000
-        await until(lambda: engine.control.state.counts["succeeded"] == 10_020, timeout_s=90)
-        assert (await engine.control._core.store.counts())["succeeded"] == 10_020
-        assert left > 1000, "the flood was over before the urgent jobs came"
-        assert sorted(delays)[-2] < 1.0, f"{delays} s: an urgent job waited behind the flood"
 
 
 async def test_a_read_only_target_refuses_what_changes_data(tmp_path: Path) -> None:
