@@ -203,7 +203,7 @@ def _indexes(facts: ServerFacts) -> Iterator[Finding]:
             subject=row["name"],
             evidence=(wording.size("size", row["bytes"]), wording.word("table", row["relation"])),
             formula="no invalid index that nobody is building",
-            advice=f"then build it again CONCURRENTLY: {row['definition']}",
+            advice="note what \\d says of it first, then build it again CONCURRENTLY",
             fix=f"DROP INDEX CONCURRENTLY {row['name']};",
         )
     for row in _worst(facts.rows.get("advice_indexes_redundant", ())):
