@@ -16,7 +16,6 @@ import pytest
 from acceptance.product import Console
 from acceptance.terminal import Terminal
 
-FIRST_S, LATER_S = 15.0, 4.0
 # Hundreds of requests: it runs for as long as a test needs it.
 LONG = ("run", "backfill", "--symbols", "all", "--timeframe", "1Min", "--start", "2025-01-02", "--end", "2025-06-30")
 
