@@ -13,6 +13,7 @@ import msgspec
 
 from fakes.backfilling import backfill_kind, demo_coverage, demo_plan
 from fakes.details import demo_detail
+from fakes.market import market_answers
 from fakes.platform import NOW, QUEUES, alerts, history_jobs, readings, running_jobs, waiting_jobs
 from qsuite_console.engine.state import ConsoleState, TargetView, reduce
 from qsuite_console.model.errors import Conflict, ConsoleError, NotFound
@@ -67,7 +68,10 @@ class FakeControl:
         self.details: dict[int, JobDetail] = {}
         self.log_lines: dict[int, list[LogLine]] = {}
         self.plans: Callable[[str, Mapping[str, Any]], Plan] = demo_plan
-        self.answers: dict[str, Callable[[Mapping[str, Any]], msgspec.Struct]] = {"backfill.coverage": demo_coverage}
+        self.answers: dict[str, Callable[[Mapping[str, Any]], msgspec.Struct]] = {
+            "backfill.coverage": demo_coverage,
+            **market_answers(self.clock.now),
+        }
         self.kind_infos: tuple[KindInfo, ...] = (backfill_kind(),)
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.failures: dict[str, ConsoleError] = {}

@@ -51,6 +51,8 @@ SHOTS = (
     Shot("backfill", ("3", "enter", *"all", "enter"), "39 symbols a request"),
     Shot("backfill-map", ("3", "m", "j", "j", "h", "h"), "2026-09:"),
     Shot("backfill-run", ("3", "w"), "rows"),
+    Shot("market", ("4",), "AAPL"),
+    Shot("market-chart", ("4", "enter"), "volume"),
 )
 
 

@@ -62,6 +62,12 @@ async def backfill(pilot: Pilot[Any]) -> None:
     await until_seen(pilot, "Symbols")
 
 
+async def market(pilot: Pilot[Any]) -> None:
+    await pilot.press("4")
+    await until_seen(pilot, "own resting orders")
+    await until_seen(pilot, "trader0014")
+
+
 PLACES: dict[str, Opening] = {
     "overview": overview,
     "tile": tile,
@@ -71,6 +77,7 @@ PLACES: dict[str, Opening] = {
     "job": job,
     "attempts": attempts,
     "backfill": backfill,
+    "market": market,
 }
 
 

@@ -31,6 +31,14 @@ PLACES: Final = (
         target="qsuite_console.screens.backfill:BackfillScreen",
         help="plan, start and watch a backfill; the coverage map",
     ),
+    Place(
+        name="market",
+        number="4",
+        letter="m",
+        title="Market",
+        target="qsuite_console.screens.market:MarketScreen",
+        help="prices, candles, depth, positions, volatility; cache against database",
+    ),
 )
 
 # Pages that are pushed over a screen, each for one thing.
@@ -51,6 +59,7 @@ SCOPES: Final[dict[str, str]] = {
     "form": "Forms",
     "editor": "Typing",
     "run": "Run",
+    "market": "Market",
 }
 
 _GO: Final = tuple(
@@ -62,7 +71,7 @@ _GO: Final = tuple(
         scope="app",
         action=f"go('{place.name}')",
         verb=place.name,
-        usage="[FILTER]" if place.name == "jobs" else "",
+        usage="[FILTER]" if place.name in ("jobs", "market") else "",
     )
     for place in PLACES
 )
@@ -262,8 +271,23 @@ _BACKFILL: Final = (
             action="wish('table')", is_shown=True),
 )  # fmt: skip
 
+_MARKET: Final = (
+    Command(id="market.filter", keys="slash", title="Filter", help="Show only symbols that begin with these letters.",
+            scope="market", action="filter", is_shown=True),
+    Command(id="market.next", keys="tab,right,l", title="Next panel", scope="market", action="step(1)", is_shown=True,
+            help="Watch list, chart, depth, positions, volatility."),
+    Command(id="market.previous", keys="shift+tab,left,h", title="Previous panel", help="The panel before.",
+            scope="market", action="step(-1)"),
+    Command(id="market.timeframe", keys="t", title="Timeframe", scope="market", action="timeframe", is_shown=True,
+            help="Candles of 1, 5, 15 minutes, an hour, a day."),
+    Command(id="market.order", keys="s", title="Sort", help="Order by symbol, gainers first, losers first.",
+            scope="market", action="order", is_shown=True),
+    Command(id="market.reload", keys="r", title="Reload", help="Read everything again now.", scope="market",
+            action="reload"),
+)  # fmt: skip
+
 COMMANDS: Final[tuple[Command, ...]] = (
-    *_APP, *_TABLE, *_LOG, *_TEXT, *_OVERVIEW, *_JOBS, *_JOB, *_BACKFILL, *VERBS,
+    *_APP, *_TABLE, *_LOG, *_TEXT, *_OVERVIEW, *_JOBS, *_JOB, *_BACKFILL, *_MARKET, *VERBS,
 )  # fmt: skip
 BY_ID: Final = {command.id: command for command in COMMANDS}
 ORDER: Final = {command.id: index for index, command in enumerate(COMMANDS)}

@@ -1,0 +1,109 @@
+"""What the market screen's panels say of the answers they are given: title, figures, age, or why there are none."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from textual.content import Content
+from textual.widgets import Static
+
+from qsuite_console.model.market import Bar, Depth, Positions, Quote, Volatility, Watch
+from qsuite_console.model.text import clean
+from qsuite_console.screens.market_feed import Question
+from qsuite_console.widgets import figures, market_views
+from qsuite_console.widgets.candles import Candles
+from qsuite_console.widgets.live_table import LiveTable
+from qsuite_console.widgets.text_view import TextView
+
+VIEWS: Final = ("watch", "chart", "depth", "positions", "volatility")
+TITLES: Final = {name: name.capitalize() for name in VIEWS}
+ORDERS: Final = {"symbol": "by symbol", "gainers": "gainers first", "losers": "losers first"}
+
+
+class Tabs(Static):
+    """Which of the panels is shown, where they don't fit side by side."""
+
+    def show(self, view: str) -> None:
+        """Mark the view shown."""
+        parts: list[Content] = []
+        for name in VIEWS:
+            style = "bold $block-cursor-foreground on $block-cursor-background" if name == view else "$dim"
+            parts.append(Content.styled(f" {TITLES[name]} ", style))
+        self.update(Content(" ").join(parts))
+
+
+def show_watch(table: LiveTable, watch: Question[Watch], text: str, order: str, now: datetime) -> None:
+    """Say what part of the symbols the list shows, in which order, and how old it is."""
+    parts = []
+    if (answer := watch.answer) is not None:
+        shown = f"{figures.count(len(answer.quotes))} of {figures.plural(answer.symbols_total, 'symbol')}"
+        parts = [_old(watch, now), "✖ no cache" if answer.cache_problem else "", shown, ORDERS[order]]
+    table.border_title = Content(f"Watch /{clean(text, 40)}" if text else "Watch")
+    table.border_subtitle = Content(" · ".join(part for part in parts if part))
+    table.empty = _why_empty(watch, text, now)
+
+
+def show_chart(chart: Candles, question: Question[Any], quote: Quote | None, timeframe: str, now: datetime) -> None:
+    """Draw the candles, with the newest one's figures under them."""
+    bars: tuple[Bar, ...] = question.answer.bars if question.answer else ()
+    empty = _why_none(question, f"No bar of {timeframe}; a backfill fetches them", now)
+    chart.show(bars, is_daily=timeframe == "1Day", empty=empty)
+    name = Content(f"{timeframe}  ")
+    chart.border_title = name if quote is None else Content("").join([name, market_views.headline(quote, now)])
+    last = ""
+    if bars:
+        values = zip("OHLC", (bars[-1].open, bars[-1].high, bars[-1].low, bars[-1].close), strict=True)
+        shown = [f"{mark} {market_views.price(value)}" for mark, value in values]
+        last = " ".join([*shown, f"V {figures.short(float(bars[-1].volume))}"])
+    chart.border_subtitle = Content(" · ".join(part for part in (_old(question, now), last) if part))
+
+
+def show_panel(
+    view: TextView, question: Question[Any], quote: Quote | None, now: datetime, zone: tzinfo | None
+) -> None:
+    """Show depth, positions or volatility of a symbol."""
+    subject = "" if quote is None else f" · {clean(quote.symbol, 40)}"
+    view.border_title = Content(f"{TITLES[str(view.id)]}{subject}")
+    view.border_subtitle = Content(_old(question, now))
+    last = None if quote is None else quote.price
+    match question.answer:
+        case Depth() as depth:
+            note = Content.styled("own resting orders", "$dim")
+            view.show(Content("\n").join([market_views.depth_lines(depth, view.text_width), note]))
+        case Positions() as positions:
+            view.show(market_views.position_lines(positions, last, view.text_width))
+        case Volatility() as volatility:
+            view.show(market_views.volatility_lines(volatility, view.text_width, zone))
+        case _:
+            view.show(Content.styled(_why_none(question, "", now), "$dim"))
+
+
+def _old(question: Question[Any], now: datetime) -> str:
+    """Say that an answer is old, or why there is no newer one."""
+    if question.answer is None:
+        return ""
+    age = f"stale {figures.age(question.age_s(now))}"
+    if question.problem:
+        return f"✖ {age}: {question.problem}"
+    return f"◌ {age}" if question.is_stale(now) else ""
+
+
+def _why_none(question: Question[Any], none: str, now: datetime) -> str:
+    """Say why there is nothing to show: an error, not read yet, none at all."""
+    if question.problem:
+        return "\n".join(
+            part for part in (f"✖ {question.problem}", question.hint, "It is read again by itself.") if part
+        )
+    if question.answer is None:
+        waited = int(question.waiting_s(now))
+        return f"Loading… {waited} s" if waited else "Loading…"
+    return none
+
+
+def _why_empty(watch: Question[Watch], text: str, now: datetime) -> str:
+    if watch.problem or watch.answer is None:
+        return _why_none(watch, "", now)
+    if text:
+        return f"No active symbol begins with “{clean(text, 40)}”\nEsc clears the filter · / edits it"
+    return "No symbol to show\nThe table of tickers is empty, or no symbol has traded since the open"
