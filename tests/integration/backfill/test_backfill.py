@@ -15,8 +15,12 @@ import asyncpg
 import pytest
 
 from fakes.backfill import WEEK, YEAR, FakeContext, changed, fill_tickers, make_settings, open_services, run
+from qsuite_console.config.settings import BackfillSettings
 from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.providers.alpaca import AlpacaClient, BarsQuery
+from qsuite_console.providers.errors import ProviderUnavailable
+from qsuite_console.providers.session import Reply
 from qsuite_console.sandbox.exchange.server import Exchange
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
 
@@ -223,6 +227,36 @@ async def test_what_breathe_raises_reaches_the_engine(database_dsn: str, exchang
         with pytest.raises(Pause):
             await run(services, WEEK, context)
         assert not [task for task in asyncio.all_tasks() if "Fetcher" in repr(task)]
+
+
+async def test_what_did_not_come_in_time_is_asked_for_again_one_page_at_a_time(
+    database_dsn: str, exchange: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await exchange(symbols=12)
+    asked: set[tuple[str, ...]] = set()
+    running, most, late = 0, 0, 0
+    ask = AlpacaClient.bars
+
+    async def overloaded(client: AlpacaClient, query: BarsQuery, page_token: str | None = None) -> Reply:
+        nonlocal running, most, late
+        if query.symbols not in asked:
+            asked.add(query.symbols)
+            late += 1
+            await asyncio.sleep(0.05)
+            raise ProviderUnavailable("it did not answer in time") from TimeoutError()
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return await ask(client, query, page_token)
+
+    monkeypatch.setattr(AlpacaClient, "bars", overloaded)
+    settings = make_settings(database_dsn, server.environment)
+    settings = replace(settings, backfill=BackfillSettings(batch_size=1, concurrent_requests=4))
+    async with open_services(settings) as services:
+        result = await run(services, changed(WEEK, symbols="AAPL,MSFT,GOOGL,AMZN"))
+    assert result["verified"]
+    assert (late, most) == (4, 1)
 
 
 async def test_a_provider_that_is_away_is_said_at_once_and_no_reason_to_be_deaf(

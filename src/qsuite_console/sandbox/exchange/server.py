@@ -67,7 +67,13 @@ class Exchange:
 
     async def start(self, port: int = 0) -> None:
         """Listen on ``port``, 0 for a free one; raises OSError when it is taken."""
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            handler_cancellation=True,  # who hung up asks again: work for nobody would only delay the others
+        )
         await runner.setup()
         site = web.TCPSite(runner, HOST, port, reuse_address=True)
         try:

@@ -70,6 +70,7 @@ class Stocks:
         self._market = market
         self._options = options
         self._rules = rules
+        self._turn = asyncio.Lock()
 
     async def bars(self, query: Mapping[str, str], symbol: str | None = None) -> Answer:
         """Answer a page of bars, of one symbol when it is in the path; raises Refusal."""
@@ -79,7 +80,8 @@ class Stocks:
         asked = read_bars(query, named, self._options.now(), self._rules)
         if symbol is not None and symbol not in self._market.by_symbol:
             raise unreadable("symbol", symbol)
-        pages, following = await self._page(asked)
+        async with self._turn:  # side by side all of them would be late
+            pages, following = await self._page(asked)
         token = make_token(following, str(asked.timeframe)) if following else None
         sent, bad = self._damaged(pages, str(asked.timeframe))
         count = sum(len(bars) for bars in pages.values())

@@ -105,6 +105,7 @@ class Fetcher:
         self._grids: dict[tuple[datetime, datetime], Grid] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._room = asyncio.Condition()
+        self._again = asyncio.Lock()
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="backfill-decode")
 
     def start(self, chains: list[Chain]) -> None:
@@ -175,10 +176,10 @@ class Fetcher:
 
     async def _page(self, chain: Chain) -> Encoded:
         """Return the next page, decoded off the loop; failures that may pass are tried again."""
-        failures = 0
+        failures, is_late = 0, False
         while True:
             try:
-                reply = await self._request(chain)
+                reply = await self._alone(chain) if is_late else await self._request(chain)
                 self.counts.trouble = ""
                 self.counts.bytes += len(reply.body)
                 layout, loop = self._layout(chain), asyncio.get_running_loop()
@@ -187,6 +188,7 @@ class Fetcher:
                 self.counts.http_429 += 1
             except ProviderUnavailable as error:
                 failures += 1
+                is_late = isinstance(error.__cause__, TimeoutError)
                 if failures >= _TRIES:
                     raise ProviderUnavailable(
                         f"{error.message}, {failures} times in a row", hint=error.hint, status=error.status
@@ -196,6 +198,11 @@ class Fetcher:
                 delay_s = random.uniform(0, min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2**failures))
                 self.counts.waited_s += delay_s
                 await asyncio.sleep(delay_s)
+
+    async def _alone(self, chain: Chain) -> Reply:
+        """Ask again for what did not come in time, one page at a time: the provider may be able to do no more."""
+        async with self._again:
+            return await self._request(chain)
 
     async def _request(self, chain: Chain) -> Reply:
         permit = await self._limiter.admit()
