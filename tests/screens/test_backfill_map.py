@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fakes.control import demo
 from qsuite_console.model.errors import Conflict, ConsoleError
 from qsuite_console.model.jobs import JobState
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.market import CellState, CoverageMap
+from qsuite_console.screens import backfill_form, backfill_map
 from qsuite_console.screens.backfill_map import MapPane
-from screens.backfill_steps import SMALL, WIDE, asked, open_backfill, submissions
-from screens.seeing import console, seen, until, until_seen
+from screens.backfill_steps import SMALL, WIDE, asked, open_backfill, submissions, type_symbols
+from screens.seeing import console, seen, until, until_gone, until_seen
 
 
 async def test_the_map_shows_every_state_by_a_glyph_of_its_own_and_says_the_figures() -> None:
@@ -87,9 +90,13 @@ async def test_the_map_follows_the_form_and_its_own_keys() -> None:
         await pilot.press("j", "j", "right")
         await until_seen(pilot, "Coverage · price_ticks · 1Week")
         await pilot.press("m", "T")
-        await until_seen(pilot, "Coverage · market_data_marketdata · 1Week")
+        await until_seen(pilot, "Coverage · market_data_marketdata · 1Min")
         await pilot.press("t")
-        await until_seen(pilot, "Coverage · market_data_marketdata · 1Month")
+        await until_seen(pilot, "market_data_marketdata holds 1Min bars only")
+        await pilot.press("T")
+        await until_seen(pilot, "Coverage · price_ticks · 1Day")
+        await pilot.press("t")
+        await until_seen(pilot, "Coverage · price_ticks · 1Week")
 
 
 async def test_enter_on_a_gap_fetches_exactly_that_month_and_the_cell_runs() -> None:
@@ -175,6 +182,26 @@ async def test_an_unreachable_database_is_said_in_the_map_and_r_tries_again() ->
         await pilot.press("r")
         await until_seen(pilot, "old: busy")
         assert "AAPL" in seen(pilot.app), "what was read stays"
+        await pilot.press("t")
+        await until_seen(pilot, "✖ busy")
+        await until_seen(pilot, "1Week")
+        assert "AAPL" not in seen(pilot.app), "the coverage of another timeframe"
+
+
+async def test_the_map_and_the_plan_come_back_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill_map, "RETRY_S", 0.0)
+    monkeypatch.setattr(backfill_form, "PLAN_AGAIN_S", 0.0)
+    control = demo()
+    async with console(control).run_test(notifications=True, size=WIDE) as pilot:
+        await open_backfill(pilot)
+        await type_symbols(pilot, "AAPL")
+        control.failures["ask"] = control.failures["plan"] = ConsoleError("the database does not answer")
+        await pilot.press("m", "t")
+        await pilot.press("f", "r")
+        await until(pilot, lambda: seen(pilot.app).count("✖ the database does not answer") == 2)
+        control.failures.clear()
+        await until_gone(pilot, "✖ the database does not answer")
+        await until_seen(pilot, "of 68 symbols")
 
 
 async def test_a_platform_without_symbols_says_what_to_do() -> None:

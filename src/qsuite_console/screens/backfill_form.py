@@ -38,6 +38,7 @@ DATES: Final = "dates-preset"
 PRESETS: Final = ("5 sessions", "1 month", "this year", "1 year", "5 years", "own dates")
 OWN: Final = PRESETS[-1]
 PLAN_AFTER_S: Final = 0.4  # of quiet typing
+PLAN_AGAIN_S: Final = 5.0  # after a plan that failed
 ORIGIN: Final = "console"
 
 
@@ -128,6 +129,7 @@ class FormPane(Vertical):
         self._touched: set[str] = set()
         self._setting_dates = False
         self._planning_since: float | None = None
+        self._plan_failed_at: float | None = None
         self._form_box = Vertical(id="form-box", classes="panel")
         self._plan_box = VerticalScroll(id="plan-box", classes="panel", can_focus=False)
         self._button = StartButton()
@@ -256,7 +258,7 @@ class FormPane(Vertical):
     @work(exclusive=True, group="form-plan")
     async def refresh_plan(self) -> None:
         """Validate what is there, then plan it."""
-        self._planning_since = None
+        self._planning_since = self._plan_failed_at = None
         is_valid = self.fields is not None and await self._is_valid(self._touched)
         self._show_plan_title()
         if not is_valid:
@@ -273,6 +275,7 @@ class FormPane(Vertical):
             self._show_problems(problem.problems, set(problem.problems))
         except ConsoleError as error:
             self.plan_view.fail(f"{error.message}\n{error.hint}".strip())
+            self._plan_failed_at = time.monotonic()
         else:
             self.plan_view.show(plan)
         finally:
@@ -311,9 +314,11 @@ class FormPane(Vertical):
         self._plan_box.border_subtitle = plain(clean(plan.title, 60) if plan is not None else "")
 
     def tick(self) -> None:
-        """Count the seconds of a plan that takes its time."""
+        """Count the seconds of a plan that takes its time; plan again a while after one that failed."""
         if self._planning_since is not None:
             self.plan_view.wait(time.monotonic() - self._planning_since)
+        elif self._plan_failed_at is not None and time.monotonic() - self._plan_failed_at > PLAN_AGAIN_S:
+            self.refresh_plan()
 
     # start
 

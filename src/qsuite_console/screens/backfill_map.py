@@ -21,7 +21,7 @@ from qsuite_console.model.market import CellState, CoverageCell, CoverageMap
 from qsuite_console.model.text import clean
 from qsuite_console.screens import backfill_cells as cells
 from qsuite_console.screens.backfill_form import panel_title, plain
-from qsuite_console.widgets import figures, looks
+from qsuite_console.widgets import figures, frames, looks
 from qsuite_console.widgets.coverage_map import FILLABLE, LOOKS, CoverageGrid, describe
 from qsuite_console.widgets.fields import Editor
 from qsuite_console.widgets.keys import key_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from qsuite_console.screens.base import ConsoleScreen
 
 PROBE: Final = "backfill.coverage"
+RETRY_S: Final = 5.0  # after a look that failed
 QUIET_S: Final = 0.15  # of typing, before the filter asks
 
 
@@ -97,6 +98,8 @@ class MapPane(Vertical):
         self._jobs: tuple[Job, ...] = ()
         self._columns = 0
         self._stale = ""
+        self._failed_at: float | None = None
+        self._shown: cells.Place = ("", "")  # table and timeframe of the rows in the grid
         self._reading_since: float | None = None
         self._filter = SymbolFilter()
         self.grid = CoverageGrid(id="grid")
@@ -151,10 +154,17 @@ class MapPane(Vertical):
             self._take(found, is_more=False)
 
     def tick(self) -> None:
-        """Count the seconds of a first look that takes its time; what was read before stays."""
-        if self._reading_since is not None and not self.grid.rows:
-            seconds = int(time.monotonic() - self._reading_since)
-            self.grid.say("reading what is stored…" + (f" {seconds} s" if seconds else ""))
+        """Count the seconds of a look that takes its time, and look again a while after one that failed."""
+        if self._reading_since is None:
+            if self._failed_at is not None and time.monotonic() - self._failed_at > RETRY_S:
+                self.load()
+            return
+        seconds = int(time.monotonic() - self._reading_since)
+        reading = f"reading what is stored in {self._window.table}, {self._window.timeframe}…"
+        if not self.grid.rows:
+            self.grid.say(reading + (f" {seconds} s" if seconds else ""))
+        elif seconds:
+            self.border_subtitle = plain(f"{reading} {seconds} s")
 
     @work(exclusive=True, group="map-more")
     async def load_more(self, after: str) -> None:
@@ -173,20 +183,24 @@ class MapPane(Vertical):
         except ConsoleError as error:
             self._fail(error)
             return None
-        self._stale = ""
+        self._stale, self._failed_at = "", None
         return answer if isinstance(answer, CoverageMap) else None
 
     def _fail(self, error: ConsoleError) -> None:
         message = clean(error.message, 200)
-        if self.grid.rows:  # what was read stays, marked as old
+        self._failed_at = time.monotonic()
+        if self.grid.rows and self._shown == (self._window.table, self._window.timeframe):  # it stays, marked as old
             self._stale = message
             self._title()
             return
+        self.grid.clear()
+        self._title()
         again = f"{key_of(self, 'backfill.reload')} tries again"
         self.grid.say("\n".join(part for part in (f"✖ {message}", clean(error.hint, 200), again) if part))
 
     def _take(self, found: CoverageMap, *, is_more: bool) -> None:
         self._next_after, self._total = found.next_after, found.symbols_total
+        self._shown = (self._window.table, self._window.timeframe)
         self.grid.show(found, is_more=is_more)
         if not self.grid.rows:
             self.grid.say(
@@ -199,13 +213,14 @@ class MapPane(Vertical):
 
     def _title(self) -> None:
         window = self._window
-        title = " · ".join(part for part in ("Coverage", window.table, window.timeframe) if part)
+        shown_of = self._shown if self.grid.rows else (window.table, window.timeframe)
+        title = " · ".join(part for part in ("Coverage", *shown_of) if part)
         shown = f"{figures.count(len(self.grid.rows))} of {figures.plural(self._total, 'symbol')}"
         parts = [f"filter {window.text}" if window.text else "", shown if self.grid.rows else ""]
         if self._stale:
             parts.append(f"old: {self._stale}")
-        self.border_title = panel_title(key_of(self, "backfill.map"), title)
-        self.border_subtitle = plain(" · ".join(part for part in parts if part))
+        frames.title(self, panel_title(key_of(self, "backfill.map"), title))
+        frames.caption(self, plain(" · ".join(part for part in parts if part)))
 
     def on_coverage_grid_tail_reached(self, event: CoverageGrid.TailReached) -> None:
         """Go on reading where the page ended."""

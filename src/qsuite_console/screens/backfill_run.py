@@ -17,7 +17,7 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import LIVE, Job, JobDetail, JobQuery, JobState
 from qsuite_console.model.text import clean
 from qsuite_console.screens.backfill_form import panel_title, plain
-from qsuite_console.widgets import figures
+from qsuite_console.widgets import figures, frames
 from qsuite_console.widgets.keys import key_of
 from qsuite_console.widgets.run_view import live_lines, number, result_lines
 
@@ -171,8 +171,8 @@ class RunPane(Widget, can_focus=True):
             else ""
         )
         title = "Run" if runs or self._last is None else "Last run"
-        self.border_title = panel_title(key_of(self, "backfill.run"), title)
-        self.border_subtitle = plain(more)
+        frames.title(self, panel_title(key_of(self, "backfill.run"), title))
+        frames.caption(self, plain(more))
         self.refresh_bindings()
 
     # drawing

@@ -21,7 +21,7 @@ from qsuite_console.model.jobs import Job, JobAction, JobState
 from qsuite_console.model.text import clean
 from qsuite_console.screens import acting
 from qsuite_console.screens.base import ConsoleScreen
-from qsuite_console.widgets import figures, job_filter, job_rows
+from qsuite_console.widgets import figures, frames, job_filter, job_rows
 from qsuite_console.widgets.filter_bar import FilterBar
 from qsuite_console.widgets.live_table import Key, LiveTable, Row
 
@@ -125,8 +125,8 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         parts.append("newest first")
         if table.hidden_above:
             parts.insert(0, f"▲ {table.hidden_above} above")
-        table.border_title = Content(title)
-        table.border_subtitle = Content(" · ".join(parts))
+        frames.title(table, Content(title))
+        frames.caption(table, Content(" · ".join(parts)))
         table.empty = _why_empty(self._problem, self._filter.text, total, is_loaded=self._is_loaded)
         now_possible = tuple(self.holds(c.when) for c in commands.of(self.SCOPE) if c.when)
         if now_possible != self._possible:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.css.scalar import Scalar
 from textual.widget import Widget
 
@@ -17,7 +18,7 @@ from qsuite_console.model.health import Alert, AlertState
 from qsuite_console.model.jobs import Job, JobState
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.reading import ReadingDialog
-from qsuite_console.widgets import figures, job_rows, looks
+from qsuite_console.widgets import figures, frames, job_rows, looks
 from qsuite_console.widgets.live_table import Cell, Column, Key, LiveTable, Row
 from qsuite_console.widgets.status_bar import reading_of
 from qsuite_console.widgets.tile import Tile
@@ -117,7 +118,7 @@ class OverviewScreen(ConsoleScreen):
             else f"No job is running · {key} to start a backfill"
         )
         _refill(table, before, self._live)
-        table.border_subtitle = f"{len(self._live)} running · {figures.count(waiting)} queued"
+        frames.caption(table, Content(f"{len(self._live)} running · {figures.count(waiting)} queued"))
 
     def _show_attention(self, state: ConsoleState) -> None:
         table = self.query_one("#attention", LiveTable)
@@ -128,7 +129,7 @@ class OverviewScreen(ConsoleScreen):
         table.empty = "Nothing needs attention: no alert, no failed job"
         _refill(table, before, self._attention)
         firing = sum(alert.state is AlertState.FIRING for alert in state.snapshot.alerts)
-        table.border_subtitle = f"{firing} firing · {len(failed)} failed"
+        frames.caption(table, Content(f"{firing} firing · {len(failed)} failed"))
 
     def tick(self, now: datetime) -> None:
         """Let readings grow old."""
@@ -241,7 +242,7 @@ def _set_height(table: LiveTable, lines: int | None) -> None:
 def _refill(
     table: LiveTable, before: dict[Key, Job] | dict[Key, Alert | Job], after: dict[Key, Job] | dict[Key, Alert | Job]
 ) -> None:
-    if list(before) != list(after) or not table.keys:
+    if list(table.keys) != list(after):
         table.set_keys(after)
     else:
         table.touch(key for key, entry in after.items() if before[key] != entry)

@@ -155,6 +155,14 @@ class CoverageGrid(ScrollView, can_focus=True):
         self.post_message(self.Moved())
         self._watch_tail()
 
+    def clear(self) -> None:
+        """Show no symbol."""
+        self._rows = []
+        self._row = 0
+        self.virtual_size = Size(0, HEAD)
+        self.refresh()
+        self.post_message(self.Moved())
+
     def overlay(self, states: Overlay) -> None:
         """Show live states of (symbol, month) over the stored ones."""
         if dict(states) != dict(self._overlay):

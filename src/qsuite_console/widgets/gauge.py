@@ -47,7 +47,12 @@ def gauge_line(
         ("" if share > LOW else f"{look.glyph} ", tone),
         (figures.count(remaining), "bold $foreground"),
         (f" of {figures.count(limit)} left", "$dim"),
-        (f", full in {figures.duration(round(reset_s))}" if reset_s is not None and share < 1 else "", "$dim"),
+        (
+            f", full in {figures.duration(round(reset_s))}"
+            if reset_s is not None and reset_s >= 0.5 and share < 1
+            else "",
+            "$dim",
+        ),
     )
     room = width - len(label) - numbers.cell_length - 2
     if room < 4:

@@ -15,7 +15,7 @@ WIDE: Final = 150  # cells of a table that has room for words about each job
 RUNNING_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
     Column("id", "ID", 6, is_right=True, keep=6),
-    Column("title", "JOB", 44, is_flexible=True, keep=9, narrow=20),
+    Column("title", "JOB", 36, is_flexible=True, keep=9, narrow=20),
     Column("progress", "PROGRESS", BAR + 5, keep=8, narrow=15),
     Column("done", "DONE", 15, is_right=True, keep=2),
     Column("speed", "RATE", 13, is_right=True, keep=5, at_least=NARROW),
@@ -58,7 +58,7 @@ JOB_COLUMNS: Final = (
 
 def look_of(job: Job) -> looks.Look:
     """Return how the job looks."""
-    return looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
+    return looks.of_job(job.state, attempt=job.tries, is_cancelling=job.cancel_requested)
 
 
 def progress_content(job: Job) -> Content:
@@ -83,7 +83,7 @@ def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "eta": figures.countdown(progress.eta_s),
         "message": Cell(doing(job), "dim"),
         "now": Cell(doing(job), "dim"),
-        "try": Cell(str(job.attempt), "warn" if job.attempt > 1 else "dim"),
+        "try": Cell(str(job.tries), "warn" if job.tries > 1 else "dim"),
     }
 
 
@@ -103,7 +103,7 @@ def finished_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "title": job.title,
         "state": Cell(look.word, look.tone),
         "done": Cell(f"{figures.count(progress.done)} {progress.unit}".strip() if progress.done else "", "dim"),
-        "rate": Cell(figures.rate(progress.rate) if progress.rate else "", "dim"),
+        "rate": Cell(_rate(job), "dim"),
         "ran": Cell(_time(job, now), "dim"),
         "age": Cell(figures.age((now - job.finished_at).total_seconds()) if job.finished_at else "", "dim"),
     }
@@ -111,7 +111,7 @@ def finished_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
 
 def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
     """Return a job for the list of all jobs."""
-    look, progress = look_of(job), job.progress
+    look = look_of(job)
     is_over = job.state in TERMINAL
     plain = "dim" if is_over else ""
     return {
@@ -122,10 +122,10 @@ def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "status": _status(job, look, now),
         "outcome": _progress_or_cause(job),
         "progress": _progress(job),
-        "rate": Cell(figures.rate(progress.rate) if progress.rate else "", plain),
+        "rate": Cell(_rate(job), plain),
         "left": Cell(_time(job, now), plain),
         "queue": Cell(job.queue, "dim"),
-        "try": Cell(str(job.attempt) if job.attempt else "", "warn" if job.attempt > 1 else "dim"),
+        "try": Cell(str(job.tries) if job.tries else "", "warn" if job.tries > 1 else "dim"),
         "started": Cell(figures.moment(job.started_at, zone, now) if job.started_at else "", "dim"),
         "origin": Cell(job.origin, "dim"),
         "note": _note(job),
@@ -134,7 +134,7 @@ def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
 
 def _state_word(job: Job, look: looks.Look, now: datetime) -> str:
     if job.state is JobState.SCHEDULED:
-        return f"{'retry' if job.attempt else 'in'} {figures.countdown((job.run_at - now).total_seconds())}"
+        return f"{'retry' if job.tries else 'in'} {figures.countdown((job.run_at - now).total_seconds())}"
     return look.word
 
 
@@ -161,6 +161,13 @@ def _note(job: Job) -> Cell:
     if job.state is JobState.RUNNING:
         return Cell(doing(job), "dim")
     return Cell(job.error or job.reason or "", "error" if job.state is JobState.FAILED else "dim")
+
+
+def _rate(job: Job) -> str:
+    """The present rate, or that of the whole job when it succeeded; how fast it was when it broke off tells nothing."""
+    if job.state not in (JobState.RUNNING, JobState.SUCCEEDED):
+        return ""
+    return figures.rate(job.progress.rate) if job.progress.rate else ""
 
 
 def _time(job: Job, now: datetime) -> str:

@@ -1,7 +1,7 @@
 """The line on top of every screen: which platform this is, how it is, what runs, what time it is.
 
-At any width the target stays readable; what is least needed leaves first. It repaints when its text changes, and the
-clock alone once a second.
+At any width the target stays readable; what is least needed leaves first. It repaints when its text changes; the clock
+is a widget of its own, because a widget's line is always sent as a whole.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Final
 
+from textual.app import ComposeResult
 from textual.content import Content
-from textual.geometry import Region
+from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -23,6 +24,30 @@ from qsuite_console.widgets import figures, looks
 PRODUCT: Final = "qsuite"
 LIGHTS: Final = (("postgresql", "PG", "PostgreSQL"), ("redis", "Redis", "Redis"))
 GAP: Final = "  "
+ROOMY: Final = 110  # cells from which words stand beside the glyphs
+
+
+class Clock(Widget):
+    """The time, at the right end of the bar."""
+
+    DEFAULT_CSS = """
+    Clock { dock: right; height: 1; width: auto; background: $bar; padding: 0 1; }
+    """
+
+    text: reactive[str] = reactive("")
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """Return the width of a time in this zone, whatever the time is."""
+        return len(self.text)
+
+    def watch_text(self, before: str, after: str) -> None:
+        """Take more or less room where the zone's name is longer or shorter."""
+        if len(before) != len(after):
+            self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """Write it."""
+        return Content.styled(self.text, "$dim")
 
 
 class StatusBar(Widget):
@@ -32,32 +57,58 @@ class StatusBar(Widget):
     StatusBar { height: 1; dock: top; background: $bar; color: $foreground; }
     """
 
-    state: reactive[ConsoleState] = reactive(ConsoleState, layout=False)
+    state: reactive[ConsoleState] = reactive(ConsoleState, repaint=False)
     now: reactive[datetime | None] = reactive(None, repaint=False)
 
     def __init__(self, zone: tzinfo | None = None) -> None:
         super().__init__()
         self._zone = zone
         self._looks: tuple[str, ...] = ()
+        self._told = ""
+
+    def compose(self) -> ComposeResult:
+        """Only the time has a widget of its own."""
+        yield Clock()
+
+    def on_resize(self) -> None:
+        """Show the time only where everything else has room."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        clock, now = self.query_one(Clock), self.now
+        clock.text = "" if now is None else now.astimezone(self._zone).strftime("%H:%M:%S %Z")
+        parts = [*self._left(is_roomy=self._is_roomy), *self._right()]
+        needed = sum(part.cell_length + len(GAP) for _, part in parts) + len(clock.text) + 2
+        if clock.display != (needed <= self.size.width):
+            clock.display = not clock.display
+            self.refresh()
+
+    @property
+    def _is_roomy(self) -> bool:
+        return self.size.width >= ROOMY
+
+    def watch_state(self) -> None:
+        """Repaint when something else is told; most samples change nothing here."""
+        told = "|".join(part.markup for _, part in (*self._left(is_roomy=True), *self._right()))
+        if told != self._told:
+            self._told = told
+            self._arrange()
+            self.refresh()
 
     def tick(self, now: datetime) -> None:
         """Show the time; repaints the clock, and the lights only if one went stale."""
         self.now = now
         seen = tuple(_light(self.state, source, now).glyph for source, _, _ in LIGHTS)
+        self._arrange()
         if seen != self._looks:
             self._looks = seen
             self.refresh()
-            return
-        width = min(self.size.width, len(self._clock()) + 2)
-        self.refresh(Region(self.size.width - width, 0, width, 1))
-
-    def _clock(self) -> str:
-        return "" if self.now is None else self.now.astimezone(self._zone).strftime("%H:%M:%S %Z")
 
     def render(self) -> Content:
         """Fill the line from both ends; parts that don't fit leave by their weight."""
-        width = self.size.width
-        left, right = self._left(is_roomy=width >= 110), self._right()
+        clock = self.query_one(Clock)
+        width = self.size.width - (len(clock.text) + 1 if clock.display and clock.text else 0)
+        left, right = self._left(is_roomy=self._is_roomy), self._right()
         parts = sorted([*left, *right], key=lambda part: part[0])
         while parts and sum(p[1].cell_length + len(GAP) for p in parts) > width and len(parts) > 1:
             parts.pop()
@@ -89,7 +140,6 @@ class StatusBar(Widget):
             parts.append((2, Content.styled("read-only", "bold $warning")))
         if state.is_attached:
             parts.append((5, Content.styled(f"engine: {clean(state.owner, 30)}", "$dim")))
-        parts.append((6, Content.styled(self._clock(), "$dim")))
         return parts
 
 
