@@ -154,6 +154,7 @@ def job(job_id: int, title: str, state: JobState, *, at: datetime = NOW, ago_s: 
         "started_at": started,
         "finished_at": created + timedelta(seconds=ago_s / 2) if state in TERMINAL else None,
         "attempt": 0 if started is None else 1,
+        "tries": 0 if started is None else 1,
         "correlation_id": f"c-{job_id:06d}",
         "origin": "console",
     }
@@ -234,6 +235,7 @@ def running_jobs(at: datetime = NOW) -> tuple[Job, ...]:
             at=at,
             ago_s=95,
             attempt=2,
+            tries=2,
             progress=progress(0.94, 19_656, 1_204, "verifying", **_backfill_figures(1_204, 2, 2, 0, 1, "TSLA")),
         ),
     )
@@ -294,6 +296,7 @@ def waiting_jobs(at: datetime = NOW) -> tuple[Job, ...]:
         at=at,
         ago_s=812,
         attempt=2,
+        tries=2,
         error="429 too many requests",
         reason="retry in 12 s",
         progress=Progress(fraction=0.08, done=7900, total=98_280, unit="rows"),

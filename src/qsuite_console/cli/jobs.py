@@ -157,7 +157,7 @@ def print_detail(detail: JobDetail) -> None:
         ("created", output.instant(job.created_at)),
         ("started", output.instant(job.started_at)),
         ("finished", output.instant(job.finished_at)),
-        ("attempts", f"{job.attempt} of {job.max_attempts}{f', {job.rescues} rescues' if job.rescues else ''}"),
+        ("tries", f"{job.tries} of {job.max_attempts}{f', {job.rescues} rescues' if job.rescues else ''}"),
         ("asked by", job.origin),
         ("correlation", job.correlation_id),
         *((f"  {name}", _value(value)) for name, value in job.parameters.items()),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from qsuite_console.engine.bus import Bus
 from qsuite_console.engine.joblog import JOB_LOGGER
 from qsuite_console.engine.ports import Claim, Store
@@ -155,7 +157,16 @@ class RunContext:
         if said is None:
             return self._claim.job.progress
         self._pace.measure(said.done, said.unit, self._clock.monotonic())
-        total = said.total
+        total, before = said.total, self._claim.job.progress
+        if total is None and not said.done and before.fraction is not None:
+            return msgspec.structs.replace(  # it is only getting ready to go on from there
+                before,
+                message=clean(said.message, 200),
+                rate=None,
+                eta_s=None,
+                figures=dict(said.figures),
+                updated_at=self._clock.now(),
+            )
         return Progress(
             fraction=min(1.0, max(0.0, said.done / total)) if total else None,
             done=said.done,

@@ -173,8 +173,8 @@ def _level(job: Job) -> int:
 
 def _line(job: Job) -> str:
     words = [f"job {job.id} {job.state}: {clean(job.title or job.kind, 200)}"]
-    if job.state is JobState.RUNNING and job.attempt > 1:
-        words.append(f"attempt {job.attempt} of {job.max_attempts}")
+    if job.state is JobState.RUNNING and job.tries > 1:
+        words.append(f"try {job.tries} of {job.max_attempts}")
     if job.state in TERMINAL and job.started_at is not None and job.finished_at is not None:
         words.append(f"after {(job.finished_at - job.started_at).total_seconds():.1f} s")
     if job.reason:

@@ -33,7 +33,7 @@ _NEUTRAL = ("cancelled", "paused", "interrupted")
 
 def facts(job: Job, now: datetime, zone: tzinfo | None, width: int) -> Content:
     """Return who, when, where and why of a job in lines of ``width`` cells."""
-    look = looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
+    look = looks.of_job(job.state, attempt=job.tries, is_cancelling=job.cancel_requested)
     entries = [("state", f"{look.glyph} {look.word}", looks.TONES[look.tone])]
     if job.reason:
         entries.append(("because", job.reason, ""))
@@ -47,7 +47,7 @@ def facts(job: Job, now: datetime, zone: tzinfo | None, width: int) -> Content:
         entries.append(("ran" if job.state in TERMINAL else "running for", ran, ""))
     rescues = f", {figures.plural(job.rescues, 'rescue')}" if job.rescues else ""
     entries += [
-        ("try", f"{job.attempt} of {job.max_attempts}{rescues}", ""),
+        ("try", f"{job.tries} of {job.max_attempts}{rescues}", ""),
         ("created", figures.instant(job.created_at, zone), ""),
         ("started", figures.instant(job.started_at, zone), ""),
         ("finished", figures.instant(job.finished_at, zone), ""),

@@ -30,9 +30,9 @@ def number(values: Mapping[str, Any], name: str) -> float | None:
 
 def head(job: Job, width: int, *, more: str = "") -> Content:
     """Return state, title and number of a job; at the right its phase."""
-    look = looks.of_job(job.state, attempt=job.attempt, is_cancelling=job.cancel_requested)
+    look = looks.of_job(job.state, attempt=job.tries, is_cancelling=job.cancel_requested)
     phase = clean(job.progress.figures.get("phase", ""), 20) if job.state is JobState.RUNNING else look.word
-    tail = [phase or look.word, f"try {job.attempt} of {job.max_attempts}" if job.attempt > 1 else "", more]
+    tail = [phase or look.word, f"try {job.tries} of {job.max_attempts}" if job.tries > 1 else "", more]
     right = Content.styled("  ".join(part for part in tail if part), looks.TONES[look.tone])
     left = Content.assemble(
         (f"{look.glyph} ", looks.TONES[look.tone]),

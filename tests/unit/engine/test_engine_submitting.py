@@ -136,3 +136,26 @@ async def test_joining_a_paused_job_resumes_it_and_refusing_to_join_does_not(tmp
         await control.set_queue("general", is_paused=False)
         await reaches(control, first.job_id, JobState.RUNNING)
         await counted_exactly(engine)
+
+
+async def test_a_resumed_job_is_on_its_first_try_and_its_bar_stays_while_it_gets_ready(tmp_path: Path) -> None:
+    async def half(context: JobContext, parameters: Number) -> Mapping[str, Any]:
+        context.progress(0, message="planning")
+        if context.attempt == 1:
+            context.progress(50, 100, unit="rows")
+        while True:
+            await context.breathe()
+            await asyncio.sleep(0.01)
+
+    with running(tmp_path, Doing(half)) as engine:
+        control = engine.control
+        receipt = await control.submit(task())
+        await until(lambda: any(job.progress.fraction == 0.5 for job in control.state.running))
+        await control.act(JobAction.PAUSE, [receipt.job_id])
+        paused = await reaches(control, receipt.job_id, JobState.PAUSED)
+        assert (paused.tries, paused.attempt, paused.progress.fraction) == (0, 1, 0.5)
+        await control.act(JobAction.RESUME, [receipt.job_id])
+        await until(lambda: any(job.progress.message == "planning" for job in control.state.running))
+        (again,) = control.state.running
+        assert (again.tries, again.attempt) == (1, 2)
+        assert (again.progress.fraction, again.progress.done, again.progress.unit) == (0.5, 50, "rows")

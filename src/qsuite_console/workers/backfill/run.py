@@ -109,13 +109,12 @@ class Run:
             job_id=self._context.job_id,
             owners=made.owners,
         )
-        total, requests = made.bars, self._totals.requests + made.requests
-        before = self._totals.rows_fetched
+        total, requests = self._totals.rows_fetched + made.bars, self._totals.requests + made.requests
         complete = len(made.symbols) - len(made.symbols_to_fetch)
 
         def report(note: str, phase: str = "fetch") -> None:
             gauge = words.Gauge(self._totals, limiter, fetcher, requests, len(made.symbols))
-            done = self._totals.rows_fetched - before
+            done = self._totals.rows_fetched  # of all attempts: a resumed job goes on where its bar stood
             figures = gauge.figures(complete + len(pipeline.symbols_done), self._services.clock.monotonic())
             expected = done if phase == "verify" else max(total, done)
             figures["phase"] = phase
