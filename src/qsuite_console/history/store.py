@@ -15,6 +15,7 @@ from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.files import open_for_writing, telemetry_path
 from qsuite_console.history.lock import HistoryLock
 from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
+from qsuite_console.history.mounts import network_type
 from qsuite_console.history.reader import HistoryReader
 from qsuite_console.history.rows import moment, pack
 from qsuite_console.history.telemetry import Telemetry
@@ -181,6 +182,11 @@ def open_store(path: Path, *, settings: EngineSettings, clock: Clock) -> SqliteS
             f"the history directory {path.parent} can't be made: {error.strerror}",
             hint="check the owner and permissions, or set QSUITE_CONSOLE_HOME",
         ) from error
+    if kind := network_type(path.parent):
+        raise HistoryUnavailable(
+            f"the history directory {path.parent} is on a network filesystem ({kind}), where no history is safe",
+            hint="set QSUITE_CONSOLE_HOME to a directory on a local disk",
+        )
     lock = HistoryLock(path, now=clock.now())
     try:
         jobs, jobs_warning = open_for_writing(

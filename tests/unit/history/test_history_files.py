@@ -15,6 +15,7 @@ from qsuite_console.config.settings import EngineSettings
 from qsuite_console.history import has_wal_reset_race, sqlite_version
 from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.figures import Figures, bucket_of, percentile, seconds_of, span_for
+from qsuite_console.history.mounts import network_type
 from qsuite_console.history.queries import SEARCHED
 from qsuite_console.history.reader import open_reader
 from qsuite_console.history.store import SqliteStore
@@ -232,3 +233,24 @@ async def test_the_log_is_folded_into_the_file_once_nobody_waits(tmp_path: Path)
         await store.insert(new_job(), dedupe_key=None)
         assert rows_in_file() == 0
         await until(lambda: rows_in_file() == 1)
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [("/", ""), ("/data/state", "nfs4"), ("/data/local/state", ""), ("/data2", ""), ("/with space/x", "cifs")],
+)
+def test_a_network_filesystem_is_known_by_its_mount(tmp_path: Path, where: str, kind: str) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda1 / ext4 rw 0 0\nserver:/x /data nfs4 rw 0 0\n/dev/sdb1 /data/local xfs rw 0 0\n"
+        "//nas/y /with\\040space cifs rw 0 0\n"
+    )
+    assert network_type(Path(where), mounts) == kind
+    assert network_type(Path(where), tmp_path / "none") == ""
+
+
+def test_a_history_on_a_network_filesystem_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qsuite_console.history.store.network_type", lambda _: "nfs4")
+    with pytest.raises(HistoryUnavailable, match="on a network filesystem \\(nfs4\\)"), opened(tmp_path):
+        raise AssertionError("it was opened")
+    assert not (tmp_path / "history.sqlite").exists()
