@@ -61,7 +61,7 @@ def run() -> None:
     """Run one job in the foreground.
 
     Exit codes: 0 succeeded, 1 failed, 2 usage, 130 cancelled, 143 interrupted by SIGTERM. Ctrl-C cancels and keeps the
-    checkpoint; a second Ctrl-C leaves at once. The same command again resumes an interrupted job.
+    checkpoint; a second Ctrl-C leaves at once. The same command again resumes an interrupted or paused job.
     """
 
 
