@@ -18,7 +18,7 @@ from textual.widget import Widget
 from qsuite_console import commands
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.events import AnyEvent, JobChanged
-from qsuite_console.model.jobs import LIVE, JobAction, JobState
+from qsuite_console.model.jobs import LIVE, Job, JobAction, JobState
 from qsuite_console.screens import acting
 from qsuite_console.screens.backfill_form import FormPane
 from qsuite_console.screens.backfill_map import MapPane
@@ -71,7 +71,7 @@ class ViewBar(Widget):
             at += width + 1
 
 
-class BackfillScreen(ConsoleScreen):
+class BackfillScreen(acting.JobActions, ConsoleScreen):
     """Form and plan, coverage map, live run."""
 
     SCOPE = "backfill"
@@ -200,11 +200,9 @@ class BackfillScreen(ConsoleScreen):
                 return self._view == "form"
             case "other":
                 return self._view != view
-            case "live":
-                return run.current is not None and run.current.state in LIVE
             case "several":
                 return len(run.runs) > 1
-        return True
+        return self.can(condition) if condition in acting.ACTIONS else True
 
     def action_start(self) -> None:
         """Start what the form describes."""
@@ -228,16 +226,12 @@ class BackfillScreen(ConsoleScreen):
         """Show the next live backfill."""
         self._run_pane.next_run()
 
-    @work(group="act")
-    async def action_cancel(self) -> None:
-        """Cancel the backfill shown."""
+    def selected(self) -> list[Job]:
+        """Return the backfill shown."""
         job = self._run_pane.current
-        if job is not None:
-            await acting.act(self, JobAction.CANCEL, [job])
+        return [job] if job is not None else []
 
     @work(group="act")
-    async def action_pause(self) -> None:
-        """Pause or resume the backfill shown."""
-        job = self._run_pane.current
-        if job is not None:
-            await acting.act(self, acting.pause_or_resume([job]), [job])
+    async def action_act(self, name: str) -> None:
+        """Pause, resume or cancel the backfill shown."""
+        await acting.act(self, JobAction(name), self.selected())
