@@ -168,6 +168,8 @@ class Link:
             self._lost.set()
         seconds = int(time.monotonic() - self._heard_at)
         trouble = f"engine stopped answering {seconds} s ago"
+        if _is_refused(error):
+            trouble += ": it ended, reopen the console to take over"
         if self._heard is not None and trouble != self._state.trouble:
             self._publish(msgspec.structs.replace(self._heard, trouble=trouble))
 
@@ -219,6 +221,13 @@ def _decode(status: int, content: bytes, kind: type[T]) -> T:
             hint="it runs another version of qsuite-console; restart it",
         ) from error
     raise unpack_error(refused.error)
+
+
+def _is_refused(error: ConsoleError) -> bool:
+    """Tell whether no process holds the socket any more, as opposed to one that is stopped or too busy."""
+    cause = error.__cause__
+    found = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
+    return isinstance(found, ConnectionRefusedError | FileNotFoundError)
 
 
 def _engine_of(state: ConsoleState) -> tuple[object, str]:

@@ -13,6 +13,7 @@ import msgspec
 from qsuite_console import __version__
 from qsuite_console.config.settings import QUEUES, Settings
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
+from qsuite_console.history.lock import silent_owner
 from qsuite_console.history.reader import HistoryReader, open_reader
 from qsuite_console.model.errors import HistoryMissing, NotFound
 from qsuite_console.model.jobs import (
@@ -114,6 +115,8 @@ class Archive:
             version=__version__,
             is_read_only=target.read_only,
         )
+        if owner := silent_owner(self._paths.history):
+            state = msgspec.structs.replace(state, trouble=f"{owner} owns this history and doesn't answer")
         if self._reader is None:
             return msgspec.structs.replace(state, queues=self._queues({}, {}, {}))
         running = (await self._reader.jobs(JobQuery(states=(JobState.RUNNING,)))).jobs

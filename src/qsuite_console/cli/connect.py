@@ -24,6 +24,7 @@ T = TypeVar("T")
 ORIGIN: Final = "cli"
 _PATIENCE_S: Final = 3.0  # two verbs at once: the second waits for the first to let the history go
 _PAUSE_S: Final = 0.1
+_HUNG: Final = "end that process, or let it go on: the lock goes with it, jobs resume at the next start"
 
 
 def reading(invocation: Invocation, question: Callable[[Reads], Coroutine[Any, Any, T]]) -> T:
@@ -99,7 +100,11 @@ def any_engine(
                 return remote
             runtime = open_runtime(settings, paths, claim=claim, origin=origin, extra_services=services)
             return stack.enter_context(runtime).control
-        except (HistoryOwned, EngineGone):  # it is just starting, or just ending
+        except (HistoryOwned, EngineGone) as error:  # it is just starting, or just ending
             if time.monotonic() > until:
+                if isinstance(error, HistoryOwned):
+                    raise HistoryOwned(
+                        f"{error.owner} owns this history and doesn't answer", owner=error.owner, hint=_HUNG
+                    ) from error
                 raise
             time.sleep(_PAUSE_S)

@@ -40,6 +40,8 @@ def status(invocation: Invocation, *, is_json: bool) -> None:
         output.document({"is_running": is_running, **msgspec.to_builtins(state, enc_hook=str)})
         return
     engine = f"{state.owner}, since {output.instant(state.started_at)}" if state.owner else "none runs"
+    if state.trouble and not state.owner:
+        engine = "none answers"
     unseen = "not configured" if state.owner else "watched only while an engine runs; qsuite-console doctor looks now"
     target = f"{state.target.name} {state.target.word}".strip()
     output.pairs(

@@ -145,7 +145,7 @@ def _from_network(error: OSError, where: str) -> DatabaseDown:
 
 def _from_server(error: asyncpg.PostgresError, where: str) -> DatabaseError:
     state = error.sqlstate or ""
-    text = clean(error, 300)
+    text = clean(str(error).partition("\nDETAIL: ")[0], 300)
     for prefix, (kind, message, hint) in _BY_STATE.items():
         if state.startswith(prefix):
             return kind(message.format(where=where, text=text), hint=hint, sqlstate=state)

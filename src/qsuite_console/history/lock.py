@@ -51,6 +51,28 @@ class HistoryLock:
             self._descriptor = -1
 
 
+def silent_owner(history: Path) -> str:
+    """Return who holds the lock now, "" for nobody; for when no engine answers.
+
+    The lock is tried only while the process that took it last still lives: whoever starts just now is not disturbed.
+    """
+    owner = describe_owner(history)
+    try:
+        os.kill(int(owner.partition(" on ")[0].removeprefix("pid ")), 0)
+        descriptor = os.open(lock_path(history), os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return owner
+    except (OSError, ValueError):
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return owner
+    finally:
+        os.close(descriptor)
+    return ""
+
+
 def describe_owner(history: Path) -> str:
     """Return who last took the lock, "pid 4711 on db-1, since 2026-11-22T09:12:00+00:00", or "" if unknown."""
     try:

@@ -138,7 +138,13 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
         assert f"pid {owner.pid}" in refused.stderr.splitlines()[0]
         ran = console.run("run", "test.count", "--steps", "1")
         assert ran.returncode == 1
-        assert "in use by" in ran.stderr
+        assert f"pid {owner.pid}" in ran.stderr
+        assert "owns this history and doesn't answer" in ran.stderr
+        assert "end that process" in ran.stderr
+        status = console.json("status")
+        assert status["is_running"] is False
+        assert f"pid {owner.pid}" in status["trouble"]
+        assert "none answers" in console.run("status").stdout
         terminal = open_terminal()
         terminal.see("count to 2")
         assert b"looking only" in terminal.raw
@@ -148,6 +154,7 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
         owner.send_signal(signal.SIGCONT)
     owner.send_signal(signal.SIGTERM)
     assert owner.wait(30) == 0
+    assert console.json("status")["trouble"] == ""
 
 
 def test_sigterm_restores_the_terminal_and_interrupts_the_job(
