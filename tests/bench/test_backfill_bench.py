@@ -25,8 +25,8 @@ from qsuite_console.providers.alpaca import Asset, BarsQuery
 from qsuite_console.providers.session import Reply
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
 from qsuite_console.workers.backfill.encode import Layout, encode_page
-from qsuite_console.workers.backfill.planner import make_batches, make_periods
 from qsuite_console.workers.backfill.markets import STOCKS
+from qsuite_console.workers.backfill.planner import make_batches, make_periods
 from qsuite_console.workers.backfill.timeframes import Grid
 
 START, END = date(2025, 3, 3), date(2025, 3, 31)

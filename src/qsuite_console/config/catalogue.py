@@ -93,7 +93,9 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "engine.result_ttl_s": Entry(help="seconds a result is kept", minimum=60, maximum=31_536_000),
     "engine.history_max_age_days": Entry(help="days a finished job stays in the history", minimum=1, maximum=36_500),
     "engine.history_max_jobs": Entry(help="finished jobs the history keeps", minimum=100, maximum=100_000_000),
-    "interface.theme": Entry(help="theme of the screen; auto goes by what the terminal can show", env="QSUITE_CONSOLE_THEME"),
+    "interface.theme": Entry(
+        help="theme of the screen; auto goes by what the terminal can show", env="QSUITE_CONSOLE_THEME"
+    ),
     "interface.keymap": Entry(help='own keys: command id = "keys", for example "jobs.cancel" = "x"'),
 }
 
