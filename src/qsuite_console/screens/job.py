@@ -29,7 +29,7 @@ from qsuite_console.screens.dialogs.text import TextDialog
 from qsuite_console.widgets import job_facts
 from qsuite_console.widgets.filter_bar import FilterBar
 from qsuite_console.widgets.job_header import JobHeader, Tabs
-from qsuite_console.widgets.live_table import Key, LiveTable, Row
+from qsuite_console.widgets.live_table import Key, LiveTable
 from qsuite_console.widgets.log_view import LogView
 from qsuite_console.widgets.plot import Plot, Series
 from qsuite_console.widgets.text_view import TextView
@@ -86,7 +86,11 @@ class JobScreen(acting.JobActions, ConsoleScreen):
                 yield log
                 yield FilterBar("words  !not", id="filter")
             table = LiveTable(
-                job_facts.ATTEMPT_COLUMNS, self._attempt_row, id="attempts", classes="panel", empty="Not tried yet"
+                job_facts.ATTEMPT_COLUMNS,
+                lambda key: job_facts.attempt_row(self._attempts[key], self.now, self.console.zone),
+                id="attempts",
+                classes="panel",
+                empty="Not tried yet",
             )
             table.border_title = "Attempts"
             yield table
@@ -196,9 +200,6 @@ class JobScreen(acting.JobActions, ConsoleScreen):
         for view in self.query(LogView):
             view.extend(lines)
 
-    def _attempt_row(self, key: Key) -> Row:
-        return job_facts.attempt_row(self._attempts[key], self.now, self.console.zone)
-
     # pages
 
     def action_neighbour(self, by: int) -> None:
@@ -275,7 +276,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
             return
         detail = self._detail
         text = {
-            "summary": self._summary_text(job),
+            "summary": _summary(job),
             "log-page": self.query_one("#log", LogView).plain,
             "attempts": "\n".join(f"{a.number}\t{a.outcome}\t{a.error or ''}" for a in self._attempts.values()),
             "parameters": json.dumps(job.parameters, indent=2, default=str, ensure_ascii=False),
@@ -284,7 +285,7 @@ class JobScreen(acting.JobActions, ConsoleScreen):
         self.console.copy_text(clean(text, 200_000, one_line=False))
         self.tell(f"Copied: {PAGES[self._page][1].lower()} of job {job.id}")
 
-    @staticmethod
-    def _summary_text(job: Job) -> str:
-        lines = [f"job {job.id}: {job.title}", f"state: {job.state}", f"correlation: {job.correlation_id}"]
-        return "\n".join(lines + ([f"error: {job.error}"] if job.error else []))
+
+def _summary(job: Job) -> str:
+    lines = [f"job {job.id}: {job.title}", f"state: {job.state}", f"correlation: {job.correlation_id}"]
+    return "\n".join(lines + ([f"error: {job.error}"] if job.error else []))

@@ -50,14 +50,14 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """The list, and the filter under it."""
-        table = LiveTable(job_rows.JOB_COLUMNS, self._row, id="jobs", classes="panel", empty="Loading…")
+
+        def row(key: Key) -> Row:
+            return job_rows.job_row(self._jobs[int(key)], self.now, self.console.zone)
+
+        table = LiveTable(job_rows.JOB_COLUMNS, row, id="jobs", classes="panel", empty="Loading…")
         table.border_title = "Jobs"
         yield table
         yield FilterBar("words  !not  /regex/  state:failed  kind:backfill  queue:general  from:cli", id="filter")
-
-    @property
-    def _is_all(self) -> bool:
-        return self._next_before is None
 
     @property
     def _table(self) -> LiveTable:
@@ -114,14 +114,13 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         if self._problem:
             self._load()
 
-    def _row(self, key: Key) -> Row:
-        return job_rows.job_row(self._jobs[int(key)], self.now, self.console.zone)
-
     def _describe(self) -> None:
         table, total = self._table, sum(self.state.counts.values())
         title = f"Jobs /{clean(self._filter.text, 60)}" if self._filter.text else "Jobs"
         parts = [f"{figures.count(len(table.marks))} marked"] if table.marks else []
-        parts.append(_how_many(len(self._order), total, is_filtered=bool(self._filter.text), is_all=self._is_all))
+        parts.append(
+            _how_many(len(self._order), total, is_filtered=bool(self._filter.text), is_all=self._next_before is None)
+        )
         parts.append("newest first")
         if table.hidden_above:
             parts.insert(0, f"▲ {table.hidden_above} above")

@@ -101,7 +101,7 @@ class CoverageGrid(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._months: tuple[str, ...] = ()
+        self.months: tuple[str, ...] = ()
         self._rows: list[CoverageRow] = []
         self._overlay: Overlay = {}
         self._row = 0
@@ -111,11 +111,6 @@ class CoverageGrid(ScrollView, can_focus=True):
     # what is in it
 
     @property
-    def months(self) -> tuple[str, ...]:
-        """Return the months shown, oldest first."""
-        return self._months
-
-    @property
     def rows(self) -> Sequence[CoverageRow]:
         """Return the symbols loaded so far."""
         return self._rows
@@ -123,7 +118,7 @@ class CoverageGrid(ScrollView, can_focus=True):
     @property
     def current(self) -> tuple[str, CoverageCell] | None:
         """Return symbol and cell under the cursor, as they are shown."""
-        if not (0 <= self._row < len(self._rows) and 0 <= self._column < len(self._months)):
+        if not (0 <= self._row < len(self._rows) and 0 <= self._column < len(self.months)):
             return None
         row = self._rows[self._row]
         return row.symbol, self._shown(row, self._column)
@@ -141,8 +136,8 @@ class CoverageGrid(ScrollView, can_focus=True):
     def show(self, page: CoverageMap, *, is_more: bool = False) -> None:
         """Show a page; with ``is_more`` it continues the rows shown. The cursor stays on its symbol and month."""
         here = self.current
-        month = self._months[self._column] if 0 <= self._column < len(self._months) else ""
-        self._months = page.months
+        month = self.months[self._column] if 0 <= self._column < len(self.months) else ""
+        self.months = page.months
         self._rows = [*self._rows, *page.rows] if is_more else list(page.rows)
         self._message = ""
         symbols = {row.symbol: index for index, row in enumerate(self._rows)}
@@ -172,7 +167,7 @@ class CoverageGrid(ScrollView, can_focus=True):
 
     def _shown(self, row: CoverageRow, column: int) -> CoverageCell:
         cell = row.cells[column] if column < len(row.cells) else None
-        month = self._months[column]
+        month = self.months[column]
         if cell is None:
             return CoverageCell(month=month, state=CellState.NONE)
         state = self._overlay.get((row.symbol, month))
@@ -189,8 +184,8 @@ class CoverageGrid(ScrollView, can_focus=True):
     def action_move(self, columns: int, rows: int) -> None:
         """Move the cursor by columns and rows; past the first or last month other months are asked for."""
         column = self._column + columns
-        if columns and self._months and not 0 <= column < len(self._months):
-            self.post_message(self.WindowWanted(columns * max(1, len(self._months) // 2)))
+        if columns and self.months and not 0 <= column < len(self.months):
+            self.post_message(self.WindowWanted(columns * max(1, len(self.months) // 2)))
             return
         self._move_to(self._row + rows, column)
 
@@ -204,7 +199,7 @@ class CoverageGrid(ScrollView, can_focus=True):
 
     def action_months(self, direction: int) -> None:
         """Ask for the months before or after those shown."""
-        self.post_message(self.WindowWanted(direction * max(1, len(self._months) // 2)))
+        self.post_message(self.WindowWanted(direction * max(1, len(self.months) // 2)))
 
     def action_queue(self) -> None:
         """Ask for the missing part of the cell under the cursor."""
@@ -226,7 +221,7 @@ class CoverageGrid(ScrollView, can_focus=True):
         if not self._rows:
             return
         row = max(0, min(row, len(self._rows) - 1))
-        column = max(0, min(column, len(self._months) - 1))
+        column = max(0, min(column, len(self.months) - 1))
         if (row, column) == (self._row, self._column):
             self._watch_tail()
             return
@@ -259,7 +254,7 @@ class CoverageGrid(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Move to the cell that was clicked; a second click asks for it."""
         row, column = event.y - HEAD + self.scroll_offset.y, (event.x - SYMBOL_CELLS - 1) // 2
-        if event.y < HEAD or not (row < len(self._rows) and 0 <= column < len(self._months)):
+        if event.y < HEAD or not (row < len(self._rows) and 0 <= column < len(self.months)):
             return
         if (row, column) == (self._row, self._column) and event.chain > 1:
             self.action_queue()
@@ -287,15 +282,15 @@ class CoverageGrid(ScrollView, can_focus=True):
         years = y == 0
         segments = [Segment(f" {'' if years else 'SYMBOL':<{SYMBOL_CELLS}}", head)]
         if years:
-            line = [" "] * (2 * len(self._months) + 2)
-            for index, month in enumerate(self._months):
+            line = [" "] * (2 * len(self.months) + 2)
+            for index, month in enumerate(self.months):
                 if index == 0 or month.endswith("-01"):
                     label = month[:4]
-                    is_room = index > 0 or not any(m.endswith("-01") for m in self._months[1:3])
+                    is_room = index > 0 or not any(m.endswith("-01") for m in self.months[1:3])
                     line[2 * index : 2 * index + 4] = label if is_room else "    "
             segments.append(Segment("".join(line), head))
             return segments
-        for index, month in enumerate(self._months):
+        for index, month in enumerate(self.months):
             letter = _MONTHS[int(month[5:7]) - 1]
             segments.append(Segment(letter + " ", here if index == self._column else head))
         segments.append(Segment(f"{'%':>{SHARE_CELLS}}", head))
@@ -308,7 +303,7 @@ class CoverageGrid(ScrollView, can_focus=True):
         segments = [Segment(("▌" if is_row and self.has_focus else " "), base + style("coverage-grid--run"))]
         segments.append(Segment(fit(row.symbol, SYMBOL_CELLS - 1, is_right=False) + " ", name))
         present = expected = 0
-        for column in range(len(self._months)):
+        for column in range(len(self.months)):
             cell = self._shown(row, column)
             look = LOOKS[cell.state]
             present, expected = present + min(cell.present, cell.expected), expected + cell.expected
