@@ -42,7 +42,7 @@ def show(invocation: Invocation, *, origin: bool, is_json: bool) -> None:
         output.table(("setting", "value"), [(key, _shown(value)) for key, value, _ in rows])
 
 
-@config.command()
+@config.command(epilog=examples("qsuite-console config path", "qsuite-console config path --json | jq -r .history"))
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def path(invocation: Invocation, *, is_json: bool) -> None:

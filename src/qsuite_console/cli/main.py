@@ -87,6 +87,7 @@ def cli(ctx: click.Context, /, **flags: Any) -> int | None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; nothing but SystemExit ever leaves here."""
     os.umask(0o077)
+    _fill_closed_streams()
     logging.getLogger().addHandler(logging.NullHandler())  # else Python writes warnings to stderr, between our lines
     try:
         code = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -96,6 +97,17 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _fill_closed_streams() -> None:
+    """Point standard streams that came closed at nothing: else the next file opened would get their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _explain(error: Exception) -> int:

@@ -16,6 +16,12 @@ from qsuite_console.cli.lazy import examples
 
 PROGRAM: Final = "qsuite-console"
 SHELLS: Final = ("bash", "zsh", "fish")
+_BOTH: Final = {"bash": "qsuite", "zsh": "qsuite", "fish": "--command qsuite"}  # the short name, for each shell
+_NAMED: Final = {
+    "bash": (f"_completion {PROGRAM}",),
+    "zsh": (f"#compdef {PROGRAM}", f"_completion {PROGRAM}"),
+    "fish": (f"--command {PROGRAM}",),
+}
 _VARIABLE: Final = "_QSUITE_CONSOLE_COMPLETE"
 
 
@@ -32,7 +38,10 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"no completion for {shell}", ctx)
-    output.block(found(ctx.find_root().command, {}, PROGRAM, _VARIABLE).source())
+    script = found(ctx.find_root().command, {}, PROGRAM, _VARIABLE).source()
+    for here in _NAMED[shell]:
+        script = script.replace(here, here.replace(PROGRAM, f"{PROGRAM} {_BOTH[shell]}"))
+    output.block(script)
 
 
 @click.command(epilog=examples("qsuite-console man > qsuite-console.1", "qsuite-console man | man -l -"))

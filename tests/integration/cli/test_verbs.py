@@ -154,6 +154,32 @@ def test_completion_and_manual(console: Console) -> None:
     assert all(word in page for word in ("jobs cancel", ".SH EXIT STATUS", "\\-\\-headless"))
 
 
+def test_completion_in_bash_serves_the_short_name_too(console: Console) -> None:
+    script = console.run("completion", "bash").stdout
+    for name in ("qsuite-console", "qsuite"):
+        asked = f'{script}\nCOMP_WORDS=({name} jo); COMP_CWORD=1; "$(complete -p {name} | cut -d" " -f5)" {name}\n'
+        shell = subprocess.run(
+            ["bash", "-c", asked + 'echo "${COMPREPLY[@]}"'],
+            env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert shell.stdout == "jobs\n", shell.stderr
+
+
+def test_closed_streams_are_no_failure_and_nothing_gets_their_numbers(console: Console) -> None:
+    for closed in (">&-", "<&- >&- 2>&-"):
+        shell = subprocess.run(
+            ["bash", "-c", f'"$0" jobs list {closed}', str(Path(sys.executable).with_name("qsuite-console"))],
+            env={**os.environ, "QSUITE_CONSOLE_HOME": str(console.home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (shell.returncode, shell.stdout, shell.stderr) == (0, "", "")
+
+
 def test_the_console_refuses_what_is_no_terminal(console: Console) -> None:
     done = console.run()
     assert done.returncode == 2
