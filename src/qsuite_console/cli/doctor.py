@@ -14,6 +14,7 @@ from qsuite_console.cli import output
 from qsuite_console.cli.checks import Finding, Verdict, fail, local, ok, warn
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
+from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
 from qsuite_console.cli.lazy import examples
 from qsuite_console.config.loading import ConfigurationProblem, Loaded
 from qsuite_console.config.settings import Settings
@@ -43,7 +44,7 @@ def doctor(invocation: Invocation, *, is_json: bool) -> int:
 def examine(invocation: Invocation) -> list[Finding]:
     """Return every finding; a broken configuration is one of them and ends the list."""
     findings = [local.python(), local.sqlite(), *local.directories(invocation.paths)]
-    findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox()]
+    findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox(), *kinds()]
     try:
         loaded = invocation.loaded
     except ConfigurationProblem as error:
@@ -53,6 +54,17 @@ def examine(invocation: Invocation) -> list[Finding]:
     findings += _interface(loaded.settings)
     findings.append(_engine(invocation.paths))
     return [*findings, *asyncio.run(_services(loaded.settings))]
+
+
+def kinds() -> list[Finding]:
+    """Check that every kind of job can be loaded, those of other packages too."""
+    found, broken = [], []
+    for name in known_kinds():
+        try:
+            found.append(find_kind(name).name)
+        except KindBroken as error:
+            broken.append(warn("job kinds", error.message, error.hint))
+    return [ok("job kinds", ", ".join(found)), *broken]
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -11,8 +11,9 @@ from qsuite_console import workers
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.engine.parameters import describe
 from qsuite_console.engine.ports import Worker
-from qsuite_console.model.errors import NotFound
+from qsuite_console.model.errors import ConsoleError, NotFound
 from qsuite_console.model.kinds import KindInfo
+from qsuite_console.model.text import clean
 
 
 @cache
@@ -21,11 +22,24 @@ def known_kinds() -> tuple[str, ...]:
     return tuple(workers.kinds())
 
 
+class KindBroken(ConsoleError):
+    """A kind is known, but its worker can't be loaded or described."""
+
+
 def find_kind(name: str) -> KindInfo:
-    """Return one kind's own description; raises NotFound."""
+    """Return one kind's own description; raises NotFound, or KindBroken for a plug-in that can't be loaded."""
     if name not in known_kinds():
         raise NotFound(f"no kind of job is named {name!r}", hint=f"known: {', '.join(known_kinds())}")
-    worker = _worker_class(name)
+    try:
+        return _described(_worker_class(name))
+    except Exception as error:  # whatever another package's module does when it is imported
+        raise KindBroken(
+            f"the worker of {name} can't be loaded: {type(error).__name__}: {clean(error, 200)}",
+            hint="correct or uninstall the package that brings it",
+        ) from error
+
+
+def _described(worker: type[Worker]) -> KindInfo:
     kind = worker.kind
     priority = kind.priority if kind.priority is not None else QUEUES.get(kind.queue, (1, 5))[1]
     return KindInfo(

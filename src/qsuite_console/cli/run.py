@@ -15,7 +15,7 @@ from qsuite_console.cli import output
 from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
-from qsuite_console.cli.kinds import find_kind, known_kinds
+from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
 from qsuite_console.cli.lazy import LazyGroup, examples
 from qsuite_console.cli.signals import Signals
 from qsuite_console.model.errors import InvalidParameters
@@ -46,7 +46,14 @@ class KindGroup(LazyGroup):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the kinds with their titles."""
         with formatter.section("Kinds"):
-            formatter.write_dl([(name, find_kind(name).title) for name in known_kinds()])
+            formatter.write_dl([(name, _title(name)) for name in known_kinds()])
+
+
+def _title(name: str) -> str:
+    try:
+        return find_kind(name).title
+    except KindBroken:
+        return "can't be loaded; qsuite-console doctor says why"
 
 
 @click.command(
