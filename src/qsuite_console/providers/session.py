@@ -130,6 +130,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the name can't be resolved"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error is not None:
+        if isinstance(error.os_error, ConnectionRefusedError):  # asyncio's own words name a call and a tuple
+            return "nothing listens there (connection refused)"
         return clean(error.os_error.strerror or "no connection", 100)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"

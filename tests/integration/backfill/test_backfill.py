@@ -280,7 +280,7 @@ async def test_a_provider_that_is_away_is_said_at_once_and_no_reason_to_be_deaf(
         async with asyncio.timeout(20):
             with pytest.raises(Pause):
                 await run(services, changed(WEEK, refresh=True), context)
-    assert "waiting: 127.0.0.1:1 is not reachable" in caplog.text
+    assert "waiting: 127.0.0.1:1 is not reachable: nothing listens there (connection refused)" in caplog.text
     assert any("is not reachable" in said.get("message", "") for *_, said in context.said)
 
 
