@@ -11,23 +11,26 @@ from textual.pilot import Pilot
 
 from fakes.control import FakeControl
 from qsuite_console.app import ConsoleApp
+from qsuite_console.config.settings import InterfaceSettings
 
 DEADLINE_S = 10.0
 FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
 
 
 def console(control: FakeControl) -> ConsoleApp:
-    """The console on a fake engine, at its clock."""
-    return ConsoleApp(control, clock=control.clock)
+    """The console on a fake engine, at its clock, in the dark theme whatever terminal the tests run in."""
+    return ConsoleApp(control, clock=control.clock, interface=InterfaceSettings(theme="dark"))
 
 
 _drawn: tuple[object, int, str] = (None, -1, "")  # screen, its number of frames, what they show
 
 
 def seen(app: App[object]) -> str:
-    """The screen as it is drawn, line by line; drawn again only if the app has painted since."""
+    """The screen as it is drawn, line by line; where frames are counted, drawn again only if the app has painted."""
     global _drawn
-    frames = FRAMES.get(app, 0)
+    if app not in FRAMES:
+        return _draw(app)
+    frames = FRAMES[app]
     if _drawn[0] is not app.screen or _drawn[1] != frames:
         _drawn = (app.screen, frames, _draw(app))
     return _drawn[2]

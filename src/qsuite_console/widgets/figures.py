@@ -107,9 +107,10 @@ def instant(at: datetime | None, zone: tzinfo | None) -> str:
 
 
 def within(text: str, width: int) -> str:
-    """Return a figure's text in ``width`` cells: a repeated unit leaves first, then what follows a comma, then words.
+    """Return a figure's text in ``width`` cells: a repeated unit leaves first, then the whole of which it is a part,
+    what follows a comma, words.
 
-    "1.65 GiB / 23.5 GiB" becomes "1.65 / 23.5 GiB"; "26.2 %, 74.8 GiB free" becomes "26.2 %".
+    "1.65 GiB / 23.5 GiB" becomes "1.65 / 23.5 GiB", then "1.65 GiB"; "26.2 %, 74.8 GiB free" becomes "26.2 %".
     """
     if len(text) <= width:
         return text
@@ -117,9 +118,9 @@ def within(text: str, width: int) -> str:
     if slash and left.rpartition(" ")[2] == right.rpartition(" ")[2]:
         text = f"{left.rpartition(' ')[0]} / {right}"
     if len(text) > width:
-        text = text.partition(", ")[0]
+        text = left if slash else text.partition(", ")[0]
     while len(text) > width and " " in text:
-        text = text.rpartition(" ")[0].removesuffix(" /")
+        text = text.rpartition(" ")[0]
     return text if len(text) <= width else text[: max(0, width - 1)] + "…" if width > 0 else ""
 
 

@@ -29,7 +29,7 @@ RUNNING_COLUMNS: Final = (
 FINISHED_COLUMNS: Final = (
     Column("look", "", 1, keep=9),
     Column("id", "ID", 6, is_right=True, keep=6),
-    Column("title", "JOB", 30, is_flexible=True, keep=9),
+    Column("title", "JOB", 40, is_flexible=True, keep=9, narrow=30),
     Column("state", "STATE", 9, keep=7),
     Column("done", "DONE", 15, is_right=True, keep=3),
     Column("rate", "RATE", 8, is_right=True, keep=2),

@@ -65,17 +65,18 @@ class StatusBar(Widget):
         self._zone = zone
         self._looks: tuple[str, ...] = ()
         self._told = ""
+        self._clock = Clock()
 
     def compose(self) -> ComposeResult:
         """Only the time has a widget of its own."""
-        yield Clock()
+        yield self._clock
 
     def on_resize(self) -> None:
         """Show the time only where everything else has room."""
         self._arrange()
 
     def _arrange(self) -> None:
-        clock, now = self.query_one(Clock), self.now
+        clock, now = self._clock, self.now
         clock.text = "" if now is None else now.astimezone(self._zone).strftime("%H:%M:%S %Z")
         parts = [*self._left(is_roomy=self._is_roomy), *self._right()]
         needed = sum(part.cell_length + len(GAP) for _, part in parts) + len(clock.text) + 2
@@ -106,7 +107,7 @@ class StatusBar(Widget):
 
     def render(self) -> Content:
         """Fill the line from both ends; parts that don't fit leave by their weight."""
-        clock = self.query_one(Clock)
+        clock = self._clock
         width = self.size.width - (len(clock.text) + 1 if clock.display and clock.text else 0)
         left, right = self._left(is_roomy=self._is_roomy), self._right()
         parts = sorted([*left, *right], key=lambda part: part[0])

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qsuite_console.widgets import figures
+from qsuite_console.widgets import figures, job_rows
+from qsuite_console.widgets.cells import gap_after
+from qsuite_console.widgets.live_table import LiveTable
 
 NOW = datetime(2026, 11, 20, 14, 32, 7, tzinfo=UTC)
 
@@ -70,3 +72,28 @@ def test_a_countdown_does_not_change_its_width_within_an_hour() -> None:
 def test_plural() -> None:
     assert figures.plural(1, "job") == "1 job"
     assert figures.plural(1200, "job") == "1,200 jobs"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [("4 / 97", 20, "4 / 97"), ("1.65 GiB / 23.5 GiB", 16, "1.65 / 23.5 GiB"), ("12.5 GiB / 16 GiB", 11, "12.5 GiB"),
+     ("26.2 %, 74.8 GiB free", 18, "26.2 %"), ("too few jobs", 10, "too few"), ("unbreakable", 6, "unbre…"),
+     ("x", 0, "")],
+)  # fmt: skip
+def test_a_figure_is_shortened_by_what_is_least_needed(text: str, width: int, expected: str) -> None:
+    assert figures.within(text, width) == expected
+
+
+def test_what_a_list_shows_of_a_job_fits_its_width() -> None:
+    table = LiveTable(job_rows.JOB_COLUMNS, dict, empty="")
+    for width, shown in (
+        (58, {"title", "status"}),
+        (78, {"title", "status", "left"}),
+        (118, {"title", "state", "rate"}),
+        (198, {"title", "state", "note", "origin", "started", "queue"}),
+    ):
+        columns = table.columns_for(width)
+        assert shown <= {column.key for column, _ in columns}
+        assert sum(cells + gap_after(cells) for _, cells in columns) - 2 <= width - 2
+        title = next(cells for column, cells in columns if column.key == "title")
+        assert title >= {58: 24, 78: 36, 118: 46, 198: 46}[width]
