@@ -22,6 +22,10 @@ def asked(control: FakeControl, probe: str) -> list[dict[str, Any]]:
     return [arguments[1] for call, arguments in control.calls if call == "ask" and arguments[0] == probe]
 
 
+def newest_symbol(control: FakeControl, probe: str) -> str:
+    return next((parameters["symbol"] for parameters in reversed(asked(control, probe))), "")
+
+
 async def open_market(pilot: Pilot[Any]) -> None:
     await pilot.press("4")
     await until_seen(pilot, "40 of 40 symbols")
@@ -54,9 +58,9 @@ async def test_the_cursor_leads_every_panel_to_its_symbol() -> None:
             await until_seen(pilot, f"{panel} · AMD")
         await until_seen(pilot, "1Min  AMD 250.66")
         for probe in ("market.bars", "market.depth", "market.positions", "market.volatility"):
-            await until(pilot, lambda probe=probe: asked(control, probe)[-1]["symbol"] == "AMD", probe)
+            await until(pilot, lambda probe=probe: newest_symbol(control, probe) == "AMD", probe)
         await pilot.press("G")
-        await until(pilot, lambda: asked(control, "market.depth")[-1]["symbol"] == "TSLA")
+        await until(pilot, lambda: newest_symbol(control, "market.depth") == "TSLA")
 
 
 async def test_a_symbol_without_anything_says_so_in_every_panel() -> None:
