@@ -26,6 +26,7 @@ from qsuite_console.model.jobs import (
     Statistics,
 )
 from qsuite_console.model.kinds import Plan
+from qsuite_console.model.operations import Outcome, Proposal
 from qsuite_console.model.runs import AuditEntry as AuditEntry
 from qsuite_console.model.runs import Change as Change
 from qsuite_console.model.runs import Claim as Claim
@@ -141,6 +142,32 @@ class Probe(Protocol):
 
     async def ask(self, parameters: Mapping[str, Any]) -> msgspec.Struct:
         """Answer with a frozen struct of the model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationKind:
+    """What the engine must know of an operation. ``changes_target``: refused on a read-only target."""
+
+    name: str  # "database.cancel"
+    title: str
+    help: str
+    parameters: type[msgspec.Struct]
+    changes_target: bool = True
+    timeout_s: float = 10.0
+
+
+class Operation(Protocol):
+    """A change of the platform made at once. Made once by the composition root, called on the engine's loop."""
+
+    kind: OperationKind
+
+    async def propose(self, parameters: Any) -> Proposal:
+        """Look, change nothing, and say what ``perform`` would do; raises NotFound when the subject is gone."""
+        ...
+
+    async def perform(self, parameters: Any) -> Outcome:
+        """Check that what was proposed still holds (raises Conflict when it does not), then do it."""
         ...
 
 

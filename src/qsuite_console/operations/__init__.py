@@ -1,0 +1,27 @@
+"""What an operator can change on the platform at once, one module a subject; long work is a job of ``workers``.
+
+Every operation passes the engine's gate, whatever its entrance: read-only mode, confirmation, audit. Named by import
+path so that looking at the list loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from qsuite_console.engine.ports import Operation
+    from qsuite_console.workers import Services
+
+# name -> module:Class, made with Services like a worker
+REGISTRY: Final[Mapping[str, str]] = {}
+
+
+def load(services: Services) -> Mapping[str, Operation]:
+    """Return every operation, made with ``services``."""
+    found: dict[str, Operation] = {}
+    for name, path in REGISTRY.items():
+        module, _, attribute = path.partition(":")
+        found[name] = cast("Operation", getattr(importlib.import_module(module), attribute)(services))
+    return found
