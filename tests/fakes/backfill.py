@@ -25,6 +25,7 @@ from qsuite_console.config.settings import (
     TableSettings,
 )
 from qsuite_console.db.database import Database
+from qsuite_console.db.panels import PanelReader
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.providers.alpaca import AlpacaClient
 from qsuite_console.workers import Services
@@ -84,16 +85,19 @@ def make_settings(
 @asynccontextmanager
 async def open_services(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
     database, cache = Database(settings.database), Cache(settings.cache)
-    provider = AlpacaClient(settings.provider)
+    provider, clock = AlpacaClient(settings.provider), clock or SystemClock()
+    panels = PanelReader(settings.database, clock)
     try:
         yield Services(
             settings=settings,
-            clock=clock or SystemClock(),
+            clock=clock,
             database=database,
             cache=cache,
             provider=lambda: provider,
+            panels=panels,
         )
     finally:
+        await panels.close()
         await provider.close()
         await cache.close()
         await database.close()

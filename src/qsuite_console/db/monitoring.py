@@ -1,4 +1,4 @@
-"""The monitor's own connection: outside the pool, so that a busy pool can't blind it, and never waited for.
+"""The console's own connections for watching: outside the pool, so that a busy pool can't blind them, never waited for.
 
 Each question has a budget. One that overruns stays in flight and the next ask waits for it again, so a short stall
 costs no reconnection; after ``PATIENCE_S`` the connection is cut. Nothing here retries faster than it is asked.
@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
 
 import asyncpg
 
@@ -24,29 +25,62 @@ from qsuite_console.model.text import clean
 
 PATIENCE_S: Final = 4.0
 _log: Final = logging.getLogger(__name__)
-_SESSION: Final = {
-    "statement_timeout": "3000",
-    "lock_timeout": "50",
-    "default_transaction_read_only": "on",
-    "search_path": "pg_catalog",
-    "TimeZone": "UTC",
-}
-_POOLED: Final = "SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 50; SET LOCAL search_path = pg_catalog"
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server itself enforces on every statement of a watching connection, in milliseconds."""
+
+    statement_ms: int = 3000
+    lock_ms: int = 50
+
+    @property
+    def session(self) -> dict[str, str]:
+        """Return the parameters a connection starts with."""
+        return {
+            "statement_timeout": str(self.statement_ms),
+            "lock_timeout": str(self.lock_ms),
+            "default_transaction_read_only": "on",
+            "search_path": "pg_catalog",
+            "TimeZone": "UTC",
+        }
+
+    @property
+    def transaction(self) -> str:
+        """Return the statements that set the same for one transaction, for a connection lent by a pooler."""
+        return (
+            f"SET LOCAL statement_timeout = {self.statement_ms}; SET LOCAL lock_timeout = {self.lock_ms}; "
+            "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'"
+        )
+
+
 _NAMED_BY: Final = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGUSER", "PGPORT")
 
 
-class MonitorConnection:
-    """One lazily opened connection named ``<application>/monitor``; heals by itself. Use from one task at a time."""
+class WatchingConnection:
+    """One lazily opened connection named ``<application>/<role>``; heals by itself. Use from one task at a time."""
 
-    def __init__(self, settings: DatabaseSettings, clock: Clock, *, application: str = "qsuite-console") -> None:
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        clock: Clock,
+        *,
+        role: str,
+        application: str = "qsuite-console",
+        limits: Limits | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.where = describe_address(settings)
         self._settings = settings
         self._clock = clock
-        self._name = f"{application}/monitor"
+        self._name = f"{application}/{role}"
+        self._limits = limits or Limits()
+        self._patience_s = patience_s
         self._is_pooled = settings.pgbouncer
         self._connection: asyncpg.Connection | None = None
         self._connecting: asyncio.Task[asyncpg.Connection] | None = None
-        self._asking: asyncio.Task[Mapping[str, Any]] | None = None
+        self._asking: asyncio.Task[Any] | None = None
         self._asked_at = 0.0
         self._failure: DatabaseError | None = None
         self._not_before = 0.0
@@ -56,15 +90,17 @@ class MonitorConnection:
         """Tell whether a server was named, by a DSN or by libpq's own variables."""
         return is_named(self._settings)
 
-    async def row(self, name: str, budget_s: float) -> Mapping[str, Any]:
-        """Return the single row of the named query within about ``budget_s`` seconds; raises DatabaseError."""
+    async def run(self, work: Callable[[asyncpg.Connection], Awaitable[_Answer]], budget_s: float) -> _Answer:
+        """Return what ``work`` answers on the connection, within about ``budget_s`` seconds; raises DatabaseError.
+
+        Behind a pooler it runs inside one read-only transaction, elsewhere it opens its own where it needs one.
+        """
         deadline = self._clock.monotonic() + budget_s
         await self._settle(deadline)
         connection = await self._connected(deadline)
-        version = connection.get_server_version().major
         self._asked_at = self._clock.monotonic()
-        self._asking = asyncio.create_task(self._fetch(connection, queries.load(name, version)))
-        return await self._answer(self._asking, deadline)
+        self._asking = asyncio.create_task(self._perform(connection, work))
+        return cast("_Answer", await self._answer(self._asking, deadline))
 
     async def close(self) -> None:
         """Cut the connection and whatever is under way."""
@@ -84,11 +120,11 @@ class MonitorConnection:
         if self._connection is not None and self._connection.is_closed():
             await self._cut()
 
-    async def _answer(self, asking: asyncio.Task[Mapping[str, Any]], deadline: float) -> Mapping[str, Any]:
+    async def _answer(self, asking: asyncio.Task[Any], deadline: float) -> Any:
         await asyncio.wait({asking}, timeout=max(0.0, deadline - self._clock.monotonic()))
         if not asking.done():
             silent_s = self._clock.monotonic() - self._asked_at
-            if silent_s >= PATIENCE_S:
+            if silent_s >= self._patience_s:
                 await self._cut()
             raise DatabaseDown(f"PostgreSQL at {self.where} does not answer", hint="its process or the network hangs")
         self._asking = None
@@ -98,7 +134,7 @@ class MonitorConnection:
             raise DatabaseDown(f"the connection to PostgreSQL at {self.where} was cut") from None
         except Exception as error:
             translated = translate(error, self.where)
-            if not isinstance(translated, DatabaseBusy | DatabaseSlow) or translated.sqlstate == "":
+            if isinstance(translated, DatabaseDown) or translated.sqlstate == "":
                 await self._cut()
             raise translated from error
 
@@ -134,11 +170,12 @@ class MonitorConnection:
     async def _connect(self) -> asyncpg.Connection:
         if not self._is_pooled:
             try:
-                return await self._open({"application_name": self._name, **_SESSION}, statement_cache_size=20)
+                session = {"application_name": self._name, **self._limits.session}
+                return await self._open(session, statement_cache_size=20)
             except asyncpg.PostgresError as error:
                 if "unsupported startup parameter" not in str(error):
                     raise
-                _log.info("%s is a connection pooler; the monitor sends its limits with each question", self.where)
+                _log.info("%s is a connection pooler; %s sends its limits with each question", self.where, self._name)
                 self._is_pooled = True
         return await self._open({"application_name": self._name}, statement_cache_size=0)
 
@@ -148,17 +185,19 @@ class MonitorConnection:
             return await asyncpg.connect(
                 self._settings.dsn.reveal() or None,
                 timeout=limit_s,
-                command_timeout=PATIENCE_S,
+                command_timeout=self._patience_s,
                 statement_cache_size=statement_cache_size,
                 server_settings=session,
             )
 
-    async def _fetch(self, connection: asyncpg.Connection, sql: str) -> Mapping[str, Any]:
+    async def _perform(
+        self, connection: asyncpg.Connection, work: Callable[[asyncpg.Connection], Awaitable[_Answer]]
+    ) -> _Answer:
         if self._is_pooled:
             async with connection.transaction(readonly=True):
-                await connection.execute(_POOLED)
-                return dict(await connection.fetchrow(sql))
-        return dict(await connection.fetchrow(sql))
+                await connection.execute(self._limits.transaction)
+                return await work(connection)
+        return await work(connection)
 
     async def _cut(self) -> None:
         connection, self._connection = self._connection, None
@@ -170,6 +209,21 @@ class MonitorConnection:
             asking.cancel()
             for outcome in await asyncio.gather(asking, return_exceptions=True):
                 _log.debug("cut a question in flight: %s", clean(outcome, 200))
+
+
+class MonitorConnection(WatchingConnection):
+    """The health tile's connection: one row at a time, whatever else the console does."""
+
+    def __init__(self, settings: DatabaseSettings, clock: Clock) -> None:
+        super().__init__(settings, clock, role="monitor")
+
+    async def row(self, name: str, budget_s: float) -> Mapping[str, Any]:
+        """Return the single row of the named query within about ``budget_s`` seconds; raises DatabaseError."""
+
+        async def fetch(connection: asyncpg.Connection) -> Mapping[str, Any]:
+            return dict(await connection.fetchrow(queries.load(name, connection.get_server_version().major)))
+
+        return await self.run(fetch, budget_s)
 
 
 def is_named(settings: DatabaseSettings) -> bool:

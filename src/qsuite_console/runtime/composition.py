@@ -18,6 +18,7 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.config.settings import Settings
 from qsuite_console.db.database import Database, describe_address
 from qsuite_console.db.monitoring import is_named
+from qsuite_console.db.panels import PanelReader
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import Claiming, Probe, Worker
@@ -116,9 +117,15 @@ class _Outside:
         self._settings = settings
         self._database = Database(settings.database)
         self._cache = Cache(settings.cache)
+        self._panels = PanelReader(settings.database, clock)
         self._provider: AlpacaClient | None = None
         self.services = workers.Services(
-            settings=settings, clock=clock, database=self._database, cache=self._cache, provider=self._provide
+            settings=settings,
+            clock=clock,
+            database=self._database,
+            cache=self._cache,
+            provider=self._provide,
+            panels=self._panels,
         )
 
     @asynccontextmanager
@@ -126,6 +133,7 @@ class _Outside:
         """Close every client at the end, each whatever became of the others."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._panels.close)
             stack.push_async_callback(self._cache.close)
             stack.push_async_callback(self._close_provider)
             yield

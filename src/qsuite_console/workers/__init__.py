@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qsuite_console.cache.client import Cache
     from qsuite_console.config.settings import Settings
     from qsuite_console.db.database import Database
+    from qsuite_console.db.panels import PanelReader
     from qsuite_console.engine.ports import Worker
     from qsuite_console.model.clock import Clock
     from qsuite_console.providers.alpaca import AlpacaClient
@@ -49,6 +50,7 @@ class Services:
     database: Database
     cache: Cache
     provider: Callable[[], AlpacaClient]
+    panels: PanelReader
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

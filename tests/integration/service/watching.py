@@ -14,6 +14,7 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings
 from qsuite_console.db.database import Database
+from qsuite_console.db.panels import PanelReader
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.health import Figure, Reading, Snapshot
@@ -78,12 +79,14 @@ async def watching(
         database=DatabaseSettings(dsn=Secret(database), pgbouncer=pgbouncer), cache=CacheSettings(url=Secret(cache))
     )
     client = Cache(settings.cache)
+    clock = SystemClock()
     services = Services(
         settings=settings,
-        clock=SystemClock(),
+        clock=clock,
         database=Database(settings.database),
         cache=client,
         provider=lambda: AlpacaClient(settings.provider),
+        panels=PanelReader(settings.database, clock),
     )
     watcher = Watcher()
     sampler = PlatformSampler(services, job_counts=lambda: {"running": 2}, interval_s=interval_s)
