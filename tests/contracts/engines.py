@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from contracts.operations import operations
 from qsuite_console.attach import RemoteControl
 from qsuite_console.config.settings import EngineSettings
 from qsuite_console.engine.control import Control
@@ -112,7 +113,9 @@ class Coverage:
 
 
 @contextmanager
-def running_engine(directory: Path, *, is_read_only: bool = False) -> Iterator[tuple[Engine, Path]]:
+def running_engine(
+    directory: Path, *, is_read_only: bool = False, word: str = "SANDBOX"
+) -> Iterator[tuple[Engine, Path]]:
     """Run an engine with its socket until the block ends; gives the engine and the socket's path."""
     settings, clock, path = EngineSettings(drain_s=2.0), SystemClock(), directory / "engine.sock"
     with ExitStack() as stack:
@@ -123,10 +126,11 @@ def running_engine(directory: Path, *, is_read_only: bool = False) -> Iterator[t
                 store=store,
                 workers={worker.kind.name: worker for worker in (Greet(), Hold(), Stubborn(), Fail())},
                 probes={Coverage.name: Coverage()},
+                operations=operations(),
             ),
             settings=settings,
             clock=clock,
-            target=TargetView(name="test", word="SANDBOX", is_read_only=is_read_only),
+            target=TargetView(name="test", word=word, is_read_only=is_read_only),
             version="0.test",
         )
         engine.add_service(_Socket(engine, path))

@@ -16,7 +16,7 @@ from fakes.details import demo_detail
 from fakes.market import market_answers
 from fakes.platform import NOW, QUEUES, alerts, history_jobs, readings, running_jobs, waiting_jobs
 from qsuite_console.engine.state import ConsoleState, TargetView, reduce
-from qsuite_console.model.errors import Conflict, ConsoleError, NotFound
+from qsuite_console.model.errors import Conflict, ConsoleError, NotFound, ReadOnly, Unconfirmed
 from qsuite_console.model.events import AnyEvent, JobChanged, JobDeleted, JobProgressed, Sampled
 from qsuite_console.model.health import Alert, Reading, Snapshot
 from qsuite_console.model.jobs import (
@@ -36,6 +36,7 @@ from qsuite_console.model.jobs import (
     Submission,
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 
 RING = 1000
 
@@ -73,6 +74,9 @@ class FakeControl:
             **market_answers(self.clock.now),
         }
         self.kind_infos: tuple[KindInfo, ...] = (backfill_kind(),)
+        self.operation_infos: tuple[OperationInfo, ...] = ()
+        self.proposals: dict[str, Callable[[Mapping[str, Any]], Proposal]] = {}  # operation -> what it proposes
+        self.outcomes: dict[str, Callable[[Mapping[str, Any]], Outcome]] = {}  # "done" where there is none
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.failures: dict[str, ConsoleError] = {}
         self._ring: list[AnyEvent] = []
@@ -256,6 +260,37 @@ class FakeControl:
         if probe not in self.answers:
             raise NotFound(f"no probe {probe}")
         return self.answers[probe](parameters)
+
+    async def operations(self) -> tuple[OperationInfo, ...]:
+        return self.operation_infos
+
+    async def propose(self, operation: str, parameters: Mapping[str, Any], *, origin: str = "") -> Proposal:
+        self._admit("propose", operation, parameters, origin)
+        typed = self._state.target.name if self._state.target.is_production and _changes(self, operation) else ""
+        proposed = self.proposals[operation](parameters)
+        return msgspec.structs.replace(proposed, typed=typed, parameters=proposed.parameters or dict(parameters))
+
+    async def perform(
+        self, operation: str, parameters: Mapping[str, Any], *, confirmation: str = "", origin: str = ""
+    ) -> Outcome:
+        self._admit("perform", operation, parameters, confirmation, origin)
+        target = self._state.target
+        if target.is_production and _changes(self, operation) and confirmation != target.name:
+            raise Unconfirmed(f"the target {target.name} is production and its name was not typed")
+        if operation in self.outcomes:
+            return self.outcomes[operation](parameters)
+        return Outcome(operation=operation, is_done=True, message=f"{operation} is done")
+
+    def _admit(self, call: str, operation: str, parameters: Mapping[str, Any], *more: Any) -> None:
+        self._asked(call, operation, dict(parameters), *more)
+        if operation not in self.proposals:
+            raise NotFound(f"there is no operation {operation}")
+        if self._state.is_read_only and _changes(self, operation):
+            raise ReadOnly(f"the target {self._state.target.name} is read-only", hint="choose another target")
+
+
+def _changes(control: FakeControl, operation: str) -> bool:
+    return next((info.changes_target for info in control.operation_infos if info.name == operation), True)
 
 
 def demo(*, target: TargetView | None = None, history: int = 409) -> FakeControl:

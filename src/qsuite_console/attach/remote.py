@@ -29,12 +29,15 @@ from qsuite_console.model.jobs import (
     Submission,
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.wire import (
     ActRequest,
     AskRequest,
     EngineInfo,
     KindRequest,
+    PerformRequest,
     ProbeAnswer,
+    ProposeRequest,
     QueueRequest,
     unpack_answer,
 )
@@ -159,6 +162,25 @@ class RemoteControl:
         """Put a named read-only question."""
         body = AskRequest(parameters=dict(parameters))
         return unpack_answer(await self._post(f"/ask/{quote(probe, safe='')}", body, ProbeAnswer))
+
+    async def operations(self) -> tuple[OperationInfo, ...]:
+        """Return what can be changed on the platform at once, with parameters, by name."""
+        return await self._get("/operations", tuple[OperationInfo, ...])
+
+    async def propose(self, operation: str, parameters: Mapping[str, Any], *, origin: str = "") -> Proposal:
+        """Return what an operation would do now, changing nothing."""
+        self._require_writable()
+        body = ProposeRequest(parameters=msgspec.to_builtins(dict(parameters)), origin=origin)
+        return await self._post(f"/operations/{quote(operation, safe='')}/proposal", body, Proposal)
+
+    async def perform(
+        self, operation: str, parameters: Mapping[str, Any], *, confirmation: str = "", origin: str = ""
+    ) -> Outcome:
+        """Do it, with the proposal's parameters and what it wants typed."""
+        self._require_writable()
+        given = msgspec.to_builtins(dict(parameters))
+        body = PerformRequest(parameters=given, confirmation=confirmation, origin=origin)
+        return await self._post(f"/operations/{quote(operation, safe='')}", body, Outcome)
 
     async def _get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
         return await self._link.call("GET", path, kind, None, query or {})

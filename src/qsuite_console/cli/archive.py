@@ -111,7 +111,13 @@ class Archive:
     async def _look(self) -> ConsoleState:
         target = self._settings.target
         state = ConsoleState(
-            target=TargetView(name=target.name, word=target.word, colour=target.colour, is_read_only=target.read_only),
+            target=TargetView(
+                name=target.name,
+                word=target.word,
+                colour=target.colour,
+                is_read_only=target.read_only,
+                production=target.production,
+            ),
             version=__version__,
             is_read_only=target.read_only,
         )

@@ -44,6 +44,9 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "target.word": Entry(help="a word nobody can overlook in the header: PRODUCTION, SANDBOX"),
     "target.colour": Entry(help="colour of that word, a theme token", choices=COLOURS),
     "target.read_only": Entry(help="refuse what would change the platform's data", env="QSUITE_CONSOLE_READ_ONLY"),
+    "target.production": Entry(
+        help="changes want the target's name typed; unset: where word or name says prod, production or live"
+    ),
     "database.dsn": Entry(
         help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
         env="DATABASE_URL",
@@ -54,6 +57,12 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "database.connect_timeout_s": Entry(help="seconds to wait for a connection", minimum=0.1, maximum=300),
     "database.command_timeout_s": Entry(help="seconds a panel's query may take", minimum=0.1, maximum=3600),
     "database.pgbouncer": Entry(help="the DSN leads to PgBouncer in transaction mode: no prepared statements"),
+    "pooler.dsn": Entry(
+        help="postgresql://user:password@host:6432/pgbouncer, PgBouncer's console, for a user in its stats_users; "
+        "empty: host, user and password of database.dsn where database.pgbouncer is set",
+        env="PGBOUNCER_ADMIN_URL",
+        form="dsn",
+    ),
     "cache.url": Entry(help="redis://[user:password@]host:port/db or rediss://", env="REDIS_URL", form="redis"),
     "cache.timeout_s": Entry(help="seconds one command may take", minimum=0.1, maximum=60),
     "provider.data_url": Entry(help="market data of the provider", env="APCA_API_DATA_URL", form="http"),

@@ -31,6 +31,7 @@ class TargetSettings:
     word: str = ""  # shown in the header: PRODUCTION, SANDBOX
     colour: str = "primary"  # theme token: primary, success, warning, error
     read_only: bool = False
+    production: bool | None = None  # changes want the name typed; None: by word and name (prod, production, live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,13 @@ class DatabaseSettings:
     connect_timeout_s: float = 3.0
     command_timeout_s: float = 10.0
     pgbouncer: bool = False  # transaction pooling: no statement cache, no start-up parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolerSettings:
+    """PgBouncer's admin console. An empty DSN means that of the database where it leads to PgBouncer."""
+
+    dsn: Secret = field(default_factory=lambda: Secret(""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +122,7 @@ class Settings:
 
     target: TargetSettings = TargetSettings()
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    pooler: PoolerSettings = field(default_factory=PoolerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     provider: ProviderSettings = field(default_factory=ProviderSettings)
     backfill: BackfillSettings = BackfillSettings()

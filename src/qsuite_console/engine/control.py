@@ -26,6 +26,7 @@ from qsuite_console.model.jobs import (
     Submission,
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 
 
 class Control(Protocol):
@@ -82,4 +83,22 @@ class Control(Protocol):
 
     async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
         """Put a named read-only question."""
+        ...
+
+    async def operations(self) -> tuple[OperationInfo, ...]:
+        """Return what can be changed on the platform at once, with parameters, by name."""
+        ...
+
+    async def propose(self, operation: str, parameters: Mapping[str, Any], *, origin: str = "") -> Proposal:
+        """Return what an operation would do now, changing nothing; raises ReadOnly where it may not be done."""
+        ...
+
+    async def perform(
+        self, operation: str, parameters: Mapping[str, Any], *, confirmation: str = "", origin: str = ""
+    ) -> Outcome:
+        """Do it, with the proposal's parameters and what it wants typed.
+
+        Raises ReadOnly, Unconfirmed, Conflict or NotFound (refused: nothing was changed), TimedOut (nobody knows), and
+        any other ConsoleError for what failed.
+        """
         ...

@@ -27,7 +27,8 @@ from qsuite_console.engine.gate import Gate
 from qsuite_console.engine.joblog import JobLogHandler
 from qsuite_console.engine.local import LocalControl
 from qsuite_console.engine.metering import Meter
-from qsuite_console.engine.ports import Claiming, Probe, Sampler, Store, Worker
+from qsuite_console.engine.operating import Operating
+from qsuite_console.engine.ports import Claiming, Operation, Probe, Sampler, Store, Worker
 from qsuite_console.engine.runner import Surroundings
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
 from qsuite_console.engine.trouble import Trouble
@@ -59,6 +60,7 @@ class Parts:
     store: Store
     workers: Mapping[str, Worker]
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    operations: Mapping[str, Operation] = field(default_factory=dict)
     sampler: Sampler | None = None
     services: Sequence[AbstractAsyncContextManager[Any]] = ()
 
@@ -82,6 +84,7 @@ class Engine:
         self._store = parts.store
         self._workers = dict(parts.workers)
         self._probes = dict(parts.probes)
+        self._operations = dict(parts.operations)
         self._settings = settings
         self._clock = clock
         self._target = target
@@ -191,7 +194,8 @@ class Engine:
         logs = JobLogHandler()
         core = await self._prepare(logs)
         lag = LagMeter(lambda: ", ".join(str(job_id) for job_id in core.attempts) or "no job")
-        control = LocalControl(core, self._probes, asyncio.get_running_loop(), self.call)
+        operating = Operating(self._operations, core.around.gate, core.trouble)
+        control = LocalControl(core, self._probes, operating, asyncio.get_running_loop(), self.call)
         self._running = _Loop(asyncio.get_running_loop(), control, lag)
         logs.install()
         tasks: list[asyncio.Task[None]] = []
@@ -204,6 +208,7 @@ class Engine:
                 await self._stopping.wait()
                 asyncio.get_running_loop().call_later(self._drain_s + LAST_WAIT_S, self._hurry.set)
                 await core.drain(self._drain_s, self._hurry)
+                await operating.finish()
                 await self._end(tasks[1:])
         finally:
             await self._end(tasks)

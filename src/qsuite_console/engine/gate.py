@@ -8,12 +8,12 @@ import os
 import socket
 from typing import Final
 
-from qsuite_console.engine.ports import Store
+from qsuite_console.engine.ports import OperationKind, Store
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.clock import Clock
-from qsuite_console.model.errors import ConsoleError, ReadOnly
+from qsuite_console.model.errors import ConsoleError, ReadOnly, Unconfirmed
 from qsuite_console.model.jobs import JobAction
-from qsuite_console.model.runs import AuditEntry
+from qsuite_console.model.runs import ASKED, AuditEntry
 from qsuite_console.model.text import clean
 
 _STARTING: Final = frozenset({JobAction.RESUME, JobAction.RETRY})
@@ -49,6 +49,39 @@ class Gate:
         """Raise ReadOnly where an action would start work that changes data; stopping work is always allowed."""
         if action in _STARTING:
             self.check_start(kind, changes_data=changes_data)
+
+    def check_operation(self, kind: OperationKind) -> None:
+        """Raise ReadOnly where an operation may not be done, nor proposed: nothing of it reaches the target."""
+        if kind.changes_target and self._target.is_read_only:
+            raise ReadOnly(
+                f"the target {self._target.name} is read-only: {kind.title.lower()} would change it",
+                hint="set target.read_only = false for it, or choose another target",
+            )
+
+    def typed(self, *, changes_target: bool) -> str:
+        """Return what must be typed to confirm a change: a production target's name, else nothing."""
+        return self._target.name if changes_target and self._target.is_production else ""
+
+    def check_confirmation(self, kind: OperationKind, confirmation: str) -> None:
+        """Raise Unconfirmed where the target's name must be typed and was not."""
+        wanted = self.typed(changes_target=kind.changes_target)
+        if wanted and confirmation.strip() != wanted:
+            given = f"“{clean(confirmation, 40)}” is not its name" if confirmation.strip() else "its name was not typed"
+            raise Unconfirmed(
+                f"the target {wanted} is production and {given}: {kind.title.lower()} is not done",
+                hint=f"confirm by its name: {wanted}",
+            )
+
+    async def ask(self, origin: str, action: str, subject: str) -> int:
+        """Keep an attempt before it is made and return its number; raises HistoryUnavailable if that can't be."""
+        return await self._store.audit(self.entry(origin, action, subject, ASKED), is_essential=True)
+
+    async def conclude(self, number: int, result: str) -> None:
+        """Keep what came of an attempt; a history that refuses loses it to the log."""
+        try:
+            await self._store.conclude(number, clean(result, 200))
+        except ConsoleError as error:
+            log.warning("result of audit entry %d not kept (%s): %s", number, error.message, clean(result, 200))
 
     async def record(self, origin: str, action: str, subject: str, result: str) -> None:
         """Keep what changed nothing itself (a refusal, a wish); a full disk loses the entry to the log."""

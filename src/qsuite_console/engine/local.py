@@ -17,6 +17,7 @@ import msgspec
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.engine import actions, parameters
 from qsuite_console.engine.core import Core
+from qsuite_console.engine.operating import Operating
 from qsuite_console.engine.ports import Checker, JobKind, Planner, Probe, Worker
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, UsageProblem
@@ -36,6 +37,7 @@ from qsuite_console.model.jobs import (
     Submission,
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
 
 T = TypeVar("T")
@@ -55,10 +57,16 @@ class LocalControl:
     """Implements ``Control``; made by the engine."""
 
     def __init__(
-        self, core: Core, probes: Mapping[str, Probe], loop: asyncio.AbstractEventLoop, call: Call[Any]
+        self,
+        core: Core,
+        probes: Mapping[str, Probe],
+        operating: Operating,
+        loop: asyncio.AbstractEventLoop,
+        call: Call[Any],
     ) -> None:
         self._core = core
         self._probes = probes
+        self._operating = operating
         self._loop = loop
         self._call = call
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = WeakKeyDictionary()
@@ -141,6 +149,20 @@ class LocalControl:
                 f"there is no question {probe}", hint=f"known are {', '.join(sorted(self._probes)) or 'none'}"
             )
         return await self._there(_within(found, parameters))
+
+    async def operations(self) -> tuple[OperationInfo, ...]:
+        """Return what can be changed on the platform at once, with parameters, by name."""
+        return self._operating.infos
+
+    async def propose(self, operation: str, parameters: Mapping[str, Any], *, origin: str = "") -> Proposal:
+        """Return what an operation would do now, changing nothing."""
+        return await self._there(self._operating.propose(operation, parameters, origin))
+
+    async def perform(
+        self, operation: str, parameters: Mapping[str, Any], *, confirmation: str = "", origin: str = ""
+    ) -> Outcome:
+        """Do it, with the proposal's parameters and what it wants typed; it comes to its end also without us."""
+        return await self._there(self._operating.perform(operation, parameters, confirmation, origin))
 
     def _turn(self, queue: str) -> asyncio.Semaphore:
         """Bound what one caller's flood of one queue has under way, so that the engine's loop never chokes on it."""

@@ -207,8 +207,15 @@ class Ledger(Protocol):
         """What a person should know of how the history was opened: "was damaged, moved to …"."""
         ...
 
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep who asked for what; never deleted with the job it speaks of."""
+    async def audit(self, entry: AuditEntry, *, is_essential: bool = False) -> int:
+        """Keep who asked for what, and return its number; never deleted with the job it speaks of.
+
+        ``is_essential``: also tried on a full disk, from the reserve.
+        """
+        ...
+
+    async def conclude(self, number: int, result: str) -> None:
+        """Replace the result of an entry of the audit: what was asked is done, refused, failed."""
         ...
 
     async def queue_settings(self) -> Mapping[str, tuple[int, bool]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,7 @@ from qsuite_console.model.health import Snapshot
 from qsuite_console.model.jobs import TERMINAL, Job, JobState, QueueView
 
 RECENT_LIMIT = 50
+_PRODUCTION: Final = re.compile(r"(?<![a-z])(prod|production|prd|live)(?![a-z])")  # whole words: no "product-demo"
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +32,17 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     word: str = ""  # an unmistakable word: PRODUCTION, SANDBOX
     colour: str = "primary"  # a theme token: primary, success, warning, error
     is_read_only: bool = False
+    production: bool | None = None  # None: by its word and name
     database: str = ""  # host and database, without credentials
     cache: str = ""
+
+    @property
+    def is_production(self) -> bool:
+        """Return whether a change here wants the target's name typed: the one place where that is decided."""
+        if self.production is not None:
+            return self.production
+        is_said = self.word.strip().upper().startswith("PROD")
+        return is_said or any(_PRODUCTION.search(text.lower()) for text in (self.word, self.name))
 
 
 class ConsoleState(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ _STATUS: Final[tuple[tuple[type[errors.ConsoleError], int], ...]] = (
     (errors.NotFound, 404),
     (errors.UsageProblem, 400),
     (errors.ReadOnly, 403),
+    (errors.Unconfirmed, 403),
+    (errors.TimedOut, 504),
     (errors.Conflict, 409),
     (errors.HistoryOwned, 409),
     (errors.HistoryUnavailable, 503),

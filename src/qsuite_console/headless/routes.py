@@ -25,6 +25,8 @@ from qsuite_console.model.wire import (
     EngineInfo,
     EventsAnswer,
     KindRequest,
+    PerformRequest,
+    ProposeRequest,
     QueueRequest,
     pack_answer,
 )
@@ -34,6 +36,7 @@ MAX_WAIT_S: Final = 30.0
 MAX_PAGE: Final = 10_000
 MAX_LINES: Final = 5000
 MAX_JOB_IDS: Final = 10_000
+ORIGIN: Final = "http"  # of who asks for a change without saying what it is
 MAX_EVENTS: Final = 1000  # who lags further behind reads the state anew
 
 T = TypeVar("T")
@@ -184,6 +187,22 @@ async def _ask(api: Api, call: Call) -> Any:
     return pack_answer(await api.control.ask(call.path["probe"], call.decode(AskRequest).parameters))
 
 
+async def _operations(api: Api, _call: Call) -> Any:
+    return await api.control.operations()
+
+
+async def _propose(api: Api, call: Call) -> Any:
+    asked = call.decode(ProposeRequest)
+    return await api.control.propose(call.path["operation"], asked.parameters, origin=asked.origin or ORIGIN)
+
+
+async def _perform(api: Api, call: Call) -> Any:
+    asked = call.decode(PerformRequest)
+    return await api.control.perform(
+        call.path["operation"], asked.parameters, confirmation=asked.confirmation, origin=asked.origin or ORIGIN
+    )
+
+
 _FILTERS: Final = JobQuery.__struct_fields__
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -201,4 +220,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", "/queues/{name}", _queue, "pause, resume or resize a queue"),
     Route("GET", "/statistics", _statistics, "success, failure and duration figures over a window"),
     Route("POST", "/ask/{probe}", _ask, "put a named read-only question"),
+    Route("GET", "/operations", _operations, "what can be changed on the platform at once, with parameters"),
+    Route("POST", "/operations/{operation}/proposal", _propose, "what an operation would do now; changes nothing"),
+    Route("POST", "/operations/{operation}", _perform, "do it; confirmation: the target's name where it is wanted"),
 )

@@ -13,9 +13,10 @@ from qsuite_console.history.rows import COLUMNS, Row, job_of, pack, progress_tex
 from qsuite_console.history.writer import Transaction
 from qsuite_console.model.errors import Conflict, NotFound
 from qsuite_console.model.jobs import TERMINAL, Job, JobState, Outcome
-from qsuite_console.model.runs import Ending
+from qsuite_console.model.runs import ASKED, Ending
 
 DIED: Final = "its process died"
+UNTOLD: Final = f"unknown: asked, then {DIED}; look at the target before repeating it"
 _MARKED: Final = "state, attempt, owner, cancel_requested, started_at, wait_us, kind, queue"
 _SPARING: Final = frozenset({Outcome.PAUSED, Outcome.INTERRUPTED})  # endings that use no attempt up
 
@@ -137,4 +138,5 @@ def rescue(transaction: Transaction, owner: str, now: datetime, max_rescues: int
             (state.value, at, at if state in TERMINAL else None, error, reason, job_id),
         ).fetchall()
         rescued.append(job_of(row))
+    connection.execute("UPDATE audit SET result = ? WHERE result = ?", (UNTOLD, ASKED))
     return rescued

@@ -128,9 +128,14 @@ class SqliteStore(HistoryReader):
         jobs, next_run = await self._writer.run(lambda t: transitions.due(t, now))
         return jobs, None if next_run is None else moment(next_run)
 
-    async def audit(self, entry: AuditEntry) -> None:
-        """Keep who asked for what."""
-        await self._writer.run(lambda t: transitions.keep(t, entry), lane="audit")
+    async def audit(self, entry: AuditEntry, *, is_essential: bool = False) -> int:
+        """Keep who asked for what, and return its number."""
+        lane = "" if is_essential else "audit"
+        return await self._writer.run(lambda t: transitions.keep(t, entry), is_essential=is_essential, lane=lane)
+
+    async def conclude(self, number: int, result: str) -> None:
+        """Replace the result of an entry of the audit."""
+        await self._writer.run(lambda t: transitions.conclude(t, number, result), is_essential=True)
 
     async def save_queue(
         self, name: str, *, concurrency: int, is_paused: bool, entry: AuditEntry | None = None

@@ -46,12 +46,18 @@ def _change(transaction: Transaction, job: Job, assignments: str, *values: objec
     return Change(job=job_of(rows[0]), previous=job.state)
 
 
-def keep(transaction: Transaction, entry: AuditEntry) -> None:
-    """Write one row of the audit."""
+def keep(transaction: Transaction, entry: AuditEntry) -> int:
+    """Write one row of the audit and return its number."""
     values = (stamp(entry.at), entry.who, entry.origin, entry.action, entry.subject, entry.result)
-    transaction.connection.execute(
+    written = transaction.connection.execute(
         "INSERT INTO audit (at, who, origin, action, subject, result) VALUES (?, ?, ?, ?, ?, ?)", values
     )
+    return int(written.lastrowid or 0)
+
+
+def conclude(transaction: Transaction, number: int, result: str) -> None:
+    """Say of a row of the audit what came of it."""
+    transaction.connection.execute("UPDATE audit SET result = ? WHERE id = ?", (result, number))
 
 
 def noted(transaction: Transaction, change: Change, note: Note | None) -> Change:

@@ -36,6 +36,14 @@ class ReadOnly(ConsoleError):
     """The change was refused: this console only looks."""
 
 
+class Unconfirmed(ConsoleError):
+    """The change needs a confirmation that did not come with it: on production the target's name, typed."""
+
+
+class TimedOut(ConsoleError):
+    """A change or question did not end within its limit; of a change nobody knows whether it took effect."""
+
+
 class Conflict(ConsoleError):
     """The thing is not in a state that allows this: cancelling a finished job, a duplicate submission."""
 

@@ -21,6 +21,7 @@ class OperationInfo(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     parameters: tuple[ParameterSpec, ...] = ()
     changes_target: bool = True
+    timeout_s: float = 10.0
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()  # subject, age, query; then the consequence, in numbers where there are any
     do: str = "do it"  # what y does, in two or three words: "terminate it"
     parameters: dict[str, Any] = {}
+    asks: bool = True  # False: harmless and easily undone, so that it is done without a question
     typed: str = ""  # what must be typed to confirm (the target's name on production); filled in by the gate
 
 

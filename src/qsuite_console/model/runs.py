@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -66,4 +66,5 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     result: str
 
 
+ASKED: Final = "asked"  # the result of what is under way; it stays where the engine died before it could say more
 Note = Callable[[Job, JobState | None], AuditEntry]  # a change and the state before it -> its entry of the audit

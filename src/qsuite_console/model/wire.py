@@ -85,6 +85,21 @@ class AskRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     parameters: dict[str, Any] = {}
 
 
+class ProposeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of an operation that is only looked at."""
+
+    parameters: dict[str, Any] = {}
+    origin: str = ""
+
+
+class PerformRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An operation to be done; ``confirmation`` is the target's name where the proposal asks for it."""
+
+    parameters: dict[str, Any] = {}
+    confirmation: str = ""
+    origin: str = ""
+
+
 class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Facts after a sequence, and the newest sequence there is."""
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from qsuite_console import __version__, workers
+from qsuite_console import __version__, operations, workers
 from qsuite_console.cache.client import Cache
 from qsuite_console.config.settings import Settings
 from qsuite_console.db.database import Database, describe_address
@@ -77,6 +77,7 @@ def open_runtime(
             store=store,
             workers=_workers(outside.services),
             probes=_probes(outside.services),
+            operations=operations.load(outside.services),
             sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
             services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
         )
@@ -105,6 +106,7 @@ def view_target(settings: Settings) -> TargetView:
         word=target.word,
         colour=target.colour,
         is_read_only=target.read_only,
+        production=target.production,
         database=describe_address(settings.database) if is_named(settings.database) else "",
         cache=Cache(settings.cache).where,
     )

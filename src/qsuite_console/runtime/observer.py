@@ -37,6 +37,7 @@ from qsuite_console.model.jobs import (
     Submission,
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
+from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.paths import Paths
 from qsuite_console.runtime.composition import view_target
 
@@ -64,7 +65,57 @@ def open_observer(
         reader.close()
 
 
-class ObserverControl:
+class _Refusal:
+    """The half of Control that needs an engine: refused, naming who has it."""
+
+    _state: ConsoleState
+
+    async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
+        """Refuse."""
+        self._refuse()
+
+    async def plan(self, kind: str, parameters: Mapping[str, Any]) -> Plan:
+        """Refuse."""
+        self._refuse()
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """Refuse."""
+        self._refuse()
+
+    async def act(self, action: JobAction, job_ids: Sequence[int], *, origin: str = "") -> tuple[ActionResult, ...]:
+        """Refuse."""
+        self._refuse()
+
+    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+        """Refuse."""
+        self._refuse()
+
+    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Refuse: questions need an engine."""
+        self._refuse()
+
+    async def operations(self) -> tuple[OperationInfo, ...]:
+        """Return nothing: nothing can be changed from here."""
+        return ()
+
+    async def propose(self, operation: str, parameters: Mapping[str, Any], *, origin: str = "") -> Proposal:
+        """Refuse."""
+        self._refuse()
+
+    async def perform(
+        self, operation: str, parameters: Mapping[str, Any], *, confirmation: str = "", origin: str = ""
+    ) -> Outcome:
+        """Refuse."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ReadOnly(
+            f"read-only: {self._state.owner} owns this history and its engine does not answer",
+            hint="wait for it, stop that process, or set QSUITE_CONSOLE_HOME for an instance of your own",
+        )
+
+
+class ObserverControl(_Refusal):
     """Lists, details, logs and statistics; everything else is refused with ReadOnly."""
 
     def __init__(self, reader: HistoryReader, base: ConsoleState, clock: Clock) -> None:
@@ -100,22 +151,6 @@ class ObserverControl:
         """Return nothing: no job can be made here."""
         return ()
 
-    async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
-        """Refuse."""
-        self._refuse()
-
-    async def plan(self, kind: str, parameters: Mapping[str, Any]) -> Plan:
-        """Refuse."""
-        self._refuse()
-
-    async def submit(self, submission: Submission) -> Receipt:
-        """Refuse."""
-        self._refuse()
-
-    async def act(self, action: JobAction, job_ids: Sequence[int], *, origin: str = "") -> tuple[ActionResult, ...]:
-        """Refuse."""
-        self._refuse()
-
     async def jobs(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
         return await self._reader.jobs(query)
@@ -128,23 +163,9 @@ class ObserverControl:
         """Return the job's log lines numbered above ``after``."""
         return tuple(await self._reader.logs(job_id, after=after, limit=limit))
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
-        """Refuse."""
-        self._refuse()
-
     async def statistics(self, window_s: float) -> Statistics:
         """Return success, failure and duration figures over a window."""
         return await self._reader.statistics(window_s=window_s, now=self._clock.now())
-
-    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
-        """Refuse: questions need an engine."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ReadOnly(
-            f"read-only: {self._state.owner} owns this history and its engine does not answer",
-            hint="wait for it, stop that process, or set QSUITE_CONSOLE_HOME for an instance of your own",
-        )
 
     def _run(self) -> None:
         self._loop.run_forever()

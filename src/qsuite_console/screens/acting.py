@@ -62,7 +62,7 @@ async def act(screen: ConsoleScreen, action: JobAction, jobs: Sequence[Job]) -> 
         title, lines = question(action, allowed, skipped=len(jobs) - len(allowed))
         target = screen.state.target
         which = "them" if len(allowed) > 1 else "it"
-        typed = target.name if target.word.upper().startswith("PROD") else ""
+        typed = target.name if target.is_production else ""
         if not await screen.agrees(ConfirmDialog(title, lines, do=f"{action} {which}", typed=typed)):
             return False
     results = await screen.attempt(screen.control.act(action, [job.id for job in allowed], origin=ORIGIN))

@@ -148,7 +148,7 @@ async def fill(screen: ConsoleScreen, symbol: str, cell: CoverageCell, window: W
 
 async def _agrees(screen: ConsoleScreen, title: str, plan: Plan) -> bool:
     target = screen.state.target
-    is_production = target.word.upper().startswith("PROD")
+    is_production = target.is_production
     requests = plan.figures.get("requests", 0)
     if isinstance(requests, int | float) and requests <= SMALL_REQUESTS and not is_production:
         return True

@@ -367,7 +367,7 @@ class FormPane(Vertical):
     async def may_change(self, plan: Plan | None) -> bool:
         """Ask for the target's name before data of a production platform is changed."""
         target = self._console_screen.state.target
-        if not target.word.upper().startswith("PROD"):
+        if not target.is_production:
             return True
         lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] if plan is not None else []
         dialog = ConfirmDialog("Start this backfill on production?", lines, do="start it", typed=target.name)

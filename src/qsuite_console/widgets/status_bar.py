@@ -149,7 +149,7 @@ def badge(state: ConsoleState) -> Content:
     target = state.target
     word = clean(target.word, 24) or clean(target.name, 24)
     name = f" {clean(target.name, 24)}" if target.word and target.name not in ("default", target.word.lower()) else ""
-    if target.colour == "error" or target.word.upper().startswith("PROD"):
+    if target.colour == "error" or target.is_production:
         return Content.styled(f" {word}{name} ", "bold $badge-text on $badge")
     token = target.colour if target.colour in ("primary", "success", "warning", "accent") else "primary"
     return Content.styled(word + name, f"bold ${token}")
