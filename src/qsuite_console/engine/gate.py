@@ -20,7 +20,8 @@ _STARTING: Final = frozenset({JobAction.RESUME, JobAction.RETRY})
 log = logging.getLogger(__name__)
 
 
-def _who() -> str:
+def who() -> str:
+    """Return who this process runs as: "ada@host"."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container without a passwd entry
@@ -35,7 +36,7 @@ class Gate:
         self._store = store
         self._target = target
         self._clock = clock
-        self._who = _who()
+        self._who = who()
 
     def check_start(self, kind: str, *, changes_data: bool) -> None:
         """Raise ReadOnly where a job of this kind may not run."""
