@@ -26,6 +26,7 @@ from qsuite_console.config.settings import (
 )
 from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
+from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.providers.alpaca import AlpacaClient
 from qsuite_console.workers import Services
@@ -86,7 +87,7 @@ def make_settings(
 async def open_services(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
     database, cache = Database(settings.database), Cache(settings.cache)
     provider, clock = AlpacaClient(settings.provider), clock or SystemClock()
-    panels = PanelReader(settings.database, clock)
+    panels, pooler = PanelReader(settings.database, clock), PoolerConsole(settings)
     try:
         yield Services(
             settings=settings,
@@ -95,9 +96,11 @@ async def open_services(settings: Settings, clock: Clock | None = None) -> Async
             cache=cache,
             provider=lambda: provider,
             panels=panels,
+            pooler=pooler,
         )
     finally:
         await panels.close()
+        await pooler.close()
         await provider.close()
         await cache.close()
         await database.close()

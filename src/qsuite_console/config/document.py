@@ -14,6 +14,7 @@ from qsuite_console.config.settings import Settings
 _TITLES: Final = {
     "target": "The platform",
     "database": "PostgreSQL or TimescaleDB",
+    "pooler": "PgBouncer's admin console",
     "cache": "Redis or Valkey",
     "provider": "Market data (Alpaca-compatible)",
     "backfill": "Backfill",
@@ -118,7 +119,7 @@ def _takes(key: str, entry: Entry) -> str:
     if entry.choices:
         return ", ".join(f"`{choice}`" for choice in entry.choices)
     wanted = SCHEMA[key]
-    if wanted is bool:
+    if wanted in (bool, bool | None):
         return "`true`, `false`"
     if entry.minimum is not None and entry.maximum is not None:
         kind = "each " if is_table(key) else ""

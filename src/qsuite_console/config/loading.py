@@ -25,7 +25,7 @@ from qsuite_console.paths import Paths
 
 Key = tuple[str, ...]
 TARGET_VARIABLE: Final = "QSUITE_CONSOLE_TARGET"
-TARGET_SECTIONS: Final = ("database", "cache", "provider", "tables", "backfill")
+TARGET_SECTIONS: Final = ("database", "pooler", "cache", "provider", "tables", "backfill")
 _PG_VARIABLES: Final = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGPASSFILE")
 FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {"read_only": "target.read_only", "theme": "interface.theme", "log_level": "log_level"}

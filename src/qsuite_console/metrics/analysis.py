@@ -6,9 +6,8 @@ The three are read at the same time over the same interval; one that does not an
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -19,40 +18,35 @@ from qsuite_console.config.settings import Settings
 from qsuite_console.db.database import Database
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.monitoring import is_named
+from qsuite_console.db.pooler import SHOWN, PoolerConsole
+from qsuite_console.db.pooler_facts import PoolerFacts, facts_of
 from qsuite_console.db.settings import ServerFacts, read_server
 from qsuite_console.engine.parameters import decode
-from qsuite_console.metrics import from_host, scores, units
+from qsuite_console.metrics import from_host, scores
 from qsuite_console.metrics.advice import measures
 from qsuite_console.metrics.advice.objects import object_findings
 from qsuite_console.metrics.advice.pooler import pooler_findings
 from qsuite_console.metrics.advice.postgres import settings_findings
 from qsuite_console.metrics.advice.redis import redis_findings, role_of
 from qsuite_console.metrics.advice.sizing import Profile
-from qsuite_console.model.advice import Analysis, Finding, Heavy, Machine, Measure, Score, Severity, Unread
+from qsuite_console.metrics.machine import MachineParameters, data_disk, is_here, machine_of, parse_memory, taken_by
+from qsuite_console.model.advice import Analysis, Finding, Heavy, Measure, Score, Severity, Unread
 from qsuite_console.model.clock import Clock
-from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
 
 _BUDGET_S: Final = 30.0
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_LEAST_MEMORY: Final = 64 * 1024**2
+_POOLER_S: Final = 3.0
 _ORDER: Final = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
-_LOCAL: Final = ("localhost:", "127.", "[::1]:", "::1:", "/")
 
 
-class AnalyzeParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look at, and what can't be seen from here about the database's host; "" and 0: find out."""
+class AnalyzeParameters(MachineParameters, frozen=True, kw_only=True):
+    """What to look at, and what can't be seen from here about the database's host."""
 
     detailed: bool = False
-    memory: str = ""  # "16GB": what PostgreSQL may use
-    cores: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 0
-    storage: Literal["", "ssd", "hdd"] = ""
-    workload: Literal["", "oltp", "mixed", "warehouse"] = ""
-    connections: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
     interval_s: Annotated[float, msgspec.Meta(ge=0.2, le=30)] = 2.0
 
 
@@ -77,22 +71,27 @@ async def analyze(
     """Look at everything once; raises InvalidParameters, and nothing for a server that is down."""
     wanted: AnalyzeParameters = decode(AnalyzeParameters, parameters)
     parse_memory(wanted.memory)
-    server, store, system = await asyncio.gather(
-        _read_database(settings, database, wanted), _read_cache(cache, wanted), _read_host(wanted.interval_s)
+    server, store, system, pooler = await asyncio.gather(
+        _read_database(settings, database, wanted),
+        _read_cache(cache, wanted),
+        _read_host(wanted.interval_s),
+        _read_pooler(settings, clock),
     )
     facts = server if isinstance(server, ServerFacts) else None
     stored = store if isinstance(store, CacheFacts) else None
-    is_local = facts is not None and _is_here(facts) and not settings.database.pgbouncer
-    machine, profile = _machine(wanted, facts, is_local=is_local, reserved=_taken_by(cache, stored))
-    disk = _disk(facts) if facts is not None and is_local else None
+    is_local = facts is not None and is_here(facts) and not settings.database.pgbouncer
+    machine, profile = machine_of(
+        wanted, facts, is_local=is_local, reserved=taken_by(cache, None if stored is None else stored.after)
+    )
+    disk = data_disk(facts) if facts is not None and is_local else None
     found = [*system]
     if facts is not None:
         found += measures.database_measures(facts, disk_percent=disk[0] if disk else None)
     if stored is not None:
         found += measures.cache_measures(stored, role_of(stored))
     failures = {
-        scores.DATABASE: server if isinstance(server, ConsoleError) else None,
-        scores.CACHE: store if isinstance(store, ConsoleError) else None,
+        scores.DATABASE: _failure(server),
+        scores.CACHE: _failure(store),
     }
     absent = {
         area: f"no {area} is configured"
@@ -108,21 +107,10 @@ async def analyze(
         machine=machine,
         scores=_scores(found, facts, failures, absent),
         measures=tuple(found),
-        findings=tuple(_findings(settings, facts, stored, profile)),
+        findings=tuple(_findings(settings, facts, stored, profile, pooler)),
         heavy=tuple(_heavy(facts)),
-        unread=tuple(_unread(facts, stored, failures, profile)),
+        unread=tuple(_unread(facts, stored, {**failures, "pooler": _failure(pooler)}, profile)),
     )
-
-
-def parse_memory(text: str) -> int | None:
-    """Return the bytes of "16GB" or "512 MB" (binary units), None of nothing; raises InvalidParameters."""
-    if not text.strip():
-        return None
-    match = _SIZE.fullmatch(text.strip())
-    amount = int(float(match[1]) * 1024 ** _POWERS[match[2].lower()]) if match else 0
-    if not _LEAST_MEMORY <= amount <= 1024**5:
-        raise InvalidParameters({"memory": f"{clean(text, 40)!r} is no size of a memory"}, hint="for example 16GB")
-    return amount
 
 
 async def _read_database(
@@ -146,85 +134,26 @@ async def _read_cache(cache: Cache, wanted: AnalyzeParameters) -> CacheFacts | C
         return error
 
 
+async def _read_pooler(settings: Settings, clock: Clock) -> PoolerFacts | ConsoleError | None:
+    console = PoolerConsole(settings)
+    if not console.is_configured:
+        return None
+    try:
+        return facts_of(await console.show(SHOWN, _POOLER_S), clock.now())
+    except DatabaseError as error:
+        return error
+    finally:
+        await console.close()
+
+
+def _failure(answer: object) -> ConsoleError | None:
+    return answer if isinstance(answer, ConsoleError) else None
+
+
 async def _read_host(interval_s: float) -> Sequence[Measure]:
     before = await asyncio.to_thread(from_host.look)
     await asyncio.sleep(interval_s)
     return tuple(measures.system_measures(before, await asyncio.to_thread(from_host.look)))
-
-
-def _is_here(facts: ServerFacts) -> bool:
-    """Tell whether the server runs on this host: by a socket, or with one address at both ends."""
-    address = facts.server["server_address"]
-    return address is None or address == facts.server["client_address"]
-
-
-def _taken_by(cache: Cache, facts: CacheFacts | None) -> int:
-    """Return the bytes a Redis on this host may take from PostgreSQL."""
-    if facts is None or not cache.where.startswith(_LOCAL):
-        return 0
-    return int(facts.number("maxmemory") or facts.number("used_memory_rss") or 0)
-
-
-def _machine(
-    wanted: AnalyzeParameters, facts: ServerFacts | None, *, is_local: bool, reserved: int
-) -> tuple[Machine, Profile | None]:
-    origins = {"storage": "assumed", "workload": "given" if wanted.workload else "assumed"}
-    memory, cores = parse_memory(wanted.memory), wanted.cores or None
-    origins |= {name: "given" for name, value in (("memory", memory), ("cores", cores)) if value}
-    disk = _disk(facts) if facts is not None and is_local else None
-    if is_local:
-        total, here = from_host.capacity()
-        if memory is None:
-            memory = max(_LEAST_MEMORY, total - reserved)
-            origins["memory"] = f"this host, less {units.size(reserved)} for Redis" if reserved else "this host"
-        if cores is None:
-            cores, origins["cores"] = here, "this host"
-    storage = wanted.storage
-    if storage:
-        origins["storage"] = "given"
-    elif facts is not None and is_local and "data_directory" in facts.settings:
-        rotates = from_host.is_rotating(facts.settings["data_directory"].setting)
-        if rotates is not None:
-            storage, origins["storage"] = "hdd" if rotates else "ssd", "this host"
-    connections = wanted.connections or None
-    origins["connections"] = "given"
-    if connections is None and facts is not None and "max_connections" in facts.settings:
-        connections, origins["connections"] = int(facts.settings["max_connections"].setting), "max_connections"
-    machine = Machine(
-        memory=memory,
-        cores=cores,
-        storage=storage or "ssd",
-        workload=wanted.workload or "mixed",
-        connections=connections,
-        origins=origins,
-    )
-    if facts is None or memory is None or cores is None or connections is None:
-        return machine, None
-    return machine, _profile(machine, facts, memory, cores, connections, disk[1] if disk else None)
-
-
-def _profile(
-    machine: Machine, facts: ServerFacts, memory: int, cores: int, connections: int, wal_disk: int | None
-) -> Profile:
-    size = facts.rows.get("advice_size", ())
-    written = facts.grown("wal_bytes")
-    return Profile(
-        memory=memory,
-        cores=cores,
-        connections=connections,
-        storage=machine.storage,
-        workload=machine.workload,
-        version=facts.version,
-        database=int(size[0]["bytes"]) if size else None,
-        wal_rate=written / facts.seconds if written is not None and facts.seconds > 0 else 0.0,
-        wal_disk=wal_disk,
-        has_timescale=any(row["name"] == "timescaledb" for row in facts.rows.get("advice_extensions", ())),
-    )
-
-
-def _disk(facts: ServerFacts) -> tuple[float, int] | None:
-    directory = facts.settings.get("data_directory")
-    return None if directory is None else from_host.disk(directory.setting)
 
 
 def _scores(
@@ -258,13 +187,24 @@ def _scores(
 
 
 def _findings(
-    settings: Settings, facts: ServerFacts | None, stored: CacheFacts | None, profile: Profile | None
+    settings: Settings,
+    facts: ServerFacts | None,
+    stored: CacheFacts | None,
+    profile: Profile | None,
+    pooler: PoolerFacts | ConsoleError | None,
 ) -> list[Finding]:
     found: list[Finding] = []
     if facts is not None:
         found += settings_findings(facts, profile)
         found += object_findings(facts)
-        found += pooler_findings(facts, is_pooled=settings.database.pgbouncer)
+    asked = pooler if isinstance(pooler, PoolerFacts) else None
+    if facts is not None or asked is not None:
+        found += pooler_findings(
+            sessions=facts.sessions["sessions"] if facts is not None else 0,
+            usable=facts.sessions["usable"] if facts is not None else 0,
+            is_pooled=settings.database.pgbouncer,
+            facts=asked,
+        )
     if stored is not None:
         found += redis_findings(stored)
     return sorted(found, key=lambda one: (_ORDER[one.severity], one.part, one.id, one.subject))

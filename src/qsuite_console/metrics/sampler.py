@@ -19,6 +19,7 @@ from msgspec import structs
 from qsuite_console.metrics import thresholds
 from qsuite_console.metrics.from_host import HostSource
 from qsuite_console.metrics.from_jobs import JobsSource, LoopLag
+from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
 from qsuite_console.metrics.from_postgres import PostgresSource
 from qsuite_console.metrics.from_redis import RedisSource
 from qsuite_console.metrics.sources import Sample, Source, SourceSilent
@@ -43,7 +44,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class PlatformSampler:
-    """Implements ``engine.ports.Sampler`` over PostgreSQL, Redis, this host and the engine's jobs."""
+    """Implements ``engine.ports.Sampler`` over PostgreSQL, PgBouncer, Redis, this host and the engine's jobs."""
 
     def __init__(
         self,
@@ -62,8 +63,10 @@ class PlatformSampler:
         self._clock = clock
         self._interval_s = interval_s
         self._budget_s = budget_s
+        pooler = PgBouncerSource(services.pooler, clock, budget_s=budget_s)
         sources: tuple[Source, ...] = (
             PostgresSource(services.settings.database, clock, budget_s=budget_s),
+            *((pooler,) if services.pooler.is_configured else ()),
             RedisSource(services.cache, clock),
             HostSource(directories),
             JobsSource(job_counts, queues=queues, statistics=statistics, lag=self._lag),

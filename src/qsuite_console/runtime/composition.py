@@ -19,6 +19,7 @@ from qsuite_console.config.settings import Settings
 from qsuite_console.db.database import Database, describe_address
 from qsuite_console.db.monitoring import is_named
 from qsuite_console.db.panels import PanelReader
+from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import Claiming, Probe, Worker
@@ -120,6 +121,7 @@ class _Outside:
         self._database = Database(settings.database)
         self._cache = Cache(settings.cache)
         self._panels = PanelReader(settings.database, clock)
+        self._pooler = PoolerConsole(settings)
         self._provider: AlpacaClient | None = None
         self.services = workers.Services(
             settings=settings,
@@ -128,6 +130,7 @@ class _Outside:
             cache=self._cache,
             provider=self._provide,
             panels=self._panels,
+            pooler=self._pooler,
         )
 
     @asynccontextmanager
@@ -136,6 +139,7 @@ class _Outside:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             stack.push_async_callback(self._panels.close)
+            stack.push_async_callback(self._pooler.close)
             stack.push_async_callback(self._cache.close)
             stack.push_async_callback(self._close_provider)
             yield

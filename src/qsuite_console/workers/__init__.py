@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qsuite_console.config.settings import Settings
     from qsuite_console.db.database import Database
     from qsuite_console.db.panels import PanelReader
+    from qsuite_console.db.pooler import PoolerConsole
     from qsuite_console.engine.ports import Worker
     from qsuite_console.model.clock import Clock
     from qsuite_console.providers.alpaca import AlpacaClient
@@ -33,6 +34,7 @@ REGISTRY: Final[Mapping[str, str]] = {
 PROBES: Final[Mapping[str, str]] = {
     "analyze": "qsuite_console.metrics.analysis:AnalyzeProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
+    "database.pooler": "qsuite_console.metrics.pooler:PoolerProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
@@ -51,6 +53,7 @@ class Services:
     cache: Cache
     provider: Callable[[], AlpacaClient]
     panels: PanelReader
+    pooler: PoolerConsole
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings
 from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
+from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.health import Figure, Reading, Snapshot
@@ -87,6 +88,7 @@ async def watching(
         cache=client,
         provider=lambda: AlpacaClient(settings.provider),
         panels=PanelReader(settings.database, clock),
+        pooler=PoolerConsole(settings),
     )
     watcher = Watcher()
     sampler = PlatformSampler(services, job_counts=lambda: {"running": 2}, interval_s=interval_s)

@@ -149,10 +149,10 @@ def test_rules_of_load() -> None:
 
 
 def test_lines_for_a_pooler_only_where_one_is_or_is_missing() -> None:
-    assert not list(pooler_findings(server(), is_pooled=False))
-    pooled = {one.subject: one.fix for one in pooler_findings(server(), is_pooled=True)}
+    assert not list(pooler_findings(sessions=5, usable=97, is_pooled=False))
+    pooled = {one.subject: one.fix for one in pooler_findings(sessions=5, usable=97, is_pooled=True)}
     assert pooled["max_db_connections"] == "max_db_connections = 77"
-    assert ids(pooler_findings(server(sessions={"sessions": 78}), is_pooled=False)) == {"PB01"}
+    assert ids(pooler_findings(sessions=78, usable=97, is_pooled=False)) == {"PB01"}
 
 
 def test_figures_that_say_nothing_are_unknown_and_say_why() -> None:
