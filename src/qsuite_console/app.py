@@ -116,6 +116,14 @@ class ConsoleApp(TerminalGuard[Leaving]):
             self._last_place = self.current_mode
         await self.switch_mode(name)
 
+    async def go(self, place: str, *, pane: str = "", filter: str = "") -> None:
+        """Show a pane of a main screen, with a filter; pages over it are left, so that it is really seen."""
+        await self.action_go(place)
+        while len(self.screen_stack) > 1:
+            await self.pop_screen()
+        if isinstance(self.screen, ConsoleScreen):
+            await self.screen.turn_to(pane, filter)
+
     async def action_neighbour(self, by: int) -> None:
         """Show the main screen before or after this one."""
         names = [place.name for place in commands.PLACES]

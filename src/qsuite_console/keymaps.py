@@ -15,18 +15,6 @@ from qsuite_console import commands
 RESERVED: Final = frozenset({"escape", "ctrl+q", "ctrl+c", "ctrl+p", "ctrl+z", "ctrl+s"})
 _NAMES: Final = {"?": "question_mark", ":": "colon", "/": "slash", "+": "plus", "-": "minus", " ": "space",
                  "[": "left_square_bracket", "]": "right_square_bracket"}  # fmt: skip
-# Scopes whose keys are live at the same time: a screen, the widgets in it, the app.
-_TOGETHER: Final = {
-    "overview": ("table", "app"),
-    "jobs": ("table", "app"),
-    "job": ("table", "log", "text", "app"),
-    "backfill": ("coverage", "table", "app"),
-    "coverage": ("app",),
-    "table": ("app",),
-    "log": ("app",),
-    "text": ("app",),
-    "app": (),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +75,7 @@ def _conflicts(overrides: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     bound = {c.id: set(_split(overrides.get(c.id, c.keys))) for c in commands.COMMANDS if c.keys}
     for scope in commands.SCOPES:
         for command in commands.of(scope):
-            for other in (o for near in (scope, *_TOGETHER.get(scope, ())) for o in commands.of(near)):
+            for other in (o for near in (scope, *commands.TOGETHER.get(scope, ())) for o in commands.of(near)):
                 if other.id == command.id or not (command.id in overrides or other.id in overrides):
                     continue
                 shared = bound.get(command.id, set()) & bound.get(other.id, set())

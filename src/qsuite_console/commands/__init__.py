@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from qsuite_console.commands.page import markdown, spoken
 from qsuite_console.commands.row import Command, Place
-from qsuite_console.commands.table import BY_ID, COMMANDS, ORDER, PAGES, PLACES, SCOPES, of
+from qsuite_console.commands.table import BY_ID, COMMANDS, ORDER, PAGES, PLACES, SCOPES, TOGETHER, of
 from qsuite_console.commands.typed import SHORT_VERBS, Invocation, complete, job_ids, parse, verbs
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "PLACES",
     "SCOPES",
     "SHORT_VERBS",
+    "TOGETHER",
     "Command",
     "Invocation",
     "Place",

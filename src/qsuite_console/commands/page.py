@@ -13,7 +13,7 @@ def markdown() -> str:
     lines = [
         "# Keys",
         "",
-        "Generated from `qsuite_console/commands/table.py`. Every key can be changed in `config.toml`:",
+        "Generated from `qsuite_console/commands/rows/`. Every key can be changed in `config.toml`:",
         "",
         "```toml",
         "[interface.keymap]",

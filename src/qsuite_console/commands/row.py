@@ -32,3 +32,5 @@ class Place:
     title: str
     target: str  # "module:Class", imported on first use so that the first paint waits for nothing else
     help: str
+    panes: tuple[str, ...] = ()  # what may follow its verb: names of its panes, in the order of their tabs
+    has_filter: bool = False  # what follows its verb is a filter

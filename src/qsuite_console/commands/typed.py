@@ -6,10 +6,14 @@ import difflib
 from typing import Final, NamedTuple
 
 from qsuite_console.commands.row import Command
-from qsuite_console.commands.table import COMMANDS
+from qsuite_console.commands.table import COMMANDS, PLACES
 from qsuite_console.model.errors import UsageProblem
 
-SHORT_VERBS: Final = {"q": "quit", "o": "overview", "j": "jobs", "b": "backfill", "h": "help"}
+SHORT_VERBS: Final = {
+    **{place.letter: place.name for place in PLACES},
+    "q": "quit",
+    "h": "help",
+}
 
 
 def verbs() -> dict[str, Command]:

@@ -160,6 +160,11 @@ class ConsoleScreen(Page[None]):
         if command.usage.startswith("ID"):
             await acting.typed(self, command.verb, commands.job_ids(argument))
 
+    async def turn_to(self, pane: str, text: str = "") -> None:
+        """Show a part of the screen, by its name, with a filter; screens without panes take only the filter."""
+        if text:
+            await self.take(commands.BY_ID[f"go.{self.SCOPE}"], text)
+
     async def attempt(self, asking: Awaitable[T]) -> T | None:
         """Await an answer of Control; tell the operator what went wrong and return None."""
         try:

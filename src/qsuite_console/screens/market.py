@@ -19,8 +19,9 @@ from qsuite_console import commands
 from qsuite_console.model.market import Quote
 from qsuite_console.screens import market_panels
 from qsuite_console.screens.base import ConsoleScreen
-from qsuite_console.screens.market_feed import Feed, Question
+from qsuite_console.screens.market_feed import MarketFeed
 from qsuite_console.screens.market_panels import ORDERS, VIEWS, Tabs
+from qsuite_console.screens.questions import Question
 from qsuite_console.widgets import market_views
 from qsuite_console.widgets.candles import Candles
 from qsuite_console.widgets.filter_bar import FilterBar
@@ -48,7 +49,7 @@ class MarketScreen(ConsoleScreen):
         self._text, self._order, self._timeframe = "", "symbol", "1Min"
         self._quotes: dict[Key, Quote] = {}
         self._rows: dict[Key, Row] = {}
-        self._feed = Feed(self, self._take)
+        self._feed = MarketFeed(self, self._take)
         self._table = LiveTable(market_views.COLUMNS, self._row, id="watch", classes="panel", empty="Loading…")
         self._chart = Candles(id="chart", classes="panel")
         self._panels = {name: TextView(id=name, classes="panel") for name in VIEWS[2:]}
@@ -93,7 +94,7 @@ class MarketScreen(ConsoleScreen):
 
     def _ask_all(self) -> None:
         feed, symbol = self._feed, self._table.current
-        feed.ask(feed.watch, {"text": self._text, "limit": LIMIT, "order": self._order}, is_kept=True)
+        feed.put(feed.watch, {"text": self._text, "limit": LIMIT, "order": self._order}, is_kept=True)
         if symbol is None:
             return
         limit = min(500, -(-self._chart.capacity // _STEP) * _STEP)
@@ -106,7 +107,7 @@ class MarketScreen(ConsoleScreen):
         )
         for name, question, parameters in wanted:
             if not self.is_single or self._view == name:
-                feed.ask(question, parameters)
+                feed.put(question, parameters)
 
     def _take(self, question: Question[Any]) -> None:
         """Show an answer, or that there is none."""

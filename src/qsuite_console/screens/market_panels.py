@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from qsuite_console.model.market import Bar, Depth, Positions, Quote, Volatility, Watch
 from qsuite_console.model.text import clean
-from qsuite_console.screens.market_feed import Question
+from qsuite_console.screens.questions import Question
 from qsuite_console.widgets import figures, market_views
 from qsuite_console.widgets.candles import Candles
 from qsuite_console.widgets.live_table import LiveTable

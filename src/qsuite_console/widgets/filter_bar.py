@@ -54,11 +54,13 @@ class FilterBar(Horizontal):
         yield Input(placeholder=self._placeholder, select_on_focus=False)
         yield Static("", id="problem", markup=False)
 
-    def open(self, text: str) -> None:
-        """Let the operator edit ``text``."""
+    def open(self, text: str, *, placeholder: str = "") -> None:
+        """Let the operator edit ``text``; ``placeholder`` says what may be typed where that varies."""
         self._before = text
         self.display = True
         line = self.query_one(Input)
+        if placeholder:
+            line.placeholder = placeholder
         with line.prevent(Input.Changed):
             line.value = text
         line.cursor_position = len(text)

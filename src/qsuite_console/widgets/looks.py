@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from qsuite_console.model.health import Level, Reading
 from qsuite_console.model.jobs import JobState
 
-STALE_AFTER: Final = 3  # sampling intervals
+GRACE_S: Final = 0.7  # beyond the sampling interval: what stops answering looks stale within three seconds
 
 
 class Look(NamedTuple):
@@ -59,9 +59,9 @@ def age_of(reading: Reading, now: datetime) -> float | None:
 
 
 def is_stale(reading: Reading, now: datetime) -> bool:
-    """Return whether three sampling intervals have passed since the last good sample."""
+    """Return whether a sample that should be there by now is missing."""
     age = age_of(reading, now)
-    return age is not None and age > STALE_AFTER * reading.interval_s
+    return age is not None and age > reading.interval_s + GRACE_S
 
 
 def of_reading(reading: Reading, now: datetime) -> Look:

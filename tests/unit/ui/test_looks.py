@@ -23,7 +23,7 @@ def test_no_two_states_share_glyph_or_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age_s", "error", "word"), [(1, None, "ok"), (6, None, "ok"), (6.1, None, "stale"), (40, "refused", "no answer")]
+    ("age_s", "error", "word"), [(1, None, "ok"), (2.6, None, "ok"), (2.8, None, "stale"), (40, "refused", "no answer")]
 )
 def test_an_old_reading_is_never_shown_as_a_good_one(age_s: float, error: str | None, word: str) -> None:
     old = msgspec.structs.replace(READING, sampled_at=NOW - timedelta(seconds=age_s), error=error)

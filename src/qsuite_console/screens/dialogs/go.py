@@ -12,7 +12,6 @@ from textual.widgets import Static
 
 from qsuite_console import commands
 from qsuite_console.screens.leaving import Dialog
-from qsuite_console.widgets.key_bar import key_entry
 
 _TOP: Final = "top"
 
@@ -28,13 +27,13 @@ class GoDialog(Dialog[str | None]):
     ]
     DEFAULT_CSS = """
     GoDialog { background: transparent; align: left bottom; }
-    GoDialog > Static { height: 1; width: 100%; background: $panel; padding: 0 1; }
+    GoDialog > Static { height: auto; width: 100%; background: $panel; padding: 0 1; }
     """
 
     def compose(self) -> ComposeResult:
         """One line of hints."""
-        entries = [key_entry(place.letter, place.title) for place in commands.PLACES]
-        entries.append(key_entry("g", "top of the list"))
+        entries = [_whole(place.letter, place.title) for place in commands.PLACES]
+        entries.append(_whole("g", "top of the list"))
         yield Static(Content.assemble(("g ", "bold $primary"), "… ", Content("  ").join(entries)))
 
     def action_choose(self, name: str) -> None:
@@ -50,3 +49,8 @@ class GoDialog(Dialog[str | None]):
         if event.key not in {"g", "escape", *(place.letter for place in commands.PLACES)}:
             event.stop()
             self.dismiss(None)
+
+
+def _whole(key: str, title: str) -> Content:
+    """Return a hint that is not broken between key and word where the line is short."""
+    return Content.assemble((key, "bold $footer-key-foreground"), ("\u00a0" + title.replace(" ", "\u00a0"), "$dim"))

@@ -1,0 +1,1 @@
+"""The rows, a module for each screen: data only, in the order in which footer, palette and help show them."""

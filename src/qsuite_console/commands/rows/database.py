@@ -1,0 +1,14 @@
+"""Keys of the database screen and its panes: a pane with keys of its own has a scope here, named like its SCOPE."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qsuite_console.commands.row import Command
+from qsuite_console.commands.rows import panes
+
+SCOPES: Final = {
+    "database": "Database",
+}
+
+ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"),)

@@ -1,0 +1,1 @@
+"""The database screen, a module for each of its panes."""

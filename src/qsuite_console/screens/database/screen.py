@@ -1,0 +1,20 @@
+"""PostgreSQL from the operator's side: a pane for each question one asks of it in trouble."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+
+from qsuite_console import commands
+from qsuite_console.screens.panes import Pane, PaneScreen
+
+
+class DatabaseScreen(PaneScreen):
+    """The panes in the order in which trouble is looked for."""
+
+    SCOPE = "database"
+    SOURCE = "postgresql"
+    BINDINGS: ClassVar[list[BindingType]] = commands.bindings("database")
+    BINDING_GROUP_TITLE = commands.SCOPES["database"]
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = ()
