@@ -52,6 +52,7 @@ def without_live_jobs(*, is_verified: bool) -> FakeControl:
         "missing": [] if is_verified else [
             {"symbol": "AAPL", "from": "2025-03-03T05:00:00", "to": "2025-03-28T04:00:00", "fetched": 20, "present": 18}
         ],
+        "restored": [] if is_verified else [{"symbol": "AAPL", "fetched": 20, "present": 11}],
     }  # fmt: skip
     control.details[newest.id] = JobDetail(job=done, result=result)
     return control

@@ -86,6 +86,8 @@ async def test_the_last_run_says_whether_it_is_verified(is_verified: bool, line:
         await until_seen(pilot, "Last run")
         missing = "✖ AAPL 2025-03-03 to 2025-03-28: 18 of 20 fetched rows are stored"
         assert (missing in seen(pilot.app)) is not is_verified
+        restored = "↻ fetched again: 9 rows that were missing from AAPL"
+        assert (restored in seen(pilot.app)) is not is_verified
 
 
 async def test_a_failed_last_run_says_why_how_far_it_came_and_what_to_do() -> None:

@@ -50,6 +50,7 @@ class Target:
     plan: str
     job_id: int
     owners: Mapping[str, str]  # first column of a row -> symbol, where that is not the symbol itself
+    origin: str = ""  # who sent the rows, where the table has a column for it; "" is the column's default
 
 
 @dataclass(slots=True)
@@ -82,11 +83,10 @@ async def store_page(connection: asyncpg.Connection, target: Target, page: PageW
 
 async def _store_rows(connection: asyncpg.Connection, target: Target, rows: bytes, stored: Stored) -> None:
     """Store all rows, or halve them until the ones that the table refuses stand alone."""
-    destination = target.destination
     if stored.was_straight:
         try:
             async with connection.transaction():
-                stored.written += _count(await _copy(connection, destination, rows))
+                stored.written += _count(await _copy(connection, target, rows))
             return
         except asyncpg.UniqueViolationError:
             stored.was_straight = False  # somebody wrote here since the plan: merge instead
@@ -97,7 +97,7 @@ async def _store_rows(connection: asyncpg.Connection, target: Target, rows: byte
             return
     try:
         async with connection.transaction():
-            stored.written += await _merge(connection, destination, rows)
+            stored.written += await _merge(connection, target, rows)
     except asyncpg.PostgresError as error:
         if not _is_about_data(error):
             raise
@@ -122,21 +122,32 @@ async def _halve(
     await _store_rows(connection, target, b"".join(lines[middle:]), stored)
 
 
-async def _copy(connection: asyncpg.Connection, destination: Destination, rows: bytes) -> str:
-    schema, _, name = destination.table.rpartition(".")
+async def _copy(connection: asyncpg.Connection, target: Target, rows: bytes) -> str:
+    schema, _, name = target.destination.table.rpartition(".")
+    columns = list(target.destination.columns)
+    if target.destination.origin and target.origin:
+        columns.append(target.destination.origin)
+        rows = rows.replace(b"\n", f"\t{target.origin}\n".encode())  # within a value COPY writes it as \\n
     status: str = await connection.copy_to_table(
-        name, source=BytesIO(rows), columns=list(destination.columns), schema_name=schema or None, format="text"
+        name, source=BytesIO(rows), columns=columns, schema_name=schema or None, format="text"
     )
     return status
 
 
-async def _merge(connection: asyncpg.Connection, destination: Destination, rows: bytes) -> int:
+async def _merge(connection: asyncpg.Connection, target: Target, rows: bytes) -> int:
+    destination = target.destination
     columns = ", ".join(f'"{name}"' for name in destination.columns)
     key = ", ".join(f'"{name}"' for name in destination.key)
     values = [name for name in destination.columns if name not in destination.key]
     changes = [f'"{name}" = excluded."{name}"' for name in values]
     if destination.stamp:
         changes.append(f'"{destination.stamp}" = now()')
+    into, sent = columns, columns
+    if destination.origin:
+        changes.append(f'"{destination.origin}" = ' + ("$1::text" if target.origin else "DEFAULT"))
+        if target.origin:
+            into, sent = f'{columns}, "{destination.origin}"', f"{columns}, $1::text"
+    arguments = [target.origin] if destination.origin and target.origin else []
     old, new = (", ".join(f'{of}."{name}"' for name in values) for of in ("b", "excluded"))
     await connection.execute(
         f"CREATE TEMP TABLE {_STAGE} ON COMMIT DROP AS SELECT {columns} FROM {destination.quoted} WITH NO DATA"
@@ -145,8 +156,9 @@ async def _merge(connection: asyncpg.Connection, destination: Destination, rows:
         _STAGE, source=BytesIO(rows), columns=list(destination.columns), schema_name="pg_temp", format="text"
     )
     status = await connection.execute(
-        f"INSERT INTO {destination.quoted} AS b ({columns}) SELECT {columns} FROM pg_temp.{_STAGE} "
-        f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)} WHERE ({old}) IS DISTINCT FROM ({new})"
+        f"INSERT INTO {destination.quoted} AS b ({into}) SELECT {sent} FROM pg_temp.{_STAGE} "
+        f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)} WHERE ({old}) IS DISTINCT FROM ({new})",
+        *arguments,
     )
     await connection.execute(f"DROP TABLE pg_temp.{_STAGE}")
     return _count(status)

@@ -20,6 +20,7 @@ from qsuite_console.db.schema import quote_table
 Kind = Literal["price_ticks", "market_data"]
 PRICES: Final = ("open", "high", "low", "close", "volume")
 _OPTIONAL: Final = ("trade_count", "vwap")
+_ORIGIN: Final = "source"  # who sent the row; its default names the provider
 _STAMPS: Final = ("ingested_at", "updated_at")  # set to now() when a row changes
 SYMBOLS_A_QUERY: Final = 50  # keeps each question short, whatever a symbol holds
 
@@ -36,6 +37,7 @@ class Destination:
     stamp: str | None
     is_partitioned: bool
     scales: Mapping[str, int] = field(default_factory=dict)  # column -> decimals it keeps, where it is bounded
+    origin: str | None = None  # the column that names who sent the row
 
     @property
     def quoted(self) -> str:
@@ -86,7 +88,8 @@ async def inspect(connection: asyncpg.Connection, kind: Kind, tables: TableSetti
     await _require_key(connection, table, key)
     stamp = next((name for name in _STAMPS if name in found), None)
     scales = {name: found[name]["scale"] for name in columns if found[name]["scale"] is not None}
-    return Destination(kind, table, tables.tickers, key, columns, stamp, rows[0]["is_partitioned"], scales)
+    origin = _ORIGIN if _ORIGIN in found and found[_ORIGIN]["is_defaulted_text"] else None
+    return Destination(kind, table, tables.tickers, key, columns, stamp, rows[0]["is_partitioned"], scales, origin)
 
 
 async def _require_key(connection: asyncpg.Connection, table: str, key: Sequence[str]) -> None:

@@ -65,6 +65,7 @@ class Deficit:
     high: datetime
     fetched: int
     present: int
+    fetched_at: datetime
 
 
 async def create_console_tables(connection: asyncpg.Connection, coverage: str) -> None:
@@ -166,8 +167,32 @@ async def find_deficits(
     for first in range(0, len(symbols), SYMBOLS_A_QUERY):
         part = list(symbols[first : first + SYMBOLS_A_QUERY])
         for row in await connection.fetch(sql, names[0], part, *period, names[1]):
-            found.append(Deficit(row["symbol"], row["low"], row["high"], row["fetched"], row["present"]))
+            bounds = (row["symbol"], row["low"], row["high"])
+            found.append(Deficit(*bounds, row["fetched"], row["present"], row["fetched_at"]))
     return found
+
+
+async def narrow(
+    connection: asyncpg.Connection,
+    destination: Destination,
+    coverage: str,
+    names: tuple[str, str],
+    deficit: Deficit,
+    parts: Sequence[tuple[datetime, datetime]],
+) -> None:
+    """Let the entry of a deficit stand for no more than ``parts`` of its period, with the rows that are there."""
+    async with connection.transaction():
+        gone = Covered(deficit.symbol, deficit.low, deficit.high, 0)
+        await forget(connection, coverage, [names[1]], [gone])
+        await connection.execute(
+            destination.render(load("ledger_add_counted"), coverage),
+            names[0],
+            deficit.symbol,
+            [low for low, _ in parts],
+            [high for _, high in parts],
+            deficit.fetched_at,
+            names[1],
+        )
 
 
 async def read_chains(connection: asyncpg.Connection, plan: str) -> list[ChainState]:

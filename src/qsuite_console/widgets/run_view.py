@@ -187,8 +187,21 @@ def result_lines(detail: JobDetail, width: int, height: int, *, ended: str) -> l
         )
     if result:
         lines += columns(result_pairs(job, result), width)
-    lines += [Content.styled(text, "$foreground").truncate(width, ellipsis=True) for text in missing_lines(result)]
+    told = [*missing_lines(result), *restored_lines(result)]
+    lines += [Content.styled(text, "$foreground").truncate(width, ellipsis=True) for text in told]
     return lines[:height]
+
+
+def restored_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return what had vanished from the table since it was fetched and was asked for again, in one line."""
+    found = result.get("restored")
+    items = [item for item in (found if isinstance(found, list | tuple) else ()) if isinstance(item, Mapping)]
+    if not items:
+        return []
+    lost = sum((number(item, "fetched") or 0) - (number(item, "present") or 0) for item in items)
+    names = ", ".join(clean(item.get("symbol", ""), 20) for item in items[:4])
+    more = f" and {len(items) - 4} more" if len(items) > 4 else ""
+    return [f"↻ fetched again: {figures.count(lost)} rows that were missing from {names}{more}"]
 
 
 def missing_lines(result: Mapping[str, Any]) -> list[str]:

@@ -80,6 +80,7 @@ async def test_csv_is_stored_to_the_last_digit_and_again_is_a_noop(
         ("BTC/USD", "2025-01-04T00:00:00+00:00"),
         ("MSFT", "2025-07-01T04:00:00+00:00"),
     ]
+    assert await connection.fetchval("SELECT DISTINCT source FROM price_ticks") == "file"
     assert (rows[0]["open"], rows[0]["low"]) == (Decimal("100.123456"), Decimal("99.000001"))
     assert rows[0]["vwap"] == Decimal("100.333334")
     assert [row["volume"] for row in rows] == [1234, 1000, 2, 10]  # 2.5 and 10.5: half to even
@@ -327,6 +328,8 @@ async def test_rows_that_are_there_are_compared_and_the_provider_is_still_asked(
     path = write(tmp_path / "bars.csv", *lines, header="symbol,timestamp,open,high,low,close,volume\n")
     result = await run(services, changed(DAYS, path=str(path)))
     assert (result["rows_written"], result["rows_present"]) == (3, 4)
+    sources = await connection.fetch('SELECT source FROM price_ticks ORDER BY "timestamp"')
+    assert [row["source"] for row in sources] == ["alpaca", "file", "file", "file"]  # the first was right before
     found = await CoverageProbe(services).ask({"start": "2025-01", "end": "2025-01"})
     ((cell,),) = [row.cells for row in found.rows if row.symbol == "AAPL"]
     assert (cell.present, cell.expected, cell.state.value) == (4, 20, "partial")

@@ -5,6 +5,7 @@
 SELECT a.attname::text AS name,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AS needs_value,
        c.relkind = 'p' AS is_partitioned,
+       a.atthasdef AND a.atttypid IN ('text'::regtype, 'varchar'::regtype) AS is_defaulted_text,
        CASE WHEN a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 0
             WHEN a.atttypid = 'numeric'::regtype AND a.atttypmod >= 4
             THEN (((a.atttypmod - 4) & 2047) # 1024) - 1024 END AS scale
@@ -123,6 +124,14 @@ SELECT p.symbol, $6, tstzrange(least(lower(p.period), min(lower(g.period))),
        + coalesce(sum(g.bars) FILTER (WHERE NOT g.overlaps), 0), now()
   FROM page p LEFT JOIN gone g ON g.symbol = p.symbol GROUP BY p.symbol, p.period, p.bars;
 
+-- @name ledger_add_counted @pg 13-18
+-- Periods of one symbol with the rows that are there now. $1 timeframe of the rows, $5 when they were fetched, $6 the
+-- ledger's name of the timeframe.
+INSERT INTO {{ledger}} (symbol, timeframe, period, bars, fetched_at)
+SELECT s.symbol, $6, tstzrange(s.low, s.high),
+       (SELECT count(*) FROM {{table}} b WHERE {{of_symbol}} AND b."timestamp" >= s.low AND b."timestamp" < s.high), $5
+  FROM (SELECT $2::text AS symbol, p.low, p.high FROM unnest($3::timestamptz[], $4::timestamptz[]) AS p (low, high)) s;
+
 -- @name ledger_forget @pg 13-18
 -- Rows under another adjustment or feed were overwritten: what was known about them no longer holds.
 DELETE FROM {{ledger}} l USING unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) AS p (symbol, low, high)
@@ -133,8 +142,8 @@ SELECT DISTINCT l.timeframe FROM {{ledger}} l WHERE l.timeframe = $1 OR l.timefr
 
 -- @name ledger_deficits @pg 13-18
 -- Periods of the ledger that hold fewer rows than were fetched. $1 timeframe, $2 symbols, $3 and $4 range, $5 ledger name.
-SELECT s.symbol, s.low, s.high, s.bars AS fetched, x.present
-  FROM (SELECT l.symbol, lower(l.period) AS low, upper(l.period) AS high, l.bars FROM {{ledger}} l
+SELECT s.symbol, s.low, s.high, s.bars AS fetched, x.present, s.fetched_at
+  FROM (SELECT l.symbol, lower(l.period) AS low, upper(l.period) AS high, l.bars, l.fetched_at FROM {{ledger}} l
          WHERE l.timeframe = $5 AND l.symbol = ANY ($2::text[]) AND l.period && tstzrange($3, $4)) s
  CROSS JOIN LATERAL (SELECT count(*) AS present FROM {{table}} b
                       WHERE {{of_symbol}} AND b."timestamp" >= s.low AND b."timestamp" < s.high) x

@@ -15,16 +15,16 @@ import msgspec
 
 from qsuite_console.db import bars, ledger
 from qsuite_console.db.bars import Destination
-from qsuite_console.db.calendar import read_sessions
 from qsuite_console.db.ledger import Covered
 from qsuite_console.db.schema import quote_table
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.errors import InvalidParameters
-from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow, Session
+from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow
 from qsuite_console.workers.backfill.markets import MARKETS, Market, market_of
 from qsuite_console.workers.backfill.parameters import destination_kind
 from qsuite_console.workers.backfill.planner import Period, Timeline, make_periods
 from qsuite_console.workers.backfill.timeframes import Timeframe, align, is_intraday
+from qsuite_console.workers.backfill.universe import stored_sessions
 
 if TYPE_CHECKING:
     import asyncpg
@@ -97,11 +97,7 @@ class CoverageProbe:
         start, end = align(wanted.timeframe, first, last)
         if end < start:
             return []
-        sessions: Sequence[Session] = market.computed_sessions(start, end)
-        if market.has_exchange_calendar:
-            tables = self._services.settings.tables
-            stored = {s.day: s for s in await read_sessions(connection, tables, start, end)}
-            sessions = [stored.get(s.day, s) for s in sessions]
+        sessions = await stored_sessions(connection, self._services.settings.tables, market, start, end)
         return make_periods(wanted.timeframe, start, end, sessions, market)
 
     async def _rows(

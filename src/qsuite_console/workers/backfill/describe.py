@@ -10,14 +10,15 @@ from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
 from qsuite_console.workers.backfill.parameters import BackfillParameters
 from qsuite_console.workers.backfill.planner import estimate_s
+from qsuite_console.workers.backfill.verify import Verification, listed
 
 if TYPE_CHECKING:
+    from qsuite_console.db.ledger import Deficit
     from qsuite_console.engine.ratelimit import RateLimiter
     from qsuite_console.workers.backfill.fetch import Fetcher
     from qsuite_console.workers.backfill.pipeline import Totals
     from qsuite_console.workers.backfill.survey import Request, Survey
     from qsuite_console.workers.backfill.universe import Universe
-    from qsuite_console.workers.backfill.verify import Verification
 
 _NAMED: Final = 4  # symbols in a title
 _LISTED: Final = 100  # symbols in a result
@@ -80,6 +81,41 @@ def describe_plan(request: Request, universe: Universe, survey: Survey, *, limit
         figures=figures,
         is_noop=requests == 0,
     )
+
+
+def plan_line(survey: Survey) -> str:
+    """Return the plan as the log's first line: ``500 symbols, 63 requests, 617,867 rows expected into price_ticks``."""
+    waiting = len(survey.symbols_to_fetch)
+    if not waiting:
+        return f"nothing to fetch: {len(survey.symbols):,} symbols are complete in {survey.destination.table}"
+    return (
+        f"fetching {waiting:,} of {len(survey.symbols):,} symbols: {survey.requests:,} requests, "
+        f"{survey.bars:,} rows expected into {survey.destination.table}"
+    )
+
+
+def share_line(totals: Totals, done: int, expected: int) -> str:
+    """Return how far a run is: ``40 %: 247,000 of 617,867 rows, 26 requests, 124,613 rows/s``."""
+    speed = f", {round(totals.rows_fetched / totals.fetch_s):,} rows/s" if totals.fetch_s > 0 else ""
+    return f"{100 * done // max(1, expected)} %: {done:,} of {expected:,} rows, {totals.requests:,} requests{speed}"
+
+
+def lost_line(lost: Sequence[Deficit]) -> str:
+    """Return what the table has lost: which symbols, the first of them with its figures."""
+    symbols, first = len({item.symbol for item in lost}), lost[0]
+    hold = "1 symbol holds" if symbols == 1 else f"{symbols:,} symbols hold"
+    return (
+        f"{hold} fewer rows than were fetched, first {clean(first.symbol, 40)} {first.low:%Y-%m-%d} to "
+        f"{first.high:%Y-%m-%d}: {first.present:,} of {first.fetched:,}; what is missing is fetched again"
+    )
+
+
+def verdict(checked: Verification) -> str:
+    """Return the verification as the log's last line."""
+    rows = f"{checked.rows_present:,} rows"
+    if checked.deficits:
+        return f"not verified: {rows} are there, {checked.rows_missing:,} that were fetched are missing"
+    return f"verified: {rows} are there, none that was fetched is missing"
 
 
 def duration(seconds: float) -> str:
@@ -158,14 +194,14 @@ def describe_result(
     totals: Totals,
     universe: Universe,
     survey: Survey,
+    fetched: int,
     invalid: Sequence[str],
     checked: Verification,
     durations: Mapping[str, float],
     is_shared: bool,
 ) -> dict[str, Any]:
-    """Return the job's result (requirement D7)."""
+    """Return the job's result; ``fetched`` symbols were asked for, in one round or two."""
     fetch_s = durations["fetch_s"]
-    fetched = len(survey.symbols_to_fetch)
     return {
         "table": survey.destination.table,
         "symbols": len(survey.symbols),
@@ -183,7 +219,8 @@ def describe_result(
         "rows_per_s": round(totals.rows_fetched / fetch_s) if fetch_s > 0 and totals.rows_fetched else 0,
         "symbols_per_s": round(fetched / fetch_s, 1) if fetch_s > 0 and fetched else 0.0,
         "verified": not checked.deficits,
-        "missing": checked.listed(),
+        "missing": listed(checked.deficits),
+        "restored": listed(checked.restored),
         "unknown_symbols": universe.unknown[:_LISTED],
         "invalid_symbols": list(invalid)[:_LISTED],
         "skipped_symbols": survey.skipped[:_LISTED],

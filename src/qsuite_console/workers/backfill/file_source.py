@@ -24,6 +24,7 @@ from qsuite_console.model.kinds import Plan
 from qsuite_console.providers.errors import FileProblem
 from qsuite_console.providers.files import FileEntry, find_files
 from qsuite_console.workers.backfill import file_words as words
+from qsuite_console.workers.backfill.describe import verdict
 from qsuite_console.workers.backfill.file_reader import CHAIN, FileReader, Progress
 from qsuite_console.workers.backfill.file_rows import Judge
 from qsuite_console.workers.backfill.parameters import BackfillParameters, destination_kind, is_keyword
@@ -76,6 +77,7 @@ class FileSource:
         if look.progress.pages:
             context.log.info("continuing behind %d chunks that are stored", look.progress.pages)
         plan_s = time.monotonic() - started
+        context.log.info("%s", words.plan_line(look))
         totals, reader = await self._fill(context, parameters, look)
         context.progress(reader.counts.bytes, message="verifying", figures={"phase": "verify"})
         started = time.monotonic()
@@ -84,6 +86,7 @@ class FileSource:
         if progress.low is not None and progress.high is not None:
             period, symbols = (progress.low, progress.high), sorted(progress.symbols)
             checked = await verify(self._services.database, look.destination, coverage, names, symbols, period)
+            context.log.info("%s", verdict(checked))
         durations = {"plan_s": plan_s, "fetch_s": totals.fetch_s, "verify_s": time.monotonic() - started}
         return words.describe_result(totals, look, reader, checked, durations)
 
@@ -111,6 +114,7 @@ class FileSource:
             plan=look.plan_id,
             job_id=context.job_id,
             owners={str(number): symbol for symbol, number in (look.owners or {}).items()},
+            origin=ledger.FILE,
         )
         totals = _restored(context.checkpoint)
         size = sum(entry.size for entry in look.files)

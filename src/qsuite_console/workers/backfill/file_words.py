@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
 from qsuite_console.workers.backfill.describe import duration, title
+from qsuite_console.workers.backfill.verify import Verification, listed
 
 if TYPE_CHECKING:
     from qsuite_console.workers.backfill.file_reader import FileReader
     from qsuite_console.workers.backfill.file_source import Look
     from qsuite_console.workers.backfill.parameters import BackfillParameters
     from qsuite_console.workers.backfill.pipeline import Totals
-    from qsuite_console.workers.backfill.verify import Verification
 
 _LISTED: Final = 100
 _BYTES_A_ROW: Final = 75
@@ -64,6 +64,12 @@ def describe_plan(parameters: BackfillParameters, look: Look) -> Plan:
     )
 
 
+def plan_line(look: Look) -> str:
+    """Return the plan as the log's first line: ``reading 3 files, 1,204,311 bytes, into price_ticks``."""
+    files = "1 file" if len(look.files) == 1 else f"{len(look.files):,} files"
+    return f"reading {files}, {sum(entry.size for entry in look.files):,} bytes, into {look.destination.table}"
+
+
 def gauge(totals: Totals, reader: FileReader) -> dict[str, float | str]:
     """Return the figures of a running load."""
     return {
@@ -111,7 +117,7 @@ def describe_result(
         "rows_per_s": round(totals.rows_fetched / fetch_s) if fetch_s > 0 and totals.rows_fetched else 0,
         "symbols_per_s": round(len(progress.symbols) / fetch_s, 1) if fetch_s > 0 else 0.0,
         "verified": checked is None or not checked.deficits,
-        "missing": [] if checked is None else checked.listed(),
+        "missing": [] if checked is None else listed(checked.deficits),
         "unknown_symbols": [],
         "invalid_symbols": [],
         "skipped_symbols": unknown[:_LISTED],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
 from qsuite_console.db.bar_writer import Target
-from qsuite_console.db.ledger import create_console_tables
+from qsuite_console.db.ledger import Deficit, create_console_tables
 from qsuite_console.db.partitions import prepare_months
 from qsuite_console.engine.ports import JobContext, Retryable
 from qsuite_console.model.errors import ConsoleError
@@ -18,11 +18,11 @@ from qsuite_console.model.text import clean
 from qsuite_console.workers.backfill import describe as words
 from qsuite_console.workers.backfill.chain import from_batch, from_state
 from qsuite_console.workers.backfill.fetch import Fetcher
+from qsuite_console.workers.backfill.mend import disown
 from qsuite_console.workers.backfill.parameters import BackfillParameters, profile_of
 from qsuite_console.workers.backfill.pipeline import Pipeline, Totals
 from qsuite_console.workers.backfill.scout import Scout
 from qsuite_console.workers.backfill.survey import Survey
-from qsuite_console.workers.backfill.universe import Universe
 from qsuite_console.workers.backfill.verify import Verification, verify
 
 _SAVE_S: Final = 2.0
@@ -38,6 +38,10 @@ class Run:
         self._refresh_since: datetime | None = None
         self._report: Callable[..., None] = lambda note, phase="plan": None
         self._started = time.monotonic()
+        self._verify_s = 0.0
+        self._fetched: set[str] = set()
+        self._invalid: list[str] = []
+        self._tenth = 0  # of the rows, as last said in the log
 
     async def run(self) -> Mapping[str, Any]:
         """Plan, fetch, store, verify; return the result. Raises ConsoleError."""
@@ -51,19 +55,47 @@ class Run:
         for warning in [*universe.warnings, *made.warnings]:
             self._context.log.warning("%s", warning)
         plan_s = time.monotonic() - self._started
+        self._context.log.info("%s", words.plan_line(made))
         await self._save()
-        pipeline = await self._fill(made)
+        await self._fill(made)
+        checked = await self._verify(made)
+        if checked.deficits:
+            checked = await self._mend(made, checked.deficits)
+        self._context.log.info("%s", words.verdict(checked))
+        durations = {"plan_s": plan_s, "fetch_s": self._totals.fetch_s, "verify_s": self._verify_s}
+        await self._save()
+        return words.describe_result(
+            totals=self._totals,
+            universe=universe,
+            survey=made,
+            fetched=len(self._fetched),
+            invalid=self._invalid,
+            checked=checked,
+            durations=durations,
+            is_shared=self._scout.limiter.is_shared,
+        )
+
+    async def _verify(self, made: Survey) -> Verification:
         self._report("verifying", phase="verify")
         started = time.monotonic()
-        names = (self._parameters.timeframe, made.ledger_name)
-        period = (made.low, made.high)
-        checked = await verify(database, made.destination, coverage, names, made.symbols, period)
-        durations = {"plan_s": plan_s, "fetch_s": self._totals.fetch_s, "verify_s": time.monotonic() - started}
-        await self._save()
-        self._raise_failures(pipeline)
-        return self._result(universe, made, pipeline, checked, durations)
+        services, names = self._services, (self._parameters.timeframe, made.ledger_name)
+        coverage, period = services.settings.tables.coverage, (made.low, made.high)
+        checked = await verify(services.database, made.destination, coverage, names, made.symbols, period)
+        self._verify_s += time.monotonic() - started
+        return checked
 
-    async def _fill(self, made: Survey) -> Pipeline:
+    async def _mend(self, made: Survey, lost: tuple[Deficit, ...]) -> Verification:
+        """Ask once more for rows that were fetched and are gone; what is missing even then is reported."""
+        self._context.log.warning("%s", words.lost_line(lost))
+        async with self._services.database.session("backfill mend") as connection:
+            await disown(connection, self._services.settings.tables, made, self._parameters.timeframe, lost)
+        _, again, _ = await self._scout.survey(self._parameters, self._refresh_since)
+        await self._fill(again)
+        return replace(await self._verify(again), restored=lost)
+
+    async def _fill(self, made: Survey) -> None:
+        """Fetch and store what a survey found missing; raises the first failure when all the rest is stored."""
+        self._fetched |= made.symbols_to_fetch
         chains = [from_state(state, made.covered) for state in made.chains]
         resumed = len(chains)
         chains += [from_batch(batch) for batch in made.batches]
@@ -71,7 +103,7 @@ class Run:
             self._context.log.info("continuing %d interrupted requests", resumed)
         fetcher, pipeline = self._assemble(made)
         if not chains:
-            return pipeline
+            return
         async with self._services.database.session("backfill partitions") as connection:
             created, warnings = await prepare_months(connection, made.destination, made.months)
         if created:
@@ -87,7 +119,11 @@ class Run:
             await fetcher.stop()
             pipeline.take_counts()
             await asyncio.gather(saver, return_exceptions=True)
-        return pipeline
+            await self._save()
+        self._invalid += pipeline.invalid_symbols
+        if pipeline.failures.errors:
+            first = pipeline.failures.errors[0]
+            raise first if isinstance(first, ConsoleError) else Retryable(clean(first, 300))
 
     def _assemble(self, made: Survey) -> tuple[Fetcher, Pipeline]:
         limiter = self._scout.limiter
@@ -118,6 +154,7 @@ class Run:
             figures = gauge.figures(complete + len(pipeline.symbols_done), self._services.clock.monotonic())
             expected = done if phase == "verify" else max(total, done)
             figures["phase"] = phase
+            self._log_share(done, expected)
             self._context.progress(done, expected, unit="rows", message=note, figures=figures)
 
         self._report = report
@@ -142,27 +179,9 @@ class Run:
             since = kept.get("refresh_since")
             self._refresh_since = datetime.fromisoformat(since) if since else self._services.clock.now()
 
-    def _raise_failures(self, pipeline: Pipeline) -> None:
-        """After everything else was stored, let the engine try the rest again."""
-        errors = pipeline.failures.errors
-        if errors:
-            first = errors[0]
-            raise first if isinstance(first, ConsoleError) else Retryable(clean(first, 300))
-
-    def _result(
-        self,
-        universe: Universe,
-        made: Survey,
-        pipeline: Pipeline,
-        checked: Verification,
-        durations: Mapping[str, float],
-    ) -> dict[str, Any]:
-        return words.describe_result(
-            totals=self._totals,
-            universe=universe,
-            survey=made,
-            invalid=pipeline.invalid_symbols,
-            checked=checked,
-            durations=durations,
-            is_shared=self._scout.limiter.is_shared,
-        )
+    def _log_share(self, done: float, expected: float) -> None:
+        """Say in the log how far it is, once every tenth of the way."""
+        tenth = int(10 * done / expected) if expected else 0
+        if tenth > self._tenth:
+            self._tenth = tenth
+            self._context.log.info("%s", words.share_line(self._totals, int(done), int(expected)))

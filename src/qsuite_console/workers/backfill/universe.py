@@ -28,6 +28,8 @@ from qsuite_console.workers.backfill.parameters import (
 from qsuite_console.workers.backfill.persist import persist
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from qsuite_console.config.settings import TableSettings
     from qsuite_console.db.database import Database
     from qsuite_console.providers.alpaca import AlpacaClient, Asset
@@ -163,6 +165,17 @@ async def resolve_sessions(
             raise
         warnings.append(f"the calendar could not be stored: {error.message}")
     return fetched, warnings
+
+
+async def stored_sessions(
+    connection: asyncpg.Connection, tables: TableSettings, market: Market, start: date, end: date
+) -> Sequence[Session]:
+    """Return the sessions by the rules, with the hours that the platform's calendar knows better; asks nobody else."""
+    computed = market.computed_sessions(start, end)
+    if not market.has_exchange_calendar:
+        return computed
+    stored = {session.day: session for session in await read_sessions(connection, tables, start, end)}
+    return [stored.get(session.day, session) for session in computed]
 
 
 def _spans(stored: Sequence[Session], start: date, end: date) -> bool:

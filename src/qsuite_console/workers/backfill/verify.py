@@ -24,24 +24,26 @@ class Verification:
     rows_present: int
     deficits: tuple[Deficit, ...]
     empty_symbols: tuple[str, ...]  # not one bar in the range: the provider has none
+    restored: tuple[Deficit, ...] = ()  # had lost rows before; they were asked for once more
 
     @property
     def rows_missing(self) -> int:
         """Return how many fetched rows are not there."""
         return sum(deficit.fetched - deficit.present for deficit in self.deficits)
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Return the first deficits as plain values."""
-        return [
-            {
-                "symbol": item.symbol,
-                "from": item.low.isoformat(),
-                "to": item.high.isoformat(),
-                "fetched": item.fetched,
-                "present": item.present,
-            }
-            for item in self.deficits[:_LISTED]
-        ]
+
+def listed(deficits: Sequence[Deficit]) -> list[dict[str, Any]]:
+    """Return the first deficits as plain values."""
+    return [
+        {
+            "symbol": item.symbol,
+            "from": item.low.isoformat(),
+            "to": item.high.isoformat(),
+            "fetched": item.fetched,
+            "present": item.present,
+        }
+        for item in deficits[:_LISTED]
+    ]
 
 
 async def verify(
