@@ -55,6 +55,11 @@ async def test_operations_describe_themselves(control: Control) -> None:
     assert (infos["test.switch"].changes_target, infos["test.note"].changes_target) == (True, False)
 
 
+async def test_a_confirmation_by_another_name_is_refused(control: Control) -> None:
+    with pytest.raises(Unconfirmed, match="target is test, not staging"):
+        await control.perform("test.note", {"lamp": "hall", "was": False}, confirmation="staging")
+
+
 async def test_what_is_proposed_can_be_performed_as_it_is(control: Control, tmp_path: Path) -> None:
     proposal = await control.propose("test.switch", {"lamp": "hall"})
     assert (proposal.title, proposal.typed, proposal.parameters) == (
@@ -129,7 +134,7 @@ async def test_a_production_target_wants_its_name_typed(production_control: Cont
     proposal = await production_control.propose("test.switch", {"lamp": "hall"})
     assert proposal.typed == "test"
     for wrong in ("", "PRODUCTION", "tes"):
-        with pytest.raises(Unconfirmed, match="production"):
+        with pytest.raises(Unconfirmed, match=r"production and its name|target is test, not"):
             await production_control.perform("test.switch", proposal.parameters, confirmation=wrong)
     assert (await production_control.perform("test.switch", proposal.parameters, confirmation="test")).is_done
     assert [row[3].partition(":")[0] for row in audit(tmp_path)] == ["refused"] * 3 + ["done"]

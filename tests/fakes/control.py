@@ -235,7 +235,9 @@ class FakeControl:
             lines = list(demo_detail(self.all_jobs[job_id]).logs) if job_id in self.all_jobs else []
         return tuple(line for line in lines if line.number > after)[:limit]
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+    async def set_queue(
+        self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None, origin: str = ""
+    ) -> QueueView:
         self._asked("set_queue", name, is_paused, concurrency)
         queue = next((q for q in self._state.queues if q.name == name), None)
         if queue is None:

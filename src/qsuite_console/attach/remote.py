@@ -148,10 +148,12 @@ class RemoteControl:
         query = {"after": str(after), "limit": str(limit)}
         return await self._get(f"/jobs/{job_id:d}/logs", tuple[LogLine, ...], query)
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+    async def set_queue(
+        self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None, origin: str = ""
+    ) -> QueueView:
         """Pause, resume or resize a queue, live."""
         self._require_writable()
-        body = QueueRequest(is_paused=is_paused, concurrency=concurrency)
+        body = QueueRequest(is_paused=is_paused, concurrency=concurrency, origin=origin)
         return await self._post(f"/queues/{quote(name, safe='')}", body, QueueView)
 
     async def statistics(self, window_s: float) -> Statistics:

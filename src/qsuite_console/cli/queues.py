@@ -8,7 +8,7 @@ import click
 
 from qsuite_console.cli import output
 from qsuite_console.cli.archive import Reads
-from qsuite_console.cli.connect import changing, reading
+from qsuite_console.cli.connect import ORIGIN, changing, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
@@ -45,7 +45,9 @@ def list_(invocation: Invocation, *, is_json: bool) -> None:
 @click.pass_obj
 def pause(invocation: Invocation, name: str, *, is_json: bool) -> None:
     """Start no more jobs of the queue; those running go on."""
-    _print([changing(invocation, lambda control: control.set_queue(name, is_paused=True))], is_json=is_json)
+    _print(
+        [changing(invocation, lambda control: control.set_queue(name, is_paused=True, origin=ORIGIN))], is_json=is_json
+    )
 
 
 @queues.command(epilog=examples("qsuite-console queues resume maintenance"))
@@ -54,7 +56,9 @@ def pause(invocation: Invocation, name: str, *, is_json: bool) -> None:
 @click.pass_obj
 def resume(invocation: Invocation, name: str, *, is_json: bool) -> None:
     """Start jobs of the queue again."""
-    _print([changing(invocation, lambda control: control.set_queue(name, is_paused=False))], is_json=is_json)
+    _print(
+        [changing(invocation, lambda control: control.set_queue(name, is_paused=False, origin=ORIGIN))], is_json=is_json
+    )
 
 
 @queues.command(epilog=examples("qsuite-console queues resize general 8"))
@@ -64,7 +68,10 @@ def resume(invocation: Invocation, name: str, *, is_json: bool) -> None:
 @click.pass_obj
 def resize(invocation: Invocation, name: str, slots: int, *, is_json: bool) -> None:
     """Run up to SLOTS jobs of the queue at once."""
-    _print([changing(invocation, lambda control: control.set_queue(name, concurrency=slots))], is_json=is_json)
+    _print(
+        [changing(invocation, lambda control: control.set_queue(name, concurrency=slots, origin=ORIGIN))],
+        is_json=is_json,
+    )
 
 
 def _list(invocation: Invocation, *, is_json: bool) -> None:

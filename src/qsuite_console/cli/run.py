@@ -6,12 +6,11 @@ nothing but this job, and serves the socket so that other processes see and stee
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from qsuite_console.cli import output
+from qsuite_console.cli import flags, output
 from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
@@ -20,12 +19,10 @@ from qsuite_console.cli.lazy import LazyGroup, examples
 from qsuite_console.cli.signals import Signals
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.jobs import TERMINAL, JobDetail, JobState, Submission
-from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
+from qsuite_console.model.kinds import KindInfo, Plan
 from qsuite_console.model.text import clean
 
 CANCELLED: Final = 130
-_OWN: Final = frozenset({"json", "dry-run", "queue", "priority", "help", "new"})
-_METAVARS: Final = {"path": "PATH", "date": "DATE", "integer": "N", "number": "N", "list": "A,B"}
 _CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
 
 
@@ -78,9 +75,7 @@ def command_for(kind: KindInfo) -> click.Command:
     def callback(**given: Any) -> int:
         options = Options(
             kind=kind,
-            parameters={
-                spec.name: _given(spec, given[spec.name]) for spec in kind.parameters if given[spec.name] is not None
-            },
+            parameters=flags.given(kind.parameters, given),
             is_json=given["own_json"],
             is_dry=given["own_dry_run"],
             queue=given["own_queue"],
@@ -88,7 +83,7 @@ def command_for(kind: KindInfo) -> click.Command:
         )
         return run_one(click.get_current_context().obj, options)
 
-    params: list[click.Parameter] = [_option(spec) for spec in kind.parameters]
+    params: list[click.Parameter] = [flags.option(spec) for spec in kind.parameters]
     params += [
         click.Option(
             ["own_dry_run", "--dry-run"], is_flag=True, help="Print the plan and do nothing.", hidden=not kind.can_plan
@@ -101,10 +96,7 @@ def command_for(kind: KindInfo) -> click.Command:
         ),
         click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
     ]
-    shown = [
-        spec for number, spec in enumerate(kind.parameters) if spec.is_required or (not number and spec.placeholder)
-    ]
-    sample = " ".join(f"{flag_of(spec)} {(spec.placeholder or '…').split()[0]}" for spec in shown)
+    sample = flags.sample(kind.parameters)
     return click.Command(
         kind.name,
         callback=callback,
@@ -144,8 +136,8 @@ def run_one(invocation: Invocation, options: Options) -> int:
     try:
         return _run_one(invocation, options)
     except InvalidParameters as error:
-        flags = {spec.name: flag_of(spec) for spec in options.kind.parameters}
-        problems = {flags.get(name, name): clean(why) for name, why in error.problems.items()}
+        named = {spec.name: flags.flag_of(spec) for spec in options.kind.parameters}
+        problems = {named.get(name, name): clean(why) for name, why in error.problems.items()}
         raise InvalidParameters(
             problems, hint=error.hint or f"qsuite-console run {options.kind.name} --help"
         ) from error
@@ -227,32 +219,3 @@ def _answer(
         "result": result,
         "error": error,
     }
-
-
-def flag_of(spec: ParameterSpec) -> str:
-    """Return the flag of a parameter; one that would hide an own flag of ``run`` gets a prefix."""
-    name = spec.name.replace("_", "-")
-    return f"--param-{name}" if name in _OWN else f"--{name}"
-
-
-def _given(spec: ParameterSpec, value: Any) -> Any:
-    """Return what was given; a path as an absolute one, since another process may run the job."""
-    return str(Path(value.strip()).expanduser().absolute()) if spec.type == "path" and value.strip() else value
-
-
-def _option(spec: ParameterSpec) -> click.Option:
-    flag = flag_of(spec)
-    text = spec.help or spec.label
-    if spec.placeholder and not spec.choices:
-        text = f"{text}, for example {spec.placeholder}"
-    if spec.default not in (None, "", False, ()):
-        text = f"{text}  [default: {spec.default}]"
-    if spec.type == "boolean":
-        return click.Option([spec.name, f"{flag}/--no-{flag.removeprefix('--')}"], default=None, help=text)
-    return click.Option(
-        [spec.name, flag],
-        type=click.Choice(spec.choices) if spec.choices else str,
-        required=spec.is_required,
-        metavar=None if spec.choices else _METAVARS.get(spec.type, "TEXT"),
-        help=text,
-    )

@@ -73,7 +73,9 @@ class Control(Protocol):
         """Return the job's log lines numbered above ``after``."""
         ...
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+    async def set_queue(
+        self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None, origin: str = ""
+    ) -> QueueView:
         """Pause, resume or resize a queue, live."""
         ...
 

@@ -156,13 +156,13 @@ class Core:
             result += ", which was paused and goes on"
         return self.around.gate.entry(job.origin, "jobs.submit", f"{job.kind}: {job.title}", result)
 
-    async def set_queue(self, name: str, *, is_paused: bool | None, concurrency: int | None) -> QueueView:
+    async def set_queue(self, name: str, *, is_paused: bool | None, concurrency: int | None, origin: str) -> QueueView:
         """Change a queue, durably, then live."""
         queue = self.dispatcher.queue(name)
         paused = queue.is_paused if is_paused is None else is_paused
         slots = queue.concurrency if concurrency is None else concurrency
         text = f"{slots} slots, {'paused' if paused else 'open'}"
-        entry = self.around.gate.entry("", "queues.set", name, text)
+        entry = self.around.gate.entry(origin, "queues.set", name, text)
         await self.store.save_queue(name, concurrency=slots, is_paused=paused, entry=entry)
         queue.is_paused, queue.concurrency = paused, slots
         self.dispatcher.wake(name)

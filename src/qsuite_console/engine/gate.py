@@ -64,13 +64,17 @@ class Gate:
         return self._target.name if changes_target and self._target.is_production else ""
 
     def check_confirmation(self, kind: OperationKind, confirmation: str) -> None:
-        """Raise Unconfirmed where the target's name must be typed and was not."""
-        wanted = self.typed(changes_target=kind.changes_target)
-        if wanted and confirmation.strip() != wanted:
-            given = f"“{clean(confirmation, 40)}” is not its name" if confirmation.strip() else "its name was not typed"
+        """Raise Unconfirmed where the target's name must be typed and was not, and where another name was."""
+        name, given = self._target.name, confirmation.strip()
+        if given and given != name:
             raise Unconfirmed(
-                f"the target {wanted} is production and {given}: {kind.title.lower()} is not done",
-                hint=f"confirm by its name: {wanted}",
+                f"the target is {name}, not {clean(given, 40)}: {kind.title.lower()} is not done",
+                hint="choose the target you mean, or confirm by its name",
+            )
+        if not given and self.typed(changes_target=kind.changes_target):
+            raise Unconfirmed(
+                f"the target {name} is production and its name was not typed: {kind.title.lower()} is not done",
+                hint=f"confirm by its name: {name}",
             )
 
     async def ask(self, origin: str, action: str, subject: str) -> int:

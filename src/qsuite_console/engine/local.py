@@ -129,11 +129,15 @@ class LocalControl:
         """Return the job's log lines numbered above ``after``."""
         return tuple(await self._core.store.logs(job_id, after=after, limit=limit))
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+    async def set_queue(
+        self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None, origin: str = ""
+    ) -> QueueView:
         """Pause, resume or resize a queue, live."""
         if concurrency is not None and not 0 <= concurrency <= MOST_SLOTS:
             raise UsageProblem(f"{concurrency} is no number of slots", hint=f"0 to {MOST_SLOTS}")
-        return await self._there(self._core.set_queue(name, is_paused=is_paused, concurrency=concurrency))
+        return await self._there(
+            self._core.set_queue(name, is_paused=is_paused, concurrency=concurrency, origin=origin)
+        )
 
     async def statistics(self, window_s: float) -> Statistics:
         """Return success, failure and duration figures over a window."""

@@ -138,14 +138,15 @@ async def _submit(api: Api, call: Call) -> Any:
     if unknown:
         known = ", ".join(Submission.__struct_fields__)
         raise UsageProblem(f"a submission has no {clean(unknown[0], 40)!r}", hint=f"it has {known}")
-    return await api.control.submit(call.decode(Submission))
+    submission = call.decode(Submission)
+    return await api.control.submit(msgspec.structs.replace(submission, origin=submission.origin or ORIGIN))
 
 
 async def _act(api: Api, call: Call) -> Any:
     asked = call.decode(ActRequest)
     if len(asked.job_ids) > MAX_JOB_IDS:
         raise UsageProblem(f"at most {MAX_JOB_IDS:,} jobs at a time, {len(asked.job_ids):,} were named")
-    return await api.control.act(asked.action, asked.job_ids, origin=asked.origin)
+    return await api.control.act(asked.action, asked.job_ids, origin=asked.origin or ORIGIN)
 
 
 async def _jobs(api: Api, call: Call) -> Any:
@@ -176,7 +177,9 @@ async def _logs(api: Api, call: Call) -> Any:
 
 async def _queue(api: Api, call: Call) -> Any:
     asked = call.decode(QueueRequest)
-    return await api.control.set_queue(call.path["name"], is_paused=asked.is_paused, concurrency=asked.concurrency)
+    return await api.control.set_queue(
+        call.path["name"], is_paused=asked.is_paused, concurrency=asked.concurrency, origin=asked.origin or ORIGIN
+    )
 
 
 async def _statistics(api: Api, call: Call) -> Any:

@@ -16,11 +16,14 @@ from typing import Self, TypeVar
 import msgspec
 
 from qsuite_console.config.settings import QUEUES
-from qsuite_console.history import queries
+from qsuite_console.history import alerts, audit, queries
 from qsuite_console.history.files import open_for_reading, telemetry_path
 from qsuite_console.history.rows import progress_of
 from qsuite_console.history.troubles import unavailable
+from qsuite_console.model.alerts import AlertPage, AlertQuery, Silence
+from qsuite_console.model.audit import AuditLine, AuditQuery
 from qsuite_console.model.errors import HistoryMissing
+from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import Attempt, Job, JobDetail, JobPage, JobQuery, JobState, LogLine, Statistics
 
 T = TypeVar("T")
@@ -93,6 +96,22 @@ class HistoryReader:
     async def statistics(self, *, window_s: float, now: datetime) -> Statistics:
         """Return outcomes and percentiles over a window, and how busy the slots were."""
         return await self._read(lambda: queries.statistics(self._jobs_file(), window_s, now, self._slots))
+
+    async def alert_page(self, target: str, query: AlertQuery) -> AlertPage:
+        """Return a page of a target's alerts, newest first."""
+        return await self._read(lambda: alerts.page(self._jobs_file(), target, query))
+
+    async def alerts_between(self, target: str, start: datetime, end: datetime) -> Sequence[Alert]:
+        """Return the alerts of a target that burned at some time in [start, end], oldest first."""
+        return await self._read(lambda: alerts.between(self._jobs_file(), target, start, end))
+
+    async def silences(self, target: str) -> Sequence[Silence]:
+        """Return the silences of a target, also those that are over."""
+        return await self._read(lambda: alerts.silences(self._jobs_file(), target))
+
+    async def audited(self, query: AuditQuery) -> tuple[tuple[AuditLine, ...], int | None]:
+        """Return entries of the audit, newest first, and the number to ask below for more."""
+        return await self._read(lambda: audit.page(self._jobs_file(), query))
 
     def check(self) -> None:
         """Raise HistoryMissing or HistoryUnavailable unless there is a history to read."""

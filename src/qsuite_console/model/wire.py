@@ -77,6 +77,7 @@ class QueueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     is_paused: bool | None = None
     concurrency: int | None = None
+    origin: str = ""
 
 
 class AskRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from qsuite_console.engine.control import Control
 from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import Claiming, Probe, Worker
 from qsuite_console.engine.state import TargetView
+from qsuite_console.history.audit import AuditProbe
 from qsuite_console.history.store import open_store
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import Clock, SystemClock
@@ -77,7 +78,7 @@ def open_runtime(
         parts = Parts(
             store=store,
             workers=_workers(outside.services),
-            probes=_probes(outside.services),
+            probes={**_probes(outside.services), AuditProbe.name: AuditProbe(store, clock)},
             operations=operations.load(outside.services),
             sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
             services=(outside.open(), *(_late(factory, control) for factory in extra_services)),

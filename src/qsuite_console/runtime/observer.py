@@ -17,6 +17,7 @@ import msgspec
 from qsuite_console import __version__
 from qsuite_console.config.settings import Settings
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState
+from qsuite_console.history.audit import AuditProbe
 from qsuite_console.history.lock import describe_owner
 from qsuite_console.history.reader import HistoryReader, open_reader
 from qsuite_console.model.clock import Clock, SystemClock
@@ -86,12 +87,10 @@ class _Refusal:
         """Refuse."""
         self._refuse()
 
-    async def set_queue(self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None) -> QueueView:
+    async def set_queue(
+        self, name: str, *, is_paused: bool | None = None, concurrency: int | None = None, origin: str = ""
+    ) -> QueueView:
         """Refuse."""
-        self._refuse()
-
-    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
-        """Refuse: questions need an engine."""
         self._refuse()
 
     async def operations(self) -> tuple[OperationInfo, ...]:
@@ -166,6 +165,12 @@ class ObserverControl(_Refusal):
     async def statistics(self, window_s: float) -> Statistics:
         """Return success, failure and duration figures over a window."""
         return await self._reader.statistics(window_s=window_s, now=self._clock.now())
+
+    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> msgspec.Struct:
+        """Answer what the history itself knows; other questions need an engine."""
+        if probe == AuditProbe.name:
+            return await AuditProbe(self._reader, self._clock).ask(parameters)
+        self._refuse()
 
     def _run(self) -> None:
         self._loop.run_forever()
