@@ -249,8 +249,9 @@ class ConsoleApp(TerminalGuard[Leaving]):
         if self.state.is_attached or not running:
             self.exit(Leaving.LEFT)
             return
-        self.push_screen(QuitDialog(running), self._leave_so)
 
-    def _leave_so(self, leaving: Leaving | None) -> None:
-        if leaving is not None:
-            self.exit(leaving)
+        def leave(leaving: Leaving | None) -> None:
+            if leaving is not None:
+                self.exit(leaving)
+
+        self.push_screen(QuitDialog(running), leave)

@@ -243,6 +243,7 @@ class PaneScreen(ConsoleScreen):
         """Look five times a second for what is due."""
         super().on_mount()
         self.set_interval(LOOK_S, self._look)
+        self.call_after_refresh(self._look)
 
     @property
     def pane(self) -> Pane[Any] | None:
@@ -357,6 +358,8 @@ class PaneScreen(ConsoleScreen):
         pane = self.pane
         if condition == "filter":
             return pane is not None and bool(pane.FILTER)
+        if condition == "panes":
+            return len(self._names) > 1
         if condition == "parts":
             return pane is not None and len(pane.parts) > 1
         return super().holds(condition)
