@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qsuite_console.db.panels import PanelReader
     from qsuite_console.db.pooler import PoolerConsole
     from qsuite_console.engine.ports import Worker
+    from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
     from qsuite_console.providers.alpaca import AlpacaClient
 
@@ -34,7 +35,25 @@ REGISTRY: Final[Mapping[str, str]] = {
 PROBES: Final[Mapping[str, str]] = {
     "analyze": "qsuite_console.metrics.analysis:AnalyzeProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
+    "cache.memory": "qsuite_console.metrics.cache_panels:MemoryProbe",
+    "cache.families": "qsuite_console.metrics.cache_panels:FamiliesProbe",
+    "cache.keys": "qsuite_console.metrics.cache_panels:KeysProbe",
+    "cache.key": "qsuite_console.metrics.cache_panels:KeyProbe",
+    "cache.slowlog": "qsuite_console.metrics.cache_panels:SlowlogProbe",
+    "cache.clients": "qsuite_console.metrics.cache_panels:ClientsProbe",
+    "cache.commands": "qsuite_console.metrics.cache_panels:CommandsProbe",
+    "database.indexes": "qsuite_console.metrics.indexes:IndexesProbe",
+    "database.limits": "qsuite_console.metrics.limits:LimitsProbe",
     "database.pooler": "qsuite_console.metrics.pooler:PoolerProbe",
+    "database.statement": "qsuite_console.metrics.statements:StatementProbe",
+    "database.statements": "qsuite_console.metrics.statements:StatementsProbe",
+    "database.table": "qsuite_console.metrics.tables:TableProbe",
+    "database.tables": "qsuite_console.metrics.tables:TablesProbe",
+    "alerts.history": "qsuite_console.metrics.alert_probes:HistoryProbe",
+    "alerts.open": "qsuite_console.metrics.alert_probes:OpenProbe",
+    "alerts.rules": "qsuite_console.metrics.alert_probes:RulesProbe",
+    "alerts.silences": "qsuite_console.metrics.alert_probes:SilencesProbe",
+    "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
@@ -54,6 +73,7 @@ class Services:
     provider: Callable[[], AlpacaClient]
     panels: PanelReader
     pooler: PoolerConsole
+    monitoring: Monitoring | None = None  # None where nothing is sampled
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
