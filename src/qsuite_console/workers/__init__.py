@@ -54,6 +54,7 @@ PROBES: Final[Mapping[str, str]] = {
     "alerts.rules": "qsuite_console.metrics.alert_probes:RulesProbe",
     "alerts.silences": "qsuite_console.metrics.alert_probes:SilencesProbe",
     "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
+    "database.replication": "qsuite_console.metrics.replication:ReplicationProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
