@@ -17,7 +17,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from qsuite_console.cache.errors import CacheUnconfigured, translate
+from qsuite_console.cache.lookups import OwnLookups
+from qsuite_console.cache.panels import Panel, name_connection
 from qsuite_console.config.settings import CacheSettings
+from qsuite_console.model.text import clean
 
 _FROM_URL: Final = frozenset({"host", "port", "db", "username", "password", "path", "connection_class"})
 _TLS: Final = frozenset({"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
@@ -32,6 +35,8 @@ class Cache:
         self._settings = settings
         self._application = application
         self._client: Redis | None = None
+        self._panel: Panel | None = None
+        self.lookups = OwnLookups()
 
     @property
     def is_configured(self) -> bool:
@@ -50,6 +55,14 @@ class Cache:
         return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
 
     @property
+    def database(self) -> int:
+        """Return the number of the database the URL leads to."""
+        try:
+            return int(self._options().get("db") or 0)
+        except CacheUnconfigured:
+            return 0
+
+    @property
     def raw(self) -> Redis:
         """Return the driver's client (bytes in, bytes out); raises CacheUnconfigured. Wrap use in ``guard``."""
         if self._client is None:
@@ -62,10 +75,32 @@ class Cache:
                     health_check_interval=HEALTH_CHECK_S,
                     max_connections=MAX_CONNECTIONS,
                     retry=Retry(NoBackoff(), 0),
-                    client_name=self._application,
+                    redis_connect_func=self._greet,
                 )
             )
         return self._client
+
+    @property
+    def panel(self) -> Panel:
+        """Return the connection that all panels share; raises CacheUnconfigured when it is asked."""
+        if self._panel is None:
+            self._panel = Panel(
+                self._options,
+                self.lookups,
+                where=self.where,
+                user=self.user,
+                name=f"{self._application}/panels",
+                timeout_s=self._settings.timeout_s,
+            )
+        return self._panel
+
+    @property
+    def user(self) -> str:
+        """Return the ACL user the URL names, "default" where it names none or can't be read."""
+        try:
+            return clean(self._options().get("username") or "default", 60)
+        except CacheUnconfigured:
+            return "default"
 
     @asynccontextmanager
     async def guard(self) -> AsyncIterator[Redis]:
@@ -90,9 +125,16 @@ class Cache:
     async def close(self) -> None:
         """Close every connection; the next command opens new ones."""
         client, self._client = self._client, None
+        panel, self._panel = self._panel, None
+        if panel is not None:
+            await panel.close()
         if client is not None:
             with suppress(RedisError, OSError):  # a dead server can't be told goodbye; sockets are closed regardless
                 await client.aclose()
+
+    async def _greet(self, connection: Any) -> None:
+        await connection.on_connect()
+        await name_connection(connection, self._application)
 
     def _options(self) -> Mapping[str, Any]:
         url = self._settings.url.reveal()

@@ -34,6 +34,8 @@ async def read_prices(cache: Cache, symbols: Sequence[str]) -> dict[str, CachedP
         return {}
     async with cache.guard() as client:
         values = await client.mget([f"{KEY}{symbol}" for symbol in symbols])
+    absent = sum(value is None for value in values)
+    cache.lookups.add(hits=len(values) - absent, misses=absent)
     read = ((symbol, parse(value)) for symbol, value in zip(symbols, values, strict=True) if value is not None)
     return {symbol: price for symbol, price in read if price is not None}
 

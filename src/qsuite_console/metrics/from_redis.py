@@ -59,6 +59,7 @@ class RedisSource:
 
     def _sample(self, info: Mapping[str, Any]) -> Sample:
         counters = {name: float(info[name]) for name in _COUNTERS if name in info}
+        counters |= {"own_hits": self._cache.lookups.hits, "own_misses": self._cache.lookups.misses}
         # A restart shows as a new run_id; the clock is ours because INFO has only whole seconds.
         grown = self._rates.advance(self._clock.monotonic(), counters, epoch=info.get("run_id"))
         seconds = self._rates.seconds
@@ -66,8 +67,9 @@ class RedisSource:
         if grown is not None:
             ops = max(0.0, grown.get("total_commands_processed", 0.0) - _OWN_COMMANDS) / seconds
             evicted = grown.get("evicted_keys", 0.0) / seconds
-            lookups = grown.get("keyspace_hits", 0.0) + grown.get("keyspace_misses", 0.0)
-            hit = share(grown.get("keyspace_hits"), lookups) if lookups >= _MINIMUM_LOOKUPS else None
+            hits = max(0.0, grown.get("keyspace_hits", 0.0) - grown["own_hits"])
+            lookups = hits + max(0.0, grown.get("keyspace_misses", 0.0) - grown["own_misses"])
+            hit = share(hits, lookups) if lookups >= _MINIMUM_LOOKUPS else None
         memory, memory_figure = _memory(info)
         clients, clients_figure = _clients(info)
         fragmentation, fragmentation_figure = _fragmentation(info)
