@@ -92,17 +92,18 @@ async def test_a_job_that_ends_leaves_what_runs_and_a_failure_is_told() -> None:
         await until_seen(pilot, "backfill AAPL, MSFT, NVDA +197 1Min 2024: soft time limit reached")
 
 
-async def test_enter_opens_a_tile_a_job_and_what_an_alert_is_about() -> None:
+async def test_a_tile_and_an_alert_show_their_figures_and_enter_opens_a_job() -> None:
     app = console(demo())
     async with app.run_test(size=(120, 40)) as pilot:
         await until_seen(pilot, "34 / 100")
         app.screen.query_one("#tile-redis").focus()
-        await pilot.press("enter")
+        await pilot.press("i")
         await until_seen(pilot, "hit rate, last 8 min")
         await until_seen(pilot, "evicted")
         await pilot.press("escape")
         app.screen.query_one("#attention").focus()
-        await pilot.press("enter")
+        await until_seen(pilot, "i Figures")
+        await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, ReadingDialog))
         await until_seen(pilot, "memory used")
         await pilot.press("escape")

@@ -16,6 +16,7 @@ from qsuite_console import commands
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.health import Alert, AlertState
 from qsuite_console.model.jobs import Job, JobState
+from qsuite_console.screens import causes
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.reading import ReadingDialog
 from qsuite_console.widgets import figures, frames, job_rows, looks
@@ -205,23 +206,49 @@ class OverviewScreen(ConsoleScreen):
         elif by > 0:
             self.query_one("#running").focus()
 
-    def action_open(self) -> None:
-        """Open what has the focus."""
+    async def action_open(self) -> None:
+        """Go where the cause of what the focused tile shows is to be seen."""
         if isinstance(self.focused, Tile):
-            self._open_reading(self.focused.source)
+            await self._go(causes.source_of(self.focused.source))
 
-    def on_tile_opened(self, message: Tile.Opened) -> None:
-        """Open a tile that was clicked."""
-        self._open_reading(message.source)
+    async def on_tile_opened(self, message: Tile.Opened) -> None:
+        """Go where a clicked tile leads."""
+        await self._go(causes.source_of(message.source))
 
-    def on_live_table_opened(self, message: LiveTable.Opened) -> None:
-        """Open a job, or the reading that an alert is about."""
+    async def on_live_table_opened(self, message: LiveTable.Opened) -> None:
+        """Open a job, or the pane that shows the cause of an alert."""
         if isinstance(message.key, int):
             self.console.open_page("job", message.key)
         else:
             alert = self._attention.get(message.key)
             if isinstance(alert, Alert):
-                self._open_reading(alert.source)
+                await self._go(causes.cause_of(alert.id))
+
+    async def _go(self, cause: causes.Cause) -> None:
+        await self.console.go(cause.place, pane=cause.pane, filter=cause.filter)
+
+    def action_figures(self) -> None:
+        """Show every figure of the reading behind the tile or the alert."""
+        focused = self.focused
+        if isinstance(focused, Tile):
+            self._open_reading(focused.source)
+        elif isinstance(focused, LiveTable) and focused.current is not None:
+            entry = self._attention.get(focused.current)
+            if isinstance(entry, Alert):
+                self._open_reading(entry.source)
+
+    def holds(self, condition: str) -> bool:
+        """Return whether there is a reading to show the figures of."""
+        if condition != "reading":
+            return super().holds(condition)
+        focused = self.focused
+        if isinstance(focused, LiveTable):
+            return focused.id == "attention" and isinstance(self._attention.get(focused.current or ""), Alert)
+        return isinstance(focused, Tile)
+
+    def on_live_table_moved(self) -> None:
+        """Dim and light the keys that depend on the row."""
+        self.refresh_bindings()
 
     def _open_reading(self, source: str) -> None:
         title = dict(TILES).get(source, source)

@@ -303,8 +303,8 @@ class PaneScreen(ConsoleScreen):
         self.refresh_bindings()
 
     async def turn_to(self, pane: str, text: str = "") -> None:
-        """Show a pane by its name with a filter; "" stays on the one that is seen."""
-        if pane:
+        """Show a pane by its name with a filter; an unknown one stays on the one that is seen."""
+        if pane in self._names:
             await self._open(self._names.index(pane))
         self._use_filter(text)
 

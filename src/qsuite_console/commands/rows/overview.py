@@ -11,8 +11,10 @@ SCOPES: Final = {
 }
 
 ROWS: Final[tuple[Command, ...]] = (
-    Command(id="overview.open", keys="enter", title="Open", help="Open the tile or line that has the focus.",
-            scope="overview", action="open", is_shown=True),
+    Command(id="overview.open", keys="enter", title="Open", scope="overview", action="open", is_shown=True,
+            help="Open the job, or the pane that shows the cause of the tile or alert."),
+    Command(id="overview.figures", keys="i", title="Figures", scope="overview", action="figures", is_shown=True,
+            help="Show every figure behind the tile or alert, with its limits.", when="reading"),
     Command(id="overview.next", keys="tab,right,l", title="Next panel", help="Focus the next tile or list.",
             scope="overview", action="step(1)", is_shown=True),
     Command(id="overview.previous", keys="shift+tab,left,h", title="Previous panel",

@@ -1,0 +1,77 @@
+"""From a tile or an alert to the pane that shows its cause: every rule leads somewhere that exists."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fakes.control import demo
+from fakes.platform import alerts, readings
+from qsuite_console import commands
+from qsuite_console.config.rules import RULES
+from qsuite_console.screens import causes
+from qsuite_console.screens.jobs import JobsScreen
+from qsuite_console.screens.panes import PaneScreen
+from screens.seeing import console, until, until_seen
+
+PLACES = {place.name: place for place in commands.PLACES}
+
+
+@pytest.mark.parametrize("rule_id", sorted(RULES))
+def test_every_rule_leads_to_a_pane_that_exists(rule_id: str) -> None:
+    source, _, figure = rule_id.partition(".")
+    is_told = source in causes.SOURCES if figure == "answers" else rule_id in causes.RULES
+    assert is_told, "say in screens/causes.py where its cause is to be seen"
+    cause = causes.cause_of(rule_id)
+    assert cause.place in PLACES
+    if PLACES[cause.place].panes:
+        assert cause.pane in PLACES[cause.place].panes
+    else:
+        assert cause.pane == ""
+
+
+def test_nothing_leads_from_a_rule_that_does_not_exist() -> None:
+    assert set(causes.RULES) <= set(RULES)
+    for cause in causes.SOURCES.values():
+        assert cause.pane in (*PLACES[cause.place].panes, "")
+
+
+def test_a_source_that_does_not_answer_leads_to_its_own_screen() -> None:
+    assert causes.cause_of("postgresql.answers") == causes.Cause("database", "activity")
+    assert causes.cause_of("redis.answers").place == "cache"
+    assert causes.cause_of("something.else") == causes.Cause("alerts")
+
+
+@pytest.mark.parametrize("tile", ["postgresql", "redis", "host", "jobs"])
+async def test_enter_on_a_tile_goes_to_its_screen(tile: str) -> None:
+    app = console(demo())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "34 / 100")
+        app.screen.query_one(f"#tile-{tile}").focus()
+        await pilot.press("enter")
+        place = causes.source_of(tile).place
+        await until(pilot, lambda: app.current_mode == place)
+        screen = app.screen
+        if isinstance(screen, PaneScreen) and screen.PANES:
+            await until(pilot, lambda: screen.pane is not None and causes.source_of(tile).pane == screen.pane.NAME)
+        await pilot.press("minus")
+        await until(pilot, lambda: app.current_mode == "overview")
+
+
+async def test_enter_on_an_alert_goes_to_its_cause_with_the_filter_and_leaves_pages_behind() -> None:
+    control = demo()
+    app = console(control)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_seen(pilot, "34 / 100")
+        firing = next(iter(alerts()))
+        control.sample(readings(), [msgspec.structs.replace(firing, id="jobs.failure_rate", source="jobs")])
+        await pilot.press("2")
+        await until_seen(pilot, "newest first")
+        await pilot.press("enter")  # a page over the list
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("1")
+        await until_seen(pilot, "1 firing")
+        app.screen.query_one("#attention").focus()
+        await pilot.press("home", "enter")
+        await until_seen(pilot, "/state:failed")
+        assert isinstance(app.screen, JobsScreen)
