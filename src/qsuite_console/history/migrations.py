@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from qsuite_console.history import schema
+from qsuite_console.history import alerts, schema
 from qsuite_console.model.errors import HistoryUnavailable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Step = tuple[str, Sequence[str]]
 
-HISTORY_STEPS: Final[Sequence[Step]] = (("0001_jobs", schema.HISTORY),)
+HISTORY_STEPS: Final[Sequence[Step]] = (("0001_jobs", schema.HISTORY), ("0002_alerts", alerts.SCHEMA))
 TELEMETRY_STEPS: Final[Sequence[Step]] = (("0001_telemetry", schema.TELEMETRY),)
 
 

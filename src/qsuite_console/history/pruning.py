@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from qsuite_console.config.settings import EngineSettings
+from qsuite_console.history import alerts
 from qsuite_console.history.figures import KEPT_S
 from qsuite_console.history.rows import stamp
 from qsuite_console.history.telemetry import Telemetry
@@ -35,6 +36,7 @@ async def prune(writer: Writer, telemetry: Telemetry, settings: EngineSettings, 
         while await writer.run(partial(_drop_figures, span=span, before=before), is_essential=True) == STEP:
             continue
     await writer.run(_drop_audit, is_essential=True)
+    await writer.run(lambda t: alerts.drop(t, at), is_essential=True)
     while await writer.run(_shrink, is_essential=True):
         continue
     return gone

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.history import endings, pruning, queries, transitions
+from qsuite_console.history import alerts, endings, pruning, queries, transitions
 from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.files import open_for_writing, telemetry_path
 from qsuite_console.history.lock import HistoryLock
@@ -20,8 +20,10 @@ from qsuite_console.history.reader import HistoryReader
 from qsuite_console.history.rows import moment, pack
 from qsuite_console.history.telemetry import Telemetry
 from qsuite_console.history.writer import Transaction, Writer
+from qsuite_console.model.alerts import Silence
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
+from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import Job, LogLine, Progress
 from qsuite_console.model.runs import AuditEntry, Change, Claim, Ending, Inserted, Note, Start
 
@@ -150,6 +152,16 @@ class SqliteStore(HistoryReader):
                 transitions.keep(transaction, entry)
 
         await self._writer.run(work)
+
+    async def keep_alerts(self, target: str, found: Sequence[Alert], silences: Sequence[Silence] | None) -> None:
+        """Keep alerts as they are now, and, unless None, replace the target's silences."""
+
+        def work(transaction: Transaction) -> None:
+            alerts.keep(transaction, target, found)
+            if silences is not None:
+                alerts.keep_silences(transaction, target, silences)
+
+        await self._writer.run(work, lane="alerts")
 
     async def probe(self) -> None:
         """Try whether the history takes writes (again); raises HistoryUnavailable while it does not."""

@@ -10,23 +10,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
 from qsuite_console.metrics import thresholds
+from qsuite_console.metrics.alerts import AlertBook
 from qsuite_console.metrics.from_host import HostSource
 from qsuite_console.metrics.from_jobs import JobsSource, LoopLag
 from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
 from qsuite_console.metrics.from_postgres import PostgresSource
 from qsuite_console.metrics.from_redis import RedisSource
-from qsuite_console.metrics.sources import Sample, Source, SourceSilent
-from qsuite_console.metrics.thresholds import Watch
+from qsuite_console.metrics.monitoring import unkept
+from qsuite_console.metrics.sources import Sample, Source, SourceSilent, rejudged
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
-from qsuite_console.model.health import Alert, AlertState, Level, Reading, Snapshot
+from qsuite_console.model.health import Figure, Level, Reading, Snapshot
 from qsuite_console.model.jobs import QueueView, Statistics
 from qsuite_console.model.text import clean
 
@@ -38,8 +40,6 @@ BUDGET_S: Final = 0.9  # with the interval: what stops answering is shown as sta
 HISTORY: Final = 150  # points of a tile's curve: five minutes
 _FIRST_LOOK_S: Final = 0.25
 _FIRST_INTERVAL_S: Final = 1.0
-_CLEARED_FOR: Final = timedelta(minutes=15)
-_CLEARED_MOST: Final = 20
 _log: Final = logging.getLogger(__name__)
 
 
@@ -71,10 +71,17 @@ class PlatformSampler:
             HostSource(directories),
             JobsSource(job_counts, queues=queues, statistics=statistics, lag=self._lag),
         )
-        self._tiles = tuple(Tile(source, clock, interval_s) for source in sources)
+        self._monitoring = services.monitoring or unkept(clock)
+        book = self._monitoring.book
+        self._tiles = tuple(Tile(source, clock, interval_s, book) for source in sources)
 
     async def run(self, publish: Callable[[Snapshot], None]) -> None:
         """Publish a snapshot every interval until cancelled, then close every connection of its own."""
+        book, recorder = self._monitoring.book, self._monitoring.recorder
+        await book.load()
+        for source in {rule.source for rule in book.rules.values()} - {tile.source.name for tile in self._tiles}:
+            book.unwatch(source)
+        book.on_change = lambda: publish(self.snapshot())
         lag = asyncio.create_task(self._lag.run(), name="loop lag")
         loop = asyncio.get_running_loop()
         try:
@@ -83,25 +90,22 @@ class PlatformSampler:
             while True:
                 started = loop.time()
                 await self._round(publish)
+                recorder.take(self.snapshot())
+                await book.settle()
                 # After a long hold-up (a suspended laptop) the missed rounds are left out, not made up for.
                 await asyncio.sleep(max(0.05, interval_s - (loop.time() - started)))
                 interval_s = self._interval_s
         finally:
             lag.cancel()
+            book.on_change = lambda: None
             await asyncio.gather(lag, *(tile.source.close() for tile in self._tiles), return_exceptions=True)
 
     def snapshot(self) -> Snapshot:
         """Return what is known now."""
-        now = self._clock.now()
-        alerts = [alert for tile in self._tiles for alert in tile.alerts()]
-        firing = [alert for alert in alerts if alert.state is AlertState.FIRING]
-        firing.sort(key=lambda alert: (alert.level is not Level.CRITICAL, alert.since))
-        cleared = [alert for alert in alerts if alert.cleared_at is not None and now - alert.cleared_at < _CLEARED_FOR]
-        cleared.sort(key=lambda alert: alert.cleared_at or now, reverse=True)
         return Snapshot(
-            at=now,
+            at=self._clock.now(),
             readings=tuple(tile.reading() for tile in self._tiles),
-            alerts=(*firing, *cleared[:_CLEARED_MOST]),
+            alerts=self._monitoring.book.alerts(),
         )
 
     async def _round(self, publish: Callable[[Snapshot], None]) -> None:
@@ -121,8 +125,9 @@ class PlatformSampler:
 class Tile:
     """One source with its history, its newest sample and where its alerts stand."""
 
-    def __init__(self, source: Source, clock: Clock, interval_s: float) -> None:
+    def __init__(self, source: Source, clock: Clock, interval_s: float, book: AlertBook) -> None:
         self.source = source
+        self._book = book
         self._clock = clock
         self._interval_s = interval_s
         self._sample: Sample | None = None
@@ -130,12 +135,11 @@ class Tile:
         self._error: str | None = None
         self._failures = 0
         self._history: deque[float | None] = deque(maxlen=HISTORY)
-        self._watches: dict[str, Watch] = {}
-        self._silence = thresholds.silence(source.name, source.title)
 
     async def measure(self, budget_s: float) -> None:
         """Take one sample within ``budget_s``; a failure is kept as the tile's error, never raised."""
         if self.source.unconfigured:
+            self._book.unwatch(self.source.name)
             return
         try:
             async with asyncio.timeout(budget_s + 0.05):  # sources that know the budget shall say the cause themselves
@@ -162,10 +166,6 @@ class Tile:
         level = thresholds.worst((sample.headline.level, *(figure.level for figure in sample.figures)))
         return self._reading(level, sample, None)
 
-    def alerts(self) -> list[Alert]:
-        """Return every alert of this source that burns or has burnt."""
-        return [watch.alert for watch in self._watches.values() if watch.alert is not None]
-
     def _reading(self, level: Level, sample: Sample, error: str | None) -> Reading:
         return Reading(
             source=self.source.name,
@@ -180,25 +180,23 @@ class Tile:
         )
 
     def _keep(self, sample: Sample) -> None:
-        self._sample, self._sampled_at = sample, self._clock.now()
+        self._sample = replace(
+            sample,
+            headline=self._rejudged(sample.headline),
+            figures=tuple(self._rejudged(figure) for figure in sample.figures),
+        )
+        self._sampled_at = self._clock.now()
         self._error, self._failures = None, 0
         self._history.append(sample.headline.value)
-        self._judge(sample.watched)
+        self._book.judge(self.source.name, sample.watched)
 
     def _fail(self, error: ConsoleError) -> None:
         self._failures += 1
         self._error = clean(error, 300)
         self._history.append(None)
-        self._judge({})
+        self._book.judge(self.source.name, {}, failures=self._failures, error=self._error)
 
-    def _judge(self, watched: Mapping[str, float | None]) -> None:
-        at, now = self._clock.now(), self._clock.monotonic()
-        silence = self._watches.get(self._silence.id, Watch())
-        message = self._error or ""
-        self._watches[self._silence.id] = thresholds.step(
-            self._silence, silence, self._failures, at=at, now=now, message=message
-        )
-        for rule_id, rule in thresholds.RULES.items():
-            if rule.source == self.source.name:
-                watch = self._watches.get(rule_id, Watch())
-                self._watches[rule_id] = thresholds.step(rule, watch, watched.get(rule_id), at=at, now=now)
+    def _rejudged(self, figure: Figure) -> Figure:
+        """Return a figure by the rules in force, which may differ from those its source knows."""
+        rule = self._book.rules.get(f"{self.source.name}.{figure.name}")
+        return figure if rule is None else rejudged(rule, figure)

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import structs
+
 from qsuite_console.metrics import thresholds
+from qsuite_console.metrics.thresholds import Rule
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.health import Figure, Level
 
@@ -59,17 +62,31 @@ def figure(name: str, label: str, text: str, value: float | None, unit: str = ""
 
 
 def judged(name: str, label: str, text: str, value: float | None, rule_id: str, measured: float | None) -> Figure:
-    """Return a figure whose level comes from a rule; ``measured`` is what the rule compares."""
+    """Return a figure with limits: ``measured`` is what its rule compares, ``value`` the number in the text.
+
+    Its level is that of the default limits; whoever knows the effective ones judges anew (``rejudged``).
+    """
     rule = thresholds.RULES[rule_id]
-    return Figure(
-        name=name,
-        label=label,
-        text=text,
-        value=value,
-        unit=rule.unit,
-        level=thresholds.level(rule, measured),
-        limit=thresholds.limits(rule),
+    return rejudged(
+        rule,
+        Figure(
+            name=name,
+            label=label,
+            text=text,
+            value=measured,
+            unit=rule.unit,
+            amount=None if value == measured else value,
+            level=Level.UNKNOWN,
+        ),
     )
+
+
+def rejudged(rule: Rule, figure: Figure) -> Figure:
+    """Return a figure with the limits of a rule and the level its value has by them."""
+    if not rule.enabled:
+        return structs.replace(figure, level=Level.UNKNOWN if figure.value is None else Level.OK, limit="")
+    standing = figure.level if figure.value is None else thresholds.level(rule, figure.value)
+    return structs.replace(figure, level=standing, limit=thresholds.limits(rule))
 
 
 def share(part: float | None, whole: float | None) -> float | None:

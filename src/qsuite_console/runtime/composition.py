@@ -26,11 +26,13 @@ from qsuite_console.engine.ports import Claiming, Probe, Worker
 from qsuite_console.engine.state import TargetView
 from qsuite_console.history.audit import AuditProbe
 from qsuite_console.history.store import open_store
+from qsuite_console.metrics.monitoring import Monitoring
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.paths import Paths
 from qsuite_console.providers.alpaca import AlpacaClient
+from qsuite_console.runtime.watching import open_monitoring
 
 ServiceFactory = Callable[[Control], AbstractAsyncContextManager[object]]
 _log = logging.getLogger(__name__)
@@ -69,7 +71,11 @@ def open_runtime(
     with ExitStack() as stack:
         store = open_store(paths.history, settings=settings.engine, clock=clock)
         stack.callback(store.close)
-        outside = _Outside(settings, clock)
+        monitoring = None
+        if claim is not Claiming.NONE:
+            monitoring = open_monitoring(settings, paths, store, clock)
+            stack.callback(monitoring.recorder.close)
+        outside = _Outside(settings, clock, monitoring)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
@@ -117,7 +123,7 @@ def view_target(settings: Settings) -> TargetView:
 class _Outside:
     """The clients of the outside world, made closed; ``open`` closes them on the loop they were used on."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, monitoring: Monitoring | None) -> None:
         self._settings = settings
         self._database = Database(settings.database)
         self._cache = Cache(settings.cache)
@@ -132,6 +138,7 @@ class _Outside:
             provider=self._provide,
             panels=self._panels,
             pooler=self._pooler,
+            monitoring=monitoring,
         )
 
     @asynccontextmanager

@@ -34,6 +34,11 @@ REGISTRY: Final[Mapping[str, str]] = {
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
 PROBES: Final[Mapping[str, str]] = {
     "analyze": "qsuite_console.metrics.analysis:AnalyzeProbe",
+    "database.activity": "qsuite_console.metrics.activity:ActivityProbe",
+    "database.blocking": "qsuite_console.metrics.activity:BlockingProbe",
+    "database.explain": "qsuite_console.metrics.activity:ExplainProbe",
+    "database.progress": "qsuite_console.metrics.activity:ProgressProbe",
+    "database.session": "qsuite_console.metrics.activity:SessionProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
     "cache.memory": "qsuite_console.metrics.cache_panels:MemoryProbe",
     "cache.families": "qsuite_console.metrics.cache_panels:FamiliesProbe",

@@ -15,6 +15,7 @@ from qsuite_console.config.settings import EngineSettings
 from qsuite_console.history import has_wal_reset_race, sqlite_version
 from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.figures import Figures, bucket_of, percentile, seconds_of, span_for
+from qsuite_console.history.migrations import HISTORY_STEPS
 from qsuite_console.history.mounts import network_type
 from qsuite_console.history.queries import SEARCHED
 from qsuite_console.history.reader import open_reader
@@ -81,7 +82,9 @@ async def test_reopening_keeps_everything_and_opens_without_migrating(tmp_path: 
         detail = await store.detail(job.id)
         assert (detail.job.title, [line.message for line in detail.logs]) == ("kept", ["last words"])
     connection = sqlite3.connect(tmp_path / "history.sqlite")
-    assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [("0001_jobs",)]
+    assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [
+        (name,) for name, _ in HISTORY_STEPS
+    ]
     assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     connection.close()
 

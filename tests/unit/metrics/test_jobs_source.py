@@ -26,7 +26,8 @@ async def test_the_tile_counts_jobs_and_judges_the_deepest_queue() -> None:
     sample = await JobsSource(lambda: COUNTS, queues=lambda: queues, statistics=statistics).read()
     assert (sample.headline.text, sample.headline.value) == ("3", 3)
     queued = named(sample.figures, "queued")
-    assert (queued.text, queued.value, queued.level) == ("705, 650 in general", 705, Level.CRITICAL)
+    assert (queued.text, queued.amount, queued.value) == ("705, 650 in general", 705, 650)
+    assert queued.level is Level.CRITICAL
     assert queued.limit == "warn 100, critical 500"
     assert named(sample.figures, "failed_1h").value == 2
     rate = named(sample.figures, "failure_rate")

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from qsuite_console.metrics.alerts import AlertBook
+from qsuite_console.metrics.monitoring import unkept
 from qsuite_console.metrics.sampler import HISTORY, Tile
 from qsuite_console.metrics.sources import Rates, Sample, SourceSilent, figure, judged
 from qsuite_console.model.clock import SystemClock
@@ -42,9 +44,10 @@ async def silent() -> Sample:
     raise SourceSilent("no answer from \x1b[31mhost")
 
 
-def make() -> tuple[ScriptedSource, Tile]:
+def make() -> tuple[ScriptedSource, Tile, AlertBook]:
     source = ScriptedSource()
-    return source, Tile(source, SystemClock(), 2.0)
+    book = unkept(SystemClock()).book
+    return source, Tile(source, SystemClock(), 2.0, book), book
 
 
 def test_a_tile_measures_before_its_first_sample() -> None:
@@ -53,15 +56,15 @@ def test_a_tile_measures_before_its_first_sample() -> None:
 
 
 async def test_a_tile_is_as_bad_as_its_worst_figure() -> None:
-    source, tile = make()
+    source, tile, book = make()
     source.answer = lambda: sample_of(10, disk=97)
     await tile.measure(1.0)
     assert tile.reading().level is Level.CRITICAL
-    assert [alert.id for alert in tile.alerts()] == ["host.disk"]
+    assert [alert.id for alert in book.alerts()] == ["host.disk"]
 
 
 async def test_a_failure_keeps_the_last_figures_with_their_age_and_says_why() -> None:
-    source, tile = make()
+    source, tile, _ = make()
     await tile.measure(1.0)
     good = tile.reading()
     source.answer = silent
@@ -74,7 +77,7 @@ async def test_a_failure_keeps_the_last_figures_with_their_age_and_says_why() ->
 
 
 async def test_a_source_that_hangs_costs_its_budget_and_no_more() -> None:
-    source, tile = make()
+    source, tile, _ = make()
     source.answer = lambda: asyncio.Event().wait()  # type: ignore[assignment, return-value]
     started = asyncio.get_running_loop().time()
     await tile.measure(0.2)
@@ -83,7 +86,7 @@ async def test_a_source_that_hangs_costs_its_budget_and_no_more() -> None:
 
 
 async def test_a_bug_in_a_reader_costs_one_tile() -> None:
-    source, tile = make()
+    source, tile, _ = make()
 
     async def broken() -> Sample:
         raise KeyError("oops")
@@ -94,30 +97,30 @@ async def test_a_bug_in_a_reader_costs_one_tile() -> None:
 
 
 async def test_silence_is_one_alert_that_clears_when_the_source_is_back() -> None:
-    source, tile = make()
+    source, tile, book = make()
     await tile.measure(1.0)
     source.answer = silent
     await tile.measure(1.0)
-    assert tile.alerts() == []
+    assert book.alerts() == ()
     await tile.measure(1.0)
     await tile.measure(1.0)
-    [alert] = tile.alerts()
+    [alert] = book.alerts()
     assert (alert.id, alert.level, alert.state) == ("host.answers", Level.CRITICAL, AlertState.FIRING)
     assert "no answer" in alert.message
 
 
 async def test_an_unconfigured_source_is_neither_good_nor_bad() -> None:
-    source, tile = make()
+    source, tile, book = make()
     source.unconfigured = "not configured: set X"
     await tile.measure(1.0)
     reading = tile.reading()
     assert (reading.level, reading.error, reading.headline.text) == (Level.UNKNOWN, "not configured: set X", "–")
-    assert tile.alerts() == []
+    assert book.alerts() == ()
     assert reading.history == ()
 
 
 async def test_the_history_is_bounded() -> None:
-    _, tile = make()
+    _, tile, _ = make()
     for _ in range(HISTORY + 20):
         await tile.measure(1.0)
     assert len(tile.reading().history) == HISTORY >= 120

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qsuite_console.metrics import thresholds
 from qsuite_console.metrics.thresholds import RULES, Rule, Watch, level, limits, step, worst
 from qsuite_console.model.health import AlertState, Level
 
@@ -122,7 +121,7 @@ def test_a_low_value_is_bad_where_the_rule_says_so() -> None:
 
 
 def test_two_failures_in_a_row_are_an_alert_and_one_is_not() -> None:
-    rule = thresholds.silence("redis", "Redis")
+    rule = RULES["redis.answers"]
     assert firings(play(rule, [0, 1, 0, 1, 0])) == [False] * 5
     watches = play(rule, [0, 1, 2, 3, 0, 0, 0])
     assert firings(watches) == [False, False, True, True, True, True, False]
