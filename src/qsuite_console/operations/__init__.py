@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from qsuite_console.workers import Services
 
 # name -> module:Class, made with Services like a worker
-REGISTRY: Final[Mapping[str, str]] = {}
+REGISTRY: Final[Mapping[str, str]] = {
+    "database.cancel": "qsuite_console.operations.sessions:Cancel",
+    "database.terminate": "qsuite_console.operations.sessions:Terminate",
+}
 
 
 def load(services: Services) -> Mapping[str, Operation]:
