@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from qsuite_console.config.catalogue import CATALOGUE, ENVIRONMENT_ONLY, Entry
 from qsuite_console.config.loading import SCHEMA, TARGET_SECTIONS, is_table, walk
+from qsuite_console.config.rules import DEFAULTS
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 
@@ -59,6 +60,8 @@ def example(given: Mapping[str, Any] | None = None) -> str:
         "# read_only = true",
         "# [targets.prod.database]",
         '# dsn = "postgresql://console@db-1.example.org/qsuite"',
+        "",
+        *_example_thresholds(),
     ]
     return "\n".join(lines) + "\n"
 
@@ -86,6 +89,7 @@ def markdown() -> str:
             default = _shown(defaults[key])
             lines.append(f"| `{key.rpartition('.')[2]}` | {default} | {_takes(key, entry)} | {env} | {entry.help} |")
         lines.append("")
+    lines += _thresholds_reference()
     lines += ["## Only in the environment", "", "| variable | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, text in ENVIRONMENT_ONLY.items()]
     return "\n".join(lines) + "\n"
@@ -103,6 +107,40 @@ def _example_lines(key: str, default: Any, given: Mapping[str, Any]) -> Iterator
         yield f"# {name} ="
     else:
         yield f"# {name} = {toml_value(default)}"
+
+
+def _example_thresholds() -> Iterator[str]:
+    yield "# Thresholds: state what shall differ. A target may have its own in [targets.NAME.thresholds]."
+    yield "# [thresholds]"
+    for rule in DEFAULTS:
+        limits = (("warning", rule.warning), ("critical", rule.critical), ("clear", rule.calm))
+        stated = [f"{name} = {value:g}" for name, value in limits if value is not None]
+        times = (f"for_s = {rule.for_s:g}", f"clear_s = {rule.clear_s:g}")
+        unit = f", {rule.unit}" if rule.unit else ""
+        yield f'# "{rule.id}" = {{ {", ".join((*stated, *times))} }}  # {rule.title}{unit}'
+
+
+def _thresholds_reference() -> Iterator[str]:
+    yield from (
+        '## `[thresholds."ID"]` When a figure is bad',
+        "",
+        'A table for each that shall differ; `[targets.NAME.thresholds."ID"]` is for one target only. `warning` and',
+        "`critical` are reached at the limit, or below it where the table says so; `false` takes one away. It fires",
+        "after `for_s` seconds beyond a limit, and clears after `clear_s` seconds inside `clear` (by default a tenth",
+        "inside the first limit). `enabled = false` turns it off. The Alerts screen shows what is in force.",
+        "",
+        "| ID | unit | `warning` | `critical` | `clear` | `for_s` | `clear_s` | what |",
+        "|---|---|---|---|---|---|---|---|",
+    )
+    for rule in DEFAULTS:
+        sign = "< " if rule.is_low_bad else ""
+        limits = ("" if value is None else f"{sign}{value:g}" for value in (rule.warning, rule.critical))
+        calm = "" if rule.calm is None else f"{rule.calm:g}"
+        yield (
+            f"| `{rule.id}` | {rule.unit} | {' | '.join(limits)} | {calm} | {rule.for_s:g} | {rule.clear_s:g} |"
+            f" {rule.title}. {rule.about} |"
+        )
+    yield ""
 
 
 def _toml_key(name: str) -> str:

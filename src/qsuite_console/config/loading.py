@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 from urllib.parse import unquote, urlsplit
 
+from qsuite_console.config import rules
 from qsuite_console.config.catalogue import CATALOGUE
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import QUEUES, Settings
@@ -24,6 +25,7 @@ from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
 
 Key = tuple[str, ...]
+THRESHOLDS: Final = "thresholds"
 TARGET_VARIABLE: Final = "QSUITE_CONSOLE_TARGET"
 TARGET_SECTIONS: Final = ("database", "pooler", "cache", "provider", "tables", "backfill")
 _PG_VARIABLES: Final = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGPASSFILE")
@@ -52,6 +54,8 @@ class Loaded:
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    chosen: str = ""  # of these, the one the settings are of
+    main: str = ""  # of these, the one that is taken when none is named
 
 
 @dataclass(slots=True)
@@ -120,11 +124,14 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
     _check_together(settings, draft)
     if draft.problems:
         raise ConfigurationProblem(dict.fromkeys(draft.problems))
-    origins = {key: draft.origins.get(key, "default") for key in SCHEMA}
+    keys = (*SCHEMA, *(f"{THRESHOLDS}.{name}" for name in settings.thresholds))
+    origins = {key: draft.origins.get(key, "default") for key in keys}
     if not settings.database.dsn:
         given = [name for name in _PG_VARIABLES if environ.get(name)]
         origins["database.dsn"] = f"env {', '.join(given)} (libpq)" if given else origins["database.dsn"]
-    return Loaded(settings, origins, tuple(_unwise(file)), tuple(targets))
+    default = file.values.get("default_target")
+    main = default if isinstance(default, str) else next(iter(targets)) if len(targets) == 1 else ""
+    return Loaded(settings, origins, tuple(_unwise(file)), tuple(targets), chosen, main)
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
@@ -135,10 +142,13 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
 
 def walk(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """Yield (key, value) of every setting: ("database.pool_max", 10)."""
+    """Yield (key, value) of every setting: ("database.pool_max", 10); of a threshold its fields as a table."""
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        if dataclasses.is_dataclass(value):
+        if item.name == THRESHOLDS:
+            for name, rule in value.items():
+                yield f"{THRESHOLDS}.{name}", {each: getattr(rule, each) for each in rules.FIELDS}
+        elif dataclasses.is_dataclass(value):
             for inner in dataclasses.fields(value):
                 yield f"{item.name}.{inner.name}", getattr(value, inner.name)
         else:
@@ -160,6 +170,8 @@ def is_table(key: str) -> bool:
 def _schema() -> Mapping[str, Any]:
     schema: dict[str, Any] = {}
     for name, kind in get_type_hints(Settings).items():
+        if name == THRESHOLDS:
+            continue  # rows of a table of their own, not settings of a section
         if dataclasses.is_dataclass(kind):
             schema |= {f"{name}.{inner}": wanted for inner, wanted in get_type_hints(kind).items()}
         else:
@@ -212,12 +224,14 @@ def _from_file(file: TomlFile, draft: _Draft) -> None:
             continue
         if name == "targets":
             _check_targets(file, value, draft)
+        elif name == THRESHOLDS:
+            _thresholds(file, (name,), value, draft)
         elif name in SCHEMA:
             draft.put(name, value, _place(file, (name,)), is_text=False)
         elif name in sections:
             _section(file, (name,), name, value, draft)
         else:
-            known = {*sections, "targets", "default_target", *(key for key in SCHEMA if "." not in key)}
+            known = {*sections, THRESHOLDS, "targets", "default_target", *(key for key in SCHEMA if "." not in key)}
             _unknown(file, (name,), known, draft)
 
 
@@ -228,6 +242,9 @@ def _check_targets(file: TomlFile, value: Any, draft: _Draft) -> None:
         return
     for name in value:
         trial = _Draft()
+        if THRESHOLDS in file.values:  # what is wrong there is told by itself
+            _thresholds(file, (THRESHOLDS,), file.values[THRESHOLDS], trial)
+            trial.problems.clear()
         _from_target(file, name, trial)
         draft.problems.extend(trial.problems)
 
@@ -242,10 +259,47 @@ def _from_target(file: TomlFile, name: str, draft: _Draft) -> None:
     for key, value in body.items():
         if key in own:
             draft.put(f"target.{key}", value, _place(file, (*base, key)), is_text=False)
+        elif key == THRESHOLDS:
+            _thresholds(file, (*base, key), value, draft)
         elif key in TARGET_SECTIONS:
             _section(file, (*base, key), key, value, draft)
         else:
-            _unknown(file, (*base, key), {*own, *TARGET_SECTIONS}, draft)
+            _unknown(file, (*base, key), {*own, *TARGET_SECTIONS, THRESHOLDS}, draft)
+
+
+def _thresholds(file: TomlFile, base: Key, value: Any, draft: _Draft) -> None:
+    """Change rules: ``[thresholds."host.cpu"]``, or the same without quotes, which TOML takes for two tables."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in value.values()):
+        draft.problems.append(f'{_place(file, base)}: {".".join(base)}: write each as a table [thresholds."host.cpu"]')
+        return
+    known = dict(draft.values.get(THRESHOLDS, rules.RULES))
+    sources = {rule.source for rule in known.values()}
+    for name, body in value.items():
+        parts: dict[Key, Any] = {(name,): body}
+        if name in sources and name not in known:
+            parts = {(name, inner): each for inner, each in body.items()}
+        for key, fields in parts.items():
+            _threshold(file, (*base, *key), ".".join(key), fields, known, draft)
+    draft.values[THRESHOLDS] = known
+
+
+def _threshold(file: TomlFile, base: Key, name: str, body: Any, known: dict[str, rules.Rule], draft: _Draft) -> None:
+    place = f"{_place(file, base)}: {THRESHOLDS}.{clean(name)}"
+    if name not in known:
+        draft.problems.append(f"{place}: unknown threshold{did_you_mean(name, known)}")
+        return
+    if not isinstance(body, Mapping):
+        draft.problems.append(f"{place}: write it as a table: warning = 80")
+        return
+    strange = [key for key in body if key not in rules.FIELDS]
+    for key in strange:
+        where = f"{_place(file, (*base, key))}: {THRESHOLDS}.{clean(name)}.{clean(key)}"
+        draft.problems.append(f"{where}: unknown key{did_you_mean(key, rules.FIELDS)}")
+    try:
+        known[name] = rules.changed(known[name], {key: raw for key, raw in body.items() if key not in strange})
+    except rules.BadRule as error:
+        draft.problems.append(f"{place}: {clean(error)}")
+    draft.origins[f"{THRESHOLDS}.{name}"] = _place(file, base)
 
 
 def _section(file: TomlFile, base: Key, section: str, value: Any, draft: _Draft) -> None:

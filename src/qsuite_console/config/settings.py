@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from qsuite_console.config.rules import RULES, Rule
 from qsuite_console.config.secrets import Secret
 
 # queue -> (slots, priority of its jobs): requirement C2
@@ -129,4 +130,5 @@ class Settings:
     tables: TableSettings = TableSettings()
     engine: EngineSettings = field(default_factory=EngineSettings)
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
+    thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
     log_level: str = "INFO"

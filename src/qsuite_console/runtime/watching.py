@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from qsuite_console.config.rules import RULES
 from qsuite_console.config.settings import Settings
 from qsuite_console.history.samples import open_samples, samples_path
 from qsuite_console.history.store import SqliteStore
@@ -30,4 +29,4 @@ def open_monitoring(settings: Settings, paths: Paths, store: SqliteStore, clock:
     except HistoryUnavailable as error:
         log.error("figures are not recorded: %s", error.message)
         recorder = Recorder(None, problem=f"figures are not recorded: {error.message}")
-    return Monitoring(recorder=recorder, book=AlertBook(RULES, store, target, clock), jobs=store.jobs)
+    return Monitoring(recorder=recorder, book=AlertBook(settings.thresholds, store, target, clock), jobs=store.jobs)
