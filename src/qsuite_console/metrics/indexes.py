@@ -14,7 +14,7 @@ import msgspec
 from qsuite_console.db.errors import DatabaseBusy
 from qsuite_console.db.panels import Look, Rows
 from qsuite_console.engine.parameters import decode
-from qsuite_console.metrics import units
+from qsuite_console.model import units
 from qsuite_console.model.objects import Index, Indexes, Missing
 from qsuite_console.model.text import clean
 

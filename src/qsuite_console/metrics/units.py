@@ -1,44 +1,9 @@
-"""Figures as people read them: short, with a unit, the same on every tile."""
+"""Figures as people read them, from the model: what is measured and what is done write a number the same way."""
 
 from __future__ import annotations
 
-from typing import Final
-
-_BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def count(value: float) -> str:
-    """Return 1234567 as "1,234,567"."""
-    return f"{value:,.0f}"
-
-
-def rate(value: float) -> str:
-    """Return a per-second rate: "0.4 /s", "1,234 /s"."""
-    return f"{value:,.1f} /s" if value < 10 else f"{value:,.0f} /s"
-
-
-def percent(value: float) -> str:
-    """Return 99.42 as "99.4 %" and 100 as "100 %"."""
-    return f"{value:.0f} %" if value >= 99.95 or value == 0 else f"{value:.1f} %"
-
-
-def size(value: float) -> str:
-    """Return bytes in binary units with three digits: "12.3 MiB"."""
-    for unit in _BINARY:
-        if abs(value) < 1000 or unit == _BINARY[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 100 else f"{value:.3g} {unit}"
-        value /= 1024
-    raise AssertionError("unreachable")
-
-
-def span(seconds: float) -> str:
-    """Return a duration: "3 ms", "4.2 s", "2 m 10 s", "3 h 5 m", "2 d 4 h"."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    whole = round(seconds)
-    for big, small, names in ((86_400, 3600, "dh"), (3600, 60, "hm"), (60, 1, "ms")):
-        if whole >= big:
-            return f"{whole // big} {names[0]} {whole % big // small} {names[1]}"
-    raise AssertionError("unreachable")
+from qsuite_console.model.units import count as count
+from qsuite_console.model.units import percent as percent
+from qsuite_console.model.units import rate as rate
+from qsuite_console.model.units import size as size
+from qsuite_console.model.units import span as span

@@ -29,6 +29,7 @@ ENTRY_POINTS: Final = "qsuite_console.workers"
 
 REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
+    "vacuum": "qsuite_console.workers.vacuum:VacuumWorker",
 }
 
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
