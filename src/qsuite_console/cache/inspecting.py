@@ -24,7 +24,7 @@ BUDGET: Final = 256 * 1024  # bytes of all elements together
 ELEMENTS: Final = 50
 VALUE: Final = 400  # bytes of an element that are shown
 _LINES: Final = 400
-_LENGTHS: Final = {
+LENGTHS: Final = {
     "string": "STRLEN",
     "list": "LLEN",
     "hash": "HLEN",
@@ -44,7 +44,7 @@ async def read_key(look: Look, name: bytes, clock: Clock) -> KeyDetail:
     size = await look.allowed("its size (MEMORY USAGE)", "MEMORY", "USAGE", name, "SAMPLES", 5)
     encoding = await look.allowed("its encoding (OBJECT ENCODING)", "OBJECT", "ENCODING", name)
     idle = (await look.many([("OBJECT", "IDLETIME", name)]))[0]
-    length = await look.allowed("its length", _LENGTHS[kind], name) if kind in _LENGTHS else None
+    length = await look.allowed("its length", LENGTHS[kind], name) if kind in LENGTHS else None
     detail = KeyDetail(
         at=clock.now(),
         name=escape(name),
@@ -68,7 +68,7 @@ async def _preview(look: Look, name: bytes, detail: KeyDetail) -> KeyDetail:
     if detail.type == "string":
         value = await look.ask("GETRANGE", name, 0, STRING - 1)
         return describe_string(value, detail)
-    if detail.type not in _LENGTHS:
+    if detail.type not in LENGTHS:
         return msgspec.structs.replace(detail, preview=f"no preview of the type {escape(detail.type.encode())}")
     count = fetched(detail.length, detail.size)
     if count == 0 and detail.type != "hash":

@@ -8,6 +8,7 @@ command and the ACL rule.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Final
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError, RedisError, ResponseError
 
 from qsuite_console.cache.errors import CacheError, CacheRefused, CacheUnauthorized, translate
 from qsuite_console.cache.lookups import OwnLookups
@@ -26,6 +27,8 @@ from qsuite_console.model.text import clean
 Word = str | bytes | int
 Command = Sequence[Word]
 _PARTS: Final = frozenset({"CLIENT", "CONFIG", "SLOWLOG", "LATENCY", "MEMORY", "OBJECT", "ACL", "XINFO"})
+
+_NAMED: Final = re.compile(r"run the '([a-zA-Z|_-]+)' command")
 
 
 class Panel:
@@ -56,9 +59,16 @@ class Panel:
         Raises CacheError when the server can't be asked at all.
         """
         async with self._turn:
+            was_open = self._connection is not None
             try:
                 async with asyncio.timeout(self._timeout_s + 0.5):
-                    return await self._exchange(await self._connected(), commands)
+                    try:
+                        return await self._exchange(await self._connected(), commands)
+                    except ConnectionError:
+                        if not was_open:
+                            raise
+                        await self._cut()  # it was closed while idle; only questions are asked here: ask again
+                        return await self._exchange(await self._connected(), commands)
             except (RedisError, OSError) as error:
                 await self._cut()
                 raise translate(error, self.where) from error
@@ -156,6 +166,8 @@ class Look:
 def refusal(error: ResponseError, command: Command, *, where: str, user: str) -> CacheError:
     """Return what a refused command means: whom it is refused, and the ACL rule that allows it; never a key."""
     text, asked = str(error), spoken(command)
+    if named := _NAMED.search(text):  # in a transaction another command than the last may be the one
+        asked = named[1].upper().replace("|", " ")
     if "no permissions" in text.lower() or text.startswith("NOPERM"):
         if "key" in text.lower() and "command" not in text.lower():
             return CacheUnauthorized(

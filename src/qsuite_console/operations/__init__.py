@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 # name -> module:Class, made with Services like a worker
 REGISTRY: Final[Mapping[str, str]] = {
+    "cache.apply-setting": "qsuite_console.operations.cache:ApplySetting",
+    "cache.delete-key": "qsuite_console.operations.cache:DeleteKey",
+    "cache.kill-client": "qsuite_console.operations.cache:KillClient",
+    "cache.reset-slowlog": "qsuite_console.operations.cache:ResetSlowlog",
     "database.cancel": "qsuite_console.operations.sessions:Cancel",
     "database.terminate": "qsuite_console.operations.sessions:Terminate",
+    "database.apply-setting": "qsuite_console.operations.settings:ApplySetting",
+    "database.reset-setting": "qsuite_console.operations.settings:ResetSetting",
 }
 
 

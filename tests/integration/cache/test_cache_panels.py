@@ -45,7 +45,8 @@ async def test_memory_says_what_info_says(services: workers.Services, other: Any
     assert answer.replication.role == "primary"
     assert (answer.persistence.is_appending, answer.persistence.snapshots) == (False, "")
     assert answer.pings == 10
-    assert answer.ping_p50_ms is not None and answer.ping_p99_ms is not None
+    assert answer.ping_p50_ms is not None
+    assert answer.ping_p99_ms is not None
     assert 0 < answer.ping_p50_ms <= answer.ping_p99_ms
     assert answer.cost_ms > 0
     assert answer.unread == ()
@@ -73,7 +74,9 @@ async def test_rates_are_over_the_interval_and_without_the_consoles_own_lookups(
     after = await other.info("stats")
     assert answer.flow.hit_rate == 75.0
     assert after["keyspace_hits"] - before["keyspace_hits"] > 500, "our own lookups are in the server's counters"
-    assert answer.interval_s is not None and answer.flow.lookups is not None and answer.flow.commands is not None
+    assert answer.interval_s is not None
+    assert answer.flow.lookups is not None
+    assert answer.flow.commands is not None
     assert answer.flow.lookups * answer.interval_s == pytest.approx(400)
     commands = after["total_commands_processed"] - before["total_commands_processed"]
     assert answer.flow.commands * answer.interval_s == pytest.approx(commands, abs=20)
@@ -184,7 +187,8 @@ async def test_a_key_of_each_type_is_shown_safely(services: workers.Services, ot
     assert (detail.length, len(detail.elements), detail.preview) == (120, 50, "first 50 of 120")
     await other.rpush("huge", *(b"x" * 400_000 for _ in range(3)))
     detail = await probe.ask({"key": "huge"})
-    assert detail.elements == () and detail.preview.startswith("not fetched")
+    assert detail.elements == ()
+    assert detail.preview.startswith("not fetched")
     await other.sadd("set", "x", "y")
     assert [one.value for one in (await probe.ask({"key": "set"})).elements] == ["x", "y"]
     await other.zadd("zset", {"low": 1, "high": 2.5})
