@@ -63,7 +63,7 @@ async def test_hostile_text_is_harmless_on_every_screen(size: tuple[int, int]) -
         await until_seen(pilot, "owned")
         assert_harmless(seen(app))
         app.screen.query_one("#tile-redis").focus()
-        await pilot.press("enter")
+        await pilot.press("i")
         await until(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.pause()
         assert_harmless(seen(app))

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from qsuite_console import commands
 from qsuite_console.screens.leaving import Dialog
+from qsuite_console.widgets.key_bar import key_entry
 
 _TOP: Final = "top"
 
@@ -31,10 +32,22 @@ class GoDialog(Dialog[str | None]):
     """
 
     def compose(self) -> ComposeResult:
-        """One line of hints."""
-        entries = [_whole(place.letter, place.title) for place in commands.PLACES]
-        entries.append(_whole("g", "top of the list"))
-        yield Static(Content.assemble(("g ", "bold $primary"), "… ", Content("  ").join(entries)))
+        """The hints, on as many lines as they need."""
+        yield Static(self._hints())
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self.query_one(Static).update(self._hints())
+
+    def _hints(self) -> Content:
+        entries = [key_entry(place.letter, place.title) for place in commands.PLACES]
+        lines, gap, width = [Content.assemble(("g ", "bold $primary"), "…")], Content("  "), self.app.size.width - 2
+        for entry in (*entries, key_entry("g", "top of the list")):
+            if lines[-1].cell_length + len(gap.plain) + entry.cell_length <= width:
+                lines[-1] = Content.assemble(lines[-1], gap, entry)
+            else:
+                lines.append(Content.assemble(" " * 3, gap, entry))
+        return Content("\n").join(lines)
 
     def action_choose(self, name: str) -> None:
         """Return what was chosen."""
@@ -49,8 +62,3 @@ class GoDialog(Dialog[str | None]):
         if event.key not in {"g", "escape", *(place.letter for place in commands.PLACES)}:
             event.stop()
             self.dismiss(None)
-
-
-def _whole(key: str, title: str) -> Content:
-    """Return a hint that is not broken between key and word where the line is short."""
-    return Content.assemble((key, "bold $footer-key-foreground"), ("\u00a0" + title.replace(" ", "\u00a0"), "$dim"))
