@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from qsuite_console.history.files import open_for_reading, open_for_writing
+from qsuite_console.history.files import BUSY_MS, open_for_reading, open_for_writing
 from qsuite_console.history.migrations import Step
 from qsuite_console.history.rows import moment, stamp
 from qsuite_console.history.troubles import error_name, unavailable
@@ -97,7 +97,7 @@ class Samples:
         self._is_writing = False
         self._flushed = threading.Condition(self._lock)
         self._wake = threading.Event()
-        self._is_closed = False
+        self.is_closed = False
         self._reading: sqlite3.Connection | None = None
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="samples-reader")
         self._writer = threading.Thread(target=self._run, name="samples-writer", daemon=True)
@@ -129,7 +129,7 @@ class Samples:
 
     def close(self) -> None:
         """Write what waits and close the file."""
-        self._is_closed = True
+        self.is_closed = True
         self._wake.set()
         self._writer.join()
         self._reader.submit(self._close_reading).result()
@@ -139,7 +139,7 @@ class Samples:
     # writing, in the writer's thread
 
     def _run(self) -> None:
-        while not self._is_closed:
+        while not self.is_closed:
             self._wake.wait(FLUSH_S)
             self._wake.clear()
             self._round()
@@ -263,9 +263,10 @@ def samples_path(history: Path) -> Path:
     return history.with_name("samples.sqlite" if history.name == "history.sqlite" else f"{history.stem}-samples.sqlite")
 
 
-def open_samples(path: Path, target: str, now: datetime) -> Samples:
+def open_samples(path: Path, target: str, now: datetime, *, busy_ms: int = BUSY_MS) -> Samples:
     """Open the file for writing; only the owner of the history beside it may. Raises HistoryUnavailable."""
     connection, warning = open_for_writing(path, durability="normal", name="samples", steps=STEPS, now=now)
+    connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
     if warning:
         log.warning("%s", warning)
     return Samples(connection, path, target)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # name -> module:Class, made with Services like a worker
 REGISTRY: Final[Mapping[str, str]] = {
+    "alerts.acknowledge": "qsuite_console.operations.alerts:Acknowledge",
+    "alerts.silence": "qsuite_console.operations.alerts:Silence",
+    "alerts.unsilence": "qsuite_console.operations.alerts:Unsilence",
     "cache.apply-setting": "qsuite_console.operations.cache:ApplySetting",
     "cache.delete-key": "qsuite_console.operations.cache:DeleteKey",
     "cache.kill-client": "qsuite_console.operations.cache:KillClient",
