@@ -27,13 +27,14 @@ from qsuite_console.messages import Leaving, StateChanged
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.text import clean
 from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.screens.changing import VERBS, Changing
 from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
 from qsuite_console.screens.dialogs.quit import QuitDialog
+from qsuite_console.screens.dialogs.target import Targets
 from qsuite_console.screens.help import HelpScreen, help_groups
 from qsuite_console.screens.leaving import Palette
-from qsuite_console.screens.palette import JobProvider, TableProvider
-from qsuite_console.terminal import TerminalGuard
+from qsuite_console.screens.palette import ChangeProvider, JobProvider, TableProvider
 
 
 def _loader(target: str) -> Callable[..., Screen[None]]:
@@ -45,7 +46,7 @@ def _loader(target: str) -> Callable[..., Screen[None]]:
     return load
 
 
-class ConsoleApp(TerminalGuard[Leaving]):
+class ConsoleApp(Changing):
     """Opens on the overview; ends with how the operator left."""
 
     TITLE = "qsuite-console"
@@ -57,7 +58,11 @@ class ConsoleApp(TerminalGuard[Leaving]):
     DEFAULT_MODE = commands.PLACES[0].name
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("app")
     BINDING_GROUP_TITLE = commands.SCOPES["app"]
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {TableProvider, JobProvider}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        TableProvider,
+        JobProvider,
+        ChangeProvider,
+    }
 
     state: reactive[ConsoleState] = reactive(ConsoleState, repaint=False)
 
@@ -69,9 +74,13 @@ class ConsoleApp(TerminalGuard[Leaving]):
         clock: Clock | None = None,
         zone: tzinfo | None = None,
         driver_class: type[Driver] | None = None,
+        targets: Targets | None = None,
+        greeting: str = "",
     ) -> None:
         super().__init__(driver_class=driver_class)
         self.control = control
+        self.targets = targets
+        self._greeting = greeting
         self.clock = clock or SystemClock()
         self.zone = zone
         self._interface = interface or InterfaceSettings()
@@ -93,6 +102,8 @@ class ConsoleApp(TerminalGuard[Leaving]):
         self.set_keymap(dict(keymap.keys))
         for problem in keymap.problems:
             self.notify(clean(problem), severity="warning", markup=False, timeout=10)
+        if self._greeting:
+            self.notify(clean(self._greeting, 300), markup=False, timeout=6)
         self.set_interval(INTERVAL_S, self._bridge.poll)
         self.set_interval(1.0, self._pulse)
 
@@ -181,6 +192,9 @@ class ConsoleApp(TerminalGuard[Leaving]):
             await self.action_go(command.id.removeprefix("go."))
         elif command.id == "app.theme" and argument:
             self._use_theme(argument)
+            return
+        elif command.id in VERBS:
+            await self.change(command.id, argument)
             return
         elif not argument and command.action:
             await self.do(command)

@@ -13,7 +13,7 @@ from qsuite_console import commands
 
 # They get a person out of anything, or the terminal keeps them for itself.
 RESERVED: Final = frozenset({"escape", "ctrl+q", "ctrl+c", "ctrl+p", "ctrl+z", "ctrl+s"})
-_NAMES: Final = {"?": "question_mark", ":": "colon", "/": "slash", "+": "plus", "-": "minus", " ": "space",
+_NAMES: Final = {"?": "question_mark", ":": "colon", "/": "slash", "+": "plus", "-": "minus", "@": "at", " ": "space",
                  "[": "left_square_bracket", "]": "right_square_bracket"}  # fmt: skip
 
 

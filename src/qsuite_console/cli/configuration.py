@@ -10,7 +10,7 @@ import click
 from qsuite_console.cli import output
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import examples
-from qsuite_console.config.loading import walk
+from qsuite_console.config.loading import ConfigurationProblem, walk
 from qsuite_console.config.secrets import Secret
 
 
@@ -32,7 +32,7 @@ def show(invocation: Invocation, *, origin: bool, is_json: bool) -> None:
             {
                 "settings": {key: _plain(value) for key, value, _ in rows},
                 "origins": {key: where for key, _, where in rows},
-                "file": str(invocation.paths.config_file),
+                "file": str(invocation.base.config_file),
                 "targets": loaded.targets,
             }
         )
@@ -47,7 +47,10 @@ def show(invocation: Invocation, *, origin: bool, is_json: bool) -> None:
 @click.pass_obj
 def path(invocation: Invocation, *, is_json: bool) -> None:
     """Print where the configuration file is, and whether it exists."""
-    paths = invocation.paths
+    try:
+        paths = invocation.paths
+    except ConfigurationProblem:  # what is wrong is in the file that is asked for
+        paths = invocation.base
     places = {
         "config_file": str(paths.config_file),
         "exists": paths.config_file.exists(),

@@ -2,44 +2,73 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
 
 from qsuite_console.cli import output
-from qsuite_console.cli.connect import running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.headless.http import socket_service
-from qsuite_console.model.errors import HistoryOwned
-from qsuite_console.runtime import Runtime, open_observer, open_runtime
+from qsuite_console.runtime import open_runtime
 
-ORIGIN = "console"
+if TYPE_CHECKING:
+    from qsuite_console.cli.targets import Opened
 
 
 def screen(invocation: Invocation, *, on_ready: Callable[[Control], None] | None = None) -> int:
-    """Open the console and return its exit code; ``on_ready`` is called once the engine runs in this process."""
+    """Open the console and return its exit code; ``on_ready`` is called once the engine runs in this process.
+
+    Each target is shown by an app of its own, so that nothing of one is ever seen on another.
+    """
     from qsuite_console import terminal
     from qsuite_console.app import ConsoleApp
+    from qsuite_console.cli.targets import Switchboard, open_target
     from qsuite_console.messages import Leaving
 
     terminal.require_terminal(os.environ, sys.__stdin__, sys.__stderr__)
     invocation.start_log()
-    settings = invocation.loaded.settings
-    with ExitStack() as stack:
-        control, runtime = _open(invocation, stack)
-        if runtime is not None and on_ready is not None:
-            on_ready(control)
-        app = ConsoleApp(control, interface=settings.interface)
-        request_stop = runtime.engine.request_stop if runtime is not None else _nothing
-        code = terminal.run(app, on_stop=request_stop, mouse=invocation.has_mouse)
-        if runtime is not None and app.return_value is Leaving.NOW:
-            runtime.grace_s = 0.0
-        if runtime is not None and app.return_value is Leaving.DRAIN and control.state.running:
-            output.note(f"letting {len(control.state.running)} jobs save their work …")
-    return code
+    opened = open_target(invocation, may_look=True)
+    if opened.note:
+        output.note(opened.note)
+    board = Switchboard(opened)
+    is_stopped = threading.Event()
+    interface = invocation.loaded.settings.interface
+    greeting, is_hurried = "", False
+    try:
+        if opened.runtime is not None and on_ready is not None:
+            on_ready(opened.control)
+        while True:
+            app = ConsoleApp(opened.control, interface=interface, targets=board, greeting=greeting)
+            code = terminal.run(app, on_stop=partial(_stop, opened, is_stopped), mouse=invocation.has_mouse)
+            following = board.take() if app.return_value is Leaving.SWITCH and not is_stopped.is_set() else None
+            if following is None:
+                break
+            board.retire(opened)
+            greeting = following.note or f"Now on {following.name}"
+            interface = dataclasses.replace(following.invocation.loaded.settings.interface, theme=app.theme)
+            opened = following
+        is_hurried = app.return_value is Leaving.NOW
+        if is_hurried and opened.runtime is not None:
+            opened.runtime.grace_s = 0.0
+        if app.return_value is Leaving.DRAIN and opened.control.state.running:
+            output.note(f"letting {len(opened.control.state.running)} jobs save their work …")
+        return code
+    finally:
+        opened.stack.close()
+        if board.is_closing and not is_hurried:
+            output.note("letting the jobs of the targets you left save their work …")
+        board.finish(is_hurried=is_hurried)
+
+
+def _stop(opened: Opened, is_stopped: threading.Event) -> None:
+    is_stopped.set()
+    opened.request_stop()
 
 
 def headless(invocation: Invocation, *, on_ready: Callable[[Control], None] | None = None) -> int:
@@ -55,24 +84,3 @@ def headless(invocation: Invocation, *, on_ready: Callable[[Control], None] | No
         if on_ready is not None:
             on_ready(runtime.control)
         return serve(runtime)
-
-
-def _open(invocation: Invocation, stack: ExitStack) -> tuple[Control, Runtime | None]:
-    settings, paths = invocation.loaded.settings, invocation.paths
-    services = [socket_service(paths.socket, origin=ORIGIN)]
-    try:
-        runtime = stack.enter_context(
-            open_runtime(settings, paths, claim=Claiming.ALL, origin=ORIGIN, extra_services=services)
-        )
-        return runtime.control, runtime
-    except HistoryOwned as error:
-        remote = running_engine(invocation, stack, read_only=True)
-        if remote is not None:
-            output.note(f"{error.owner or 'another process'} runs the engine of this history; attached read-only")
-            return remote, None
-        output.note(f"{error.owner or 'another process'} owns this history and doesn't answer; looking only")
-        return stack.enter_context(open_observer(settings, paths, owner=error.owner)), None
-
-
-def _nothing() -> None:
-    """Nothing to stop: the engine is another process's."""

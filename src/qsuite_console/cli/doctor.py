@@ -43,12 +43,12 @@ def doctor(invocation: Invocation, *, is_json: bool) -> int:
 
 def examine(invocation: Invocation) -> list[Finding]:
     """Return every finding; a broken configuration is one of them and ends the list."""
-    findings = [local.python(), local.sqlite(), *local.directories(invocation.paths)]
+    findings = [local.python(), local.sqlite(), *local.directories(invocation.base)]
     findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox(), *kinds()]
     try:
         loaded = invocation.loaded
     except ConfigurationProblem as error:
-        todo = f"correct it; {invocation.paths.config_file} is read, then the environment"
+        todo = f"correct it; {invocation.base.config_file} is read, then the environment"
         return [*findings, *(fail("configuration", problem, todo) for problem in error.problems)]
     findings += _configuration(loaded, invocation.paths)
     findings += _interface(loaded.settings)

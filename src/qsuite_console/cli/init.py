@@ -91,7 +91,7 @@ def init(invocation: Invocation, /, **flags: Any) -> int:
     Values come from flags, then from stdin with --stdin, then from the environment; what is still missing is asked
     for. Passwords and secrets never go on the command line.
     """
-    file = invocation.paths.config_file
+    file = invocation.base.config_file
     if file.exists() and not flags["force"]:
         raise ConsoleError(f"{file} exists", hint="edit it, or replace it with init --force")
     answers = gather(invocation.environ, flags)

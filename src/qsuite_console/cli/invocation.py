@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from qsuite_console import logs, paths
+from qsuite_console import logs
 from qsuite_console.cli import output
 from qsuite_console.config.loading import Loaded, load, secrets_of
 from qsuite_console.model.errors import UsageProblem
+from qsuite_console.paths import HOME_VARIABLE, Paths, resolve
 
 
 @dataclass
@@ -25,18 +26,30 @@ class Invocation:
     has_mouse: bool = True
     home: str | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    warns: bool = True  # False while a screen is shown: stderr is under it
     fixed: Mapping[str, str] = field(default_factory=dict)  # settings the sandbox determines
 
     @cached_property
-    def paths(self) -> paths.Paths:
-        """Return the directories, made if need be; refuses those that can't be."""
-        found = paths.resolve(self.home or self.environ.get(paths.HOME_VARIABLE))
+    def base(self) -> Paths:
+        """Return the directories that all targets share: the configuration and the log are there."""
+        return self._made(resolve(self.home or self.environ.get(HOME_VARIABLE)))
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Return the target's own directories, made if need be: its history and socket are there."""
+        loaded = self.loaded
+        name = loaded.settings.target.name
+        is_named = bool(loaded.chosen) and loaded.chosen == name
+        return self._made(self.base.of_target(name, is_named=is_named, is_main=loaded.chosen == loaded.main))
+
+    def _made(self, found: Paths) -> Paths:
+        """Make the directories; refuses those that can't be."""
         try:
             return found.ensure()
         except OSError as error:
             raise UsageProblem(
                 f"{error.filename}: can't be made: {error.strerror}",
-                hint=f"name a directory that can be written with --home or {paths.HOME_VARIABLE}",
+                hint=f"name a directory that can be written with --home or {HOME_VARIABLE}",
             ) from error
 
     @cached_property
@@ -49,8 +62,8 @@ class Invocation:
             "log_level": self.log_level.upper() if self.log_level else None,
             "fixed": self.fixed,
         }
-        loaded = load(self.paths, self.environ, flags)
-        for warning in loaded.warnings:
+        loaded = load(self.base, self.environ, flags)
+        for warning in loaded.warnings if self.warns else ():
             output.warning(warning)
         return loaded
 
@@ -58,7 +71,7 @@ class Invocation:
         """Begin logging; every secret of the settings is masked."""
         settings = self.loaded.settings
         logs.configure(
-            self.paths.log_file,
+            self.base.log_file,
             level=settings.log_level,
             secrets=secrets_of(settings),
             is_json=self.environ.get("QSUITE_CONSOLE_LOG", "").lower() == "json",

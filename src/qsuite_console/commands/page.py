@@ -40,7 +40,7 @@ def _cell(text: str) -> str:
 _SPOKEN: Final = {"question_mark": "?", "colon": ":", "slash": "/", "space": "Space", "enter": "Enter", "escape": "Esc",
                   "pagedown": "PgDn", "pageup": "PgUp", "tab": "Tab", "shift+tab": "Shift+Tab", "left": "←",
                   "right": "→", "up": "↑", "down": "↓", "home": "Home", "end": "End", "plus": "+",
-                  "minus": "-", "comma": ",", "full_stop": ".", "left_square_bracket": "[",
+                  "minus": "-", "at": "@", "comma": ",", "full_stop": ".", "left_square_bracket": "[",
                   "right_square_bracket": "]"}  # fmt: skip
 
 

@@ -20,7 +20,8 @@ Keep = Callable[[Sequence[LogLine]], None]
 class AttemptLog:
     """Lines of one attempt."""
 
-    def __init__(self, job_id: int, attempt: int, keep: Keep) -> None:
+    def __init__(self, job_id: int, attempt: int, keep: Keep, *, correlation_id: str = "") -> None:
+        self.correlation_id = correlation_id
         self._job_id = job_id
         self._attempt = attempt
         self._keep = keep
@@ -81,10 +82,14 @@ class JobLogHandler(logging.Handler):
         """Keep a record with the job it belongs to; records of no job are not ours."""
         if not self._open:
             return
-        job_id = getattr(record, "job_id", None) or current_job.get()[0]
+        known_id, known_correlation = current_job.get()
+        job_id = getattr(record, "job_id", None) or known_id
         log = None if job_id is None else self._open.get(job_id)
         if log is None:
             return
+        correlation = getattr(record, "correlation_id", "") or known_correlation
+        if correlation and log.correlation_id not in ("", correlation):
+            return  # a job of the same number, of another engine in this process
         try:
             message = record.getMessage()
             if record.exc_info and record.exc_info[1] is not None:

@@ -130,7 +130,7 @@ class Attempt:
         """Work and return how it ended; never raises for anything the worker does."""
         around, job = self._around, self.claim.job
         started, cpu, memory = around.clock.monotonic(), around.meter.cpu_s(), around.meter.resident()
-        lines = AttemptLog(job.id, self.claim.number, around.store.note_logs)
+        lines = AttemptLog(job.id, self.claim.number, around.store.note_logs, correlation_id=job.correlation_id)
         around.logs.open(job.id, lines)
         try:
             error, result = await self._work()

@@ -12,7 +12,9 @@ from textual.content import Content
 from qsuite_console import commands, themes
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import Job, JobQuery
+from qsuite_console.model.operations import OperationInfo
 from qsuite_console.model.text import clean
+from qsuite_console.screens.dialogs.target import TargetChoice
 from qsuite_console.widgets import job_rows
 
 if TYPE_CHECKING:
@@ -79,3 +81,58 @@ class JobProvider(Provider):
                     content = content.stylize("underline", offset, offset + 1)
                 look = job_rows.look_of(job)
                 yield Hit(score, content, partial(console.open_page, "job", job.id), help=f"{look.glyph} {look.word}")
+
+
+class ChangeProvider(Provider):
+    """What can be changed on the platform, and the other platforms."""
+
+    async def startup(self) -> None:
+        """Read both once for each opening of the palette."""
+        console = cast("ConsoleApp", self.app)
+        self._operations: tuple[OperationInfo, ...] = ()
+        self._targets: tuple[TargetChoice, ...] = ()
+        try:
+            self._operations = await console.control.operations()
+            self._targets = () if console.targets is None else tuple(await console.targets.choices())
+        except ConsoleError:
+            return  # an engine that does not answer says so on the screen; the palette just has none
+
+    async def discover(self) -> Hits:
+        """Show the other targets before anything is typed: there are few, and they matter."""
+        for title, run, text in self._entries():
+            if title.startswith("Target"):
+                yield DiscoveryHit(title, run, help=text)
+
+    async def search(self, query: str) -> Hits:
+        """Match names, titles and helps."""
+        matcher = self.matcher(query)
+        for title, run, text in self._entries():
+            score = max(matcher.match(title), 0.6 * matcher.match(text))
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=text)
+
+    def _entries(self) -> Iterator[tuple[str, Callable[[], object], str]]:
+        console = cast("ConsoleApp", self.app)
+        target = commands.BY_ID["app.target"]
+        for choice in self._targets:
+            if not choice.is_current:
+                name = clean(choice.view.name, 60)
+                word = f"{clean(choice.view.word, 24)}, " if choice.view.word else ""
+                look = "read-only, " if choice.view.is_read_only else ""
+                where = clean(choice.problem or choice.view.database, 80) or "no address"
+                yield (
+                    f"Target {_plain(name)}",
+                    partial(console.run_command, target, choice.view.name),
+                    f"{word}{look}{where}",
+                )
+        for operation in self._operations:
+            yield (
+                f"{_plain(clean(operation.title, 60))} ({operation.name})",
+                partial(console.start_operation, operation),
+                clean(operation.help, 200),
+            )
+
+
+def _plain(text: str) -> str:
+    """Return a text that the matcher's highlighting takes for no markup."""
+    return text.replace("[", "(").replace("]", ")")

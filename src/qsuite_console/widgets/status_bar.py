@@ -15,7 +15,7 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from qsuite_console.engine.state import ConsoleState
+from qsuite_console.engine.state import ConsoleState, TargetView
 from qsuite_console.model.health import Level, Reading
 from qsuite_console.model.jobs import JobState
 from qsuite_console.model.text import clean
@@ -138,17 +138,25 @@ class StatusBar(Widget):
     def _right(self) -> list[tuple[int, Content]]:
         state, parts = self.state, []
         if state.is_read_only or state.target.is_read_only:
-            parts.append((2, Content.styled("read-only", "bold $warning")))
+            parts.append((0, Content.styled("read-only", "bold $warning")))
         if state.is_attached:
             parts.append((5, Content.styled(f"engine: {clean(state.owner, 30)}", "$dim")))
         return parts
 
 
 def badge(state: ConsoleState) -> Content:
-    """Return the target as a badge: filled for production and whatever is marked as dangerous, plain otherwise."""
-    target = state.target
-    word = clean(target.word, 24) or clean(target.name, 24)
-    name = f" {clean(target.name, 24)}" if target.word and target.name not in ("default", target.word.lower()) else ""
+    """Return the target's badge."""
+    return target_badge(state.target)
+
+
+def target_badge(target: TargetView, *, has_name: bool = True) -> Content:
+    """Return a target as a badge: filled for production and whatever is marked as dangerous, plain otherwise.
+
+    Production says so in a word, whatever the configuration calls it: colours are not seen by everyone.
+    """
+    word = clean(target.word, 24) or ("PRODUCTION" if target.is_production else clean(target.name, 24))
+    is_told = not has_name or target.name in ("default", word, word.lower())
+    name = "" if is_told else f" {clean(target.name, 24)}"
     if target.colour == "error" or target.is_production:
         return Content.styled(f" {word}{name} ", "bold $badge-text on $badge")
     token = target.colour if target.colour in ("primary", "success", "warning", "accent") else "primary"

@@ -1,0 +1,177 @@
+"""The targets of the configuration as the console switches between them: one is shown, another may still be draining.
+
+The other one is opened while the present one still runs, so that whatever keeps it from opening leaves the operator
+where they are; the one that is left drains in a thread of its own, and is waited for before it is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from qsuite_console.cli.connect import running_engine
+from qsuite_console.cli.invocation import Invocation
+from qsuite_console.config.loading import secrets_of
+from qsuite_console.engine.control import Control
+from qsuite_console.engine.ports import Claiming
+from qsuite_console.engine.state import TargetView
+from qsuite_console.headless.http import socket_service
+from qsuite_console.logs import REDACTOR
+from qsuite_console.model.errors import Conflict, ConsoleError, HistoryOwned, NotFound
+from qsuite_console.model.text import clean
+from qsuite_console.runtime import Runtime, open_observer, open_runtime, view_target
+from qsuite_console.screens.dialogs.target import TargetChoice
+
+ORIGIN: Final = "console"
+CLOSING_S: Final = 60.0  # how long an operator who comes back waits for a target that is still being left
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Opened:
+    """A target that is open: with an engine of ours, attached to another's, or only looked at."""
+
+    name: str
+    invocation: Invocation
+    control: Control
+    runtime: Runtime | None
+    stack: ExitStack
+    note: str = ""  # what the operator should know of how it was opened
+
+    def request_stop(self) -> None:
+        """Begin to drain; callable from a signal handler."""
+        if self.runtime is not None:
+            self.runtime.engine.request_stop()
+
+
+def open_target(invocation: Invocation, *, may_look: bool) -> Opened:
+    """Open the invocation's target with an engine, else attached read-only to the one that runs.
+
+    ``may_look``: where the owner of the history answers nobody, look at it without an engine; else raises HistoryOwned.
+    """
+    settings, paths = invocation.loaded.settings, invocation.paths
+    name = settings.target.name
+    stack = ExitStack()
+    try:
+        try:
+            services = [socket_service(paths.socket, origin=ORIGIN)]
+            runtime = stack.enter_context(
+                open_runtime(settings, paths, claim=Claiming.ALL, origin=ORIGIN, extra_services=services)
+            )
+            return Opened(name, invocation, runtime.control, runtime, stack)
+        except HistoryOwned as error:
+            owner = error.owner or "another process"
+            remote = running_engine(invocation, stack, read_only=True)
+            if remote is not None:
+                note = f"{owner} runs the engine of this history; attached read-only"
+                return Opened(name, invocation, remote, None, stack, note)
+            if not may_look:
+                raise HistoryOwned(
+                    f"{owner} owns the history of {name} and doesn't answer",
+                    owner=error.owner,
+                    hint="end that process, or let it go on",
+                ) from error
+            note = f"{owner} owns this history and doesn't answer; looking only"
+            observer = stack.enter_context(open_observer(settings, paths, owner=error.owner))
+            return Opened(name, invocation, observer, None, stack, note)
+    except BaseException:
+        stack.close()
+        raise
+
+
+class Switchboard:
+    """Implements ``Targets`` of the screen. ``current`` is what is shown; ``take`` hands over what was prepared."""
+
+    def __init__(self, current: Opened) -> None:
+        self.current = current
+        self._first = current.invocation
+        self._next: Opened | None = None
+        self._closing: dict[str, tuple[threading.Thread, Opened]] = {}
+
+    async def choices(self) -> Sequence[TargetChoice]:
+        """Return every target with what the header will show; one whose settings are wrong says why."""
+        return await asyncio.to_thread(self._choices)
+
+    async def prepare(self, name: str) -> None:
+        """Open another target beside the present one; raises ConsoleError when it can't be."""
+        await asyncio.to_thread(self._prepare, name)
+
+    def take(self) -> Opened | None:
+        """Return the target to show next, if one was prepared, and make it the current one."""
+        found, self._next = self._next, None
+        if found is not None:
+            self.current = found
+        return found
+
+    def retire(self, left: Opened) -> None:
+        """Close a target in the background: its jobs get their grace to save what they have."""
+        thread = threading.Thread(target=_close, args=(left,), name=f"leaving-{clean(left.name, 40)}", daemon=True)
+        self._closing[left.name] = thread, left
+        thread.start()
+
+    def finish(self, *, is_hurried: bool = False) -> None:
+        """Wait until every target that was left is closed; ``is_hurried``: their jobs are interrupted at once."""
+        if self._next is not None:
+            self._next.stack.close()
+        for thread, left in self._closing.values():
+            if is_hurried and thread.is_alive():
+                left.request_stop()  # the second request cuts the patience short
+            thread.join()
+
+    @property
+    def is_closing(self) -> bool:
+        """Return whether a target that was left still saves its work."""
+        return any(thread.is_alive() for thread, _ in self._closing.values())
+
+    def _invocation(self, name: str) -> Invocation:
+        """Return the invocation of a target; the first one as it was asked for, the others as by --target."""
+        is_first = name == self._first.loaded.settings.target.name
+        return dataclasses.replace(self._first, target=self._first.target if is_first else name, warns=False)
+
+    def _choices(self) -> Sequence[TargetChoice]:
+        first = self._first.loaded
+        names = [] if self._first.fixed else list(first.targets)  # from the sandbox no way leads to another platform
+        if first.settings.target.name not in names:
+            names.insert(0, first.settings.target.name)
+        return tuple(self._choice(name) for name in names)
+
+    def _choice(self, name: str) -> TargetChoice:
+        is_current = name == self.current.name
+        if is_current:
+            return TargetChoice(view=view_target(self.current.invocation.loaded.settings), is_current=True)
+        try:
+            return TargetChoice(view=view_target(self._invocation(name).loaded.settings))
+        except ConsoleError as error:
+            return TargetChoice(view=TargetView(name=name), problem=error.message)
+
+    def _prepare(self, name: str) -> None:
+        if name == self.current.name:
+            raise Conflict(f"this is {name} already")
+        known = [choice.view.name for choice in self._choices()]
+        if name not in known:
+            raise NotFound(f"there is no target {clean(name, 60)}", hint=f"known are {', '.join(known)}")
+        if name in self._closing:
+            closing, _ = self._closing[name]
+            closing.join(CLOSING_S)
+            if closing.is_alive():
+                raise Conflict(f"{name} is still saving the work of its jobs", hint="try again in a moment")
+        invocation = self._invocation(name)
+        settings = invocation.loaded.settings
+        REDACTOR.register(secrets_of(settings))
+        if self._next is not None:
+            self._next.stack.close()
+            self._next = None
+        self._next = open_target(invocation, may_look=False)
+
+
+def _close(left: Opened) -> None:
+    try:
+        left.stack.close()
+    except Exception:  # what is left must be closed as far as it goes, whatever one part of it does
+        _log.exception("leaving the target %s failed", left.name)

@@ -1,0 +1,143 @@
+"""From anywhere: change the platform (``:act``), or which platform this is (``:target``). Half of the app, so that
+neither the app nor a screen has a rule of its own about either.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any, Final
+
+from textual import work
+from textual.screen import ModalScreen
+
+from qsuite_console.messages import Leaving
+from qsuite_console.model.errors import ConsoleError, UsageProblem
+from qsuite_console.model.jobs import JobState
+from qsuite_console.model.operations import OperationInfo
+from qsuite_console.model.text import clean
+from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.screens.dialogs.confirm import ConfirmDialog
+from qsuite_console.screens.dialogs.operation import OperationDialog, ParameterDialog
+from qsuite_console.screens.dialogs.target import TargetChoice, TargetDialog, Targets
+from qsuite_console.screens.operating import operate
+from qsuite_console.terminal import TerminalGuard
+from qsuite_console.widgets import figures
+
+VERBS: Final = frozenset({"app.act", "app.target"})
+
+
+class Changing(TerminalGuard[Leaving]):
+    """Base of the console's app. ``targets`` None: there is no other target than this."""
+
+    targets: Targets | None = None
+    _is_switching = False
+
+    # operations
+
+    @work
+    async def action_act(self) -> None:
+        """Choose an operation, say what it is about, and do it."""
+        await self.change("app.act", "")
+
+    @work
+    async def start_operation(self, operation: OperationInfo) -> None:
+        """Ask for an operation's parameters and do it; for the palette."""
+        await self._fill_in(operation)
+
+    async def change(self, command_id: str, argument: str) -> None:
+        """Do ``:act`` or ``:target`` with what was typed after it; must run in a worker."""
+        screen = self.screen
+        if not isinstance(screen, ConsoleScreen):
+            return
+        if command_id == "app.target":
+            await self._switch(screen, argument.strip())
+            return
+        operations = await screen.attempt(screen.control.operations())
+        if operations is None:
+            return
+        if argument.strip():
+            try:
+                name, parameters = parse_act(argument, operations)
+            except UsageProblem as problem:
+                screen.tell_error(problem)
+            else:
+                await operate(screen, name, parameters)
+            return
+        if not operations:
+            screen.tell("Nothing can be changed from here")
+            return
+        chosen = await self.push_screen_wait(OperationDialog(operations))
+        if chosen is not None:
+            await self._fill_in(chosen)
+
+    async def _fill_in(self, operation: OperationInfo) -> None:
+        parameters: dict[str, Any] | None = {}
+        if operation.parameters:
+            parameters = await self.push_screen_wait(ParameterDialog(operation))
+        screen = self.screen
+        if parameters is not None and isinstance(screen, ConsoleScreen):
+            await operate(screen, operation.name, parameters)
+
+    # targets
+
+    @work
+    async def action_target(self) -> None:
+        """Show the targets and switch to the one that is chosen."""
+        if not isinstance(self.screen, ModalScreen):
+            await self.change("app.target", "")
+
+    async def _switch(self, screen: ConsoleScreen, name: str) -> None:
+        if self.targets is None or self._is_switching:
+            screen.tell("The target is just being switched" if self._is_switching else "There is only this target")
+            return
+        self._is_switching = True
+        try:
+            choices = await self.targets.choices()
+            if not name:
+                chosen: str | None = await self.push_screen_wait(TargetDialog(choices))
+                name = chosen or ""
+            if name and await self._may_leave(screen, name, choices):
+                screen.tell(f"Opening {clean(name, 60)} …")
+                await self.targets.prepare(name)
+                self.exit(Leaving.SWITCH)
+        except ConsoleError as error:
+            here = clean(screen.state.target.name, 60)
+            hint = f"{error.hint}; still on {here}" if error.hint else f"still on {here}"
+            screen.tell_error(ConsoleError(f"{clean(name, 60)} can't be opened: {error.message}", hint=hint))
+        finally:
+            self._is_switching = False
+
+    async def _may_leave(self, screen: ConsoleScreen, name: str, choices: Sequence[TargetChoice]) -> bool:
+        """Ask while jobs run in this process: they stop with this target and go on when it is opened again."""
+        state = screen.state
+        known = {choice.view.name for choice in choices}
+        running = state.counts.get(JobState.RUNNING, 0)
+        if state.is_attached or not running or name == state.target.name or name not in known:
+            return True  # nothing stops, or the refusal is told by whoever opens it
+        here = clean(state.target.name, 60)
+        lines = [
+            f"{figures.plural(running, 'job is', 'jobs are')} running on {here}.",
+            "They save their work and stop; they go on when it is opened again.",
+            f"Nothing of {here} runs on {clean(name, 60)}.",
+        ]
+        return await screen.agrees(ConfirmDialog(f"Leave {here} for {clean(name, 60)}?", lines, do="switch"))
+
+
+def parse_act(argument: str, operations: Sequence[OperationInfo]) -> tuple[str, dict[str, str]]:
+    """Return operation and parameters of "database.cancel pid=4711"; raises UsageProblem in words that can be shown."""
+    try:
+        name, *pairs = shlex.split(argument)
+    except ValueError:
+        raise UsageProblem("a quote is not closed", hint='write name="several words"') from None
+    known = {operation.name: operation for operation in operations}
+    if name not in known:
+        raise UsageProblem(f"there is no operation {clean(name, 60)}", hint=f"known are {', '.join(known) or 'none'}")
+    parameters: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            usage = " ".join(f"{spec.name}=…" for spec in known[name].parameters)
+            raise UsageProblem(f"{clean(pair, 60)} is no name=value", hint=f"act {name} {usage}".rstrip())
+        parameters[key.replace("-", "_")] = value
+    return name, parameters
