@@ -46,6 +46,14 @@ async def test_the_list_shows_both_prices_ages_and_which_cannot_be_trusted() -> 
         assert "◌ BRK.B" in line["BRK.B"], "the cached price is old"
         assert line["DEAD"].count("—") >= 3
         assert "cache 326.89" in seen(pilot.app)
+        assert "Watch · cache ● 36 fresh ▲ 1 differ ◌ 1 old" in seen(pilot.app)
+
+
+async def test_positions_show_average_cost_and_gains_of_each_owner() -> None:
+    async with console(demo()).run_test(size=WIDE) as pilot:
+        await open_market(pilot)
+        await until_seen(pilot, "OWNER              NET  AVG COST OPEN P/L  REALISED")
+        await until_seen(pilot, "trader0014         320    327.06      -58    +1,400")
 
 
 async def test_the_cursor_leads_every_panel_to_its_symbol() -> None:
@@ -144,7 +152,7 @@ async def test_a_question_that_is_not_answered_holds_up_nothing_and_is_not_asked
             control.clock.advance(2)
             await until(pilot, lambda: "market.watch" in waiting)
             control.clock.advance(8)
-            await until_seen(pilot, "stale 10s")
+            await until_seen(pilot, "stale 10 s: no newer answer yet")
             assert waiting.count("market.watch") == 1
             await pilot.press("j")
             await until_seen(pilot, "1Min  AMD")
@@ -166,7 +174,8 @@ async def test_a_dead_cache_is_named() -> None:
     control.answers["market.watch"] = without_cache
     async with console(control).run_test(size=WIDE) as pilot:
         await open_market(pilot)
-        await until_seen(pilot, "✖ no cache")
+        await until_seen(pilot, "✖ no cached prices: 127.0.0.1:6379 refuses connections")
+        await until_seen(pilot, "Watch · no cache")
 
 
 async def test_it_is_reached_by_g_m_and_by_its_verb_with_a_filter() -> None:
@@ -207,7 +216,7 @@ def test_market_without_database(snap_compare: Any, size: tuple[int, int]) -> No
 
     async def steps(pilot: Pilot[Any]) -> None:
         await pilot.press("4")
-        await until_seen(pilot, "It is read again by itself.")
+        await until_seen(pilot, "r reads it now")
 
     assert snap_compare(console(control), terminal_size=size, run_before=steps)
 

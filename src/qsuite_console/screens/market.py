@@ -14,22 +14,23 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
+from textual.widgets import Static
 
 from qsuite_console import commands
-from qsuite_console.model.market import Quote
 from qsuite_console.screens import market_panels
 from qsuite_console.screens.base import ConsoleScreen
-from qsuite_console.screens.market_feed import MarketFeed
+from qsuite_console.screens.market_feed import LOOK_S, MarketFeed
 from qsuite_console.screens.market_panels import ORDERS, VIEWS, Tabs
 from qsuite_console.screens.questions import Question
-from qsuite_console.widgets import market_views
+from qsuite_console.screens.standing import Kind, Standing, standing
 from qsuite_console.widgets.candles import Candles
 from qsuite_console.widgets.filter_bar import FilterBar
-from qsuite_console.widgets.live_table import Key, LiveTable, Row
+from qsuite_console.widgets.status_bar import reading_of
 from qsuite_console.widgets.text_view import TextView
+from qsuite_console.widgets.watch_list import WatchList
 
 WIDE, TALL = 100, 32  # from this size on everything is shown
-LIMIT: Final = 200  # symbols of the list; the filter leads to the others
+LIMIT: Final = 500  # symbols of the list; the filter leads to the others
 TIMEFRAMES: Final = ("1Min", "5Min", "15Min", "1Hour", "1Day")
 _STEP: Final = 20  # candles by which a chart asks for more, so that a resize seldom asks anew
 
@@ -47,25 +48,26 @@ class MarketScreen(ConsoleScreen):
         super().__init__()
         self._view = VIEWS[0]
         self._text, self._order, self._timeframe = "", "symbol", "1Min"
-        self._quotes: dict[Key, Quote] = {}
-        self._rows: dict[Key, Row] = {}
         self._feed = MarketFeed(self, self._take)
-        self._table = LiveTable(market_views.COLUMNS, self._row, id="watch", classes="panel", empty="Loading…")
+        self._table = WatchList(id="watch", classes="panel")
         self._chart = Candles(id="chart", classes="panel")
+        self._note = Static("", id="note", markup=False)
+        self._standings: tuple[Standing, ...] = ()
         self._panels = {name: TextView(id=name, classes="panel") for name in VIEWS[2:]}
 
     def compose_body(self) -> ComposeResult:
         """Yield the list and the panels; the style sheet decides which are seen."""
         yield Tabs("", id="tabs", markup=False)
+        yield self._note
         with Horizontal(id="body"):
             with Vertical(id="left"):
                 yield self._table
-                yield self._panels["volatility"]
+                yield self._panels["positions"]
             with Vertical(id="right"):
                 yield self._chart
                 with Horizontal(id="books"):
                     yield self._panels["depth"]
-                    yield self._panels["positions"]
+                    yield self._panels["volatility"]
         yield FilterBar("symbols that begin with…", id="filter")
 
     def on_mount(self) -> None:
@@ -73,6 +75,7 @@ class MarketScreen(ConsoleScreen):
         self._chart.zone = self.console.zone
         self.set_class(True, f"-view-{self._view}")
         super().on_mount()
+        self.set_interval(LOOK_S, self._look)
 
     def on_resize(self, event: events.Resize) -> None:
         """Show everything where it fits."""
@@ -84,13 +87,22 @@ class MarketScreen(ConsoleScreen):
         """Return whether one panel is shown at a time."""
         return self.has_class("-single")
 
-    @property
-    def _quote(self) -> Quote | None:
-        return None if self._table.current is None else self._quotes.get(self._table.current)
-
     def tick(self, now: datetime) -> None:
         """Ask what is due, and let what is shown grow old."""
         self._refresh_all()
+
+    def _look(self) -> None:
+        """Ask what is due, and say at once what has become stale; ages wait for the tick."""
+        if self not in self.app.screen_stack:
+            return
+        self._ask_all()
+        if [each.kind for each in self._stand()] != [each.kind for each in self._standings]:
+            self._refresh_all()
+
+    def _stand(self) -> tuple[Standing, ...]:
+        """Return how the answers stand, in the order of VIEWS; the sampler's word is taken where it is newer."""
+        reading = reading_of(self.state, "postgresql")
+        return tuple(standing(question, reading, self.now) for question in self._feed.every)
 
     def _ask_all(self) -> None:
         feed, symbol = self._feed, self._table.current
@@ -113,35 +125,23 @@ class MarketScreen(ConsoleScreen):
         """Show an answer, or that there is none."""
         watch = self._feed.watch
         if question is watch and watch.answer is not None and not watch.problem:
-            self._quotes = {quote.symbol: quote for quote in watch.answer.quotes}
-            if list(self._table.keys) != list(self._quotes):
-                self._table.set_keys(self._quotes)
+            self._table.take(watch.answer.quotes)
         self._refresh_all()
 
     def _refresh_all(self) -> None:
         """Ask what is due and bring every panel up to date; what looks the same is not painted again."""
         self._ask_all()
-        feed, now, quote = self._feed, self.now, self._quote
+        feed, now, quote = self._feed, self.now, self._table.quote
+        self._standings = self._stand()
+        watch, chart, *books = self._standings
         with self.app.batch_update():
-            is_stale = feed.watch.is_stale(now)
-            before = self._rows
-            self._rows = {
-                key: market_views.watch_row(quote, now, is_stale=is_stale) for key, quote in self._quotes.items()
-            }
-            self._table.touch(key for key, row in self._rows.items() if row != before.get(key))
-            market_panels.show_watch(self._table, feed.watch, self._text, self._order, now)
-            market_panels.show_chart(self._chart, feed.chart, quote, self._timeframe, now)
-            books: dict[str, Question[Any]] = {
-                "depth": feed.depth,
-                "positions": feed.positions,
-                "volatility": feed.volatility,
-            }
-            for name, question in books.items():
-                market_panels.show_panel(self._panels[name], question, quote, now, self.console.zone)
+            market_panels.show_note(self._note, watch, feed.watch)
+            self._table.draw(now, is_stale=watch.kind is Kind.STALE)
+            market_panels.show_watch(self._table, feed.watch, watch, self._text, self._order, now)
+            market_panels.show_chart(self._chart, feed.chart, chart, quote, self._timeframe, now)
+            for name, question, state in zip(VIEWS[2:], feed.every[2:], books, strict=True):
+                market_panels.show_panel(self._panels[name], question, state, quote, self.console.zone)
             self.query_one(Tabs).show(self._view)
-
-    def _row(self, key: Key) -> Row:
-        return self._rows.get(key, {})
 
     # moving
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from qsuite_console.model.market import Bars, Depth, Positions, Volatility, Watch
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.questions import QUIET_S, Feed, Question
+
+LOOK_S: Final = 0.2  # between looks at what is due and what grew stale
+RETRY_S: Final = 1.0  # after a failure: a server that is back is shown within two seconds
+_SLACK_S: Final = 0.3
 
 
 class MarketFeed(Feed):
@@ -15,11 +19,16 @@ class MarketFeed(Feed):
 
     def __init__(self, screen: ConsoleScreen, on_answer: Callable[[Question[Any]], None]) -> None:
         super().__init__(screen, on_answer)
-        self.watch = Question("market.watch", Watch, 2.0)
-        self.chart = Question("market.bars", Bars, 2.0)
-        self.depth = Question("market.depth", Depth, 2.0)
-        self.positions = Question("market.positions", Positions, 10.0)
-        self.volatility = Question("market.volatility", Volatility, 30.0)
+        self.watch = Question("market.watch", Watch, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+        self.chart = Question("market.bars", Bars, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+        self.depth = Question("market.depth", Depth, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+        self.positions = Question("market.positions", Positions, 10.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+        self.volatility = Question("market.volatility", Volatility, 30.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+
+    @property
+    def every(self) -> tuple[Question[Any], ...]:
+        """Return the list's question, then the panels'."""
+        return self.watch, self.chart, self.depth, self.positions, self.volatility
 
     def put(self, question: Question[Any], parameters: Mapping[str, Any], *, is_kept: bool = False) -> None:
         """Ask if the subject is new or it is time to; a new one only when the cursor has come to rest."""
@@ -29,5 +38,5 @@ class MarketFeed(Feed):
 
     def again(self) -> None:
         """Let everything be asked again at once."""
-        for question in (self.watch, self.chart, self.depth, self.positions, self.volatility):
+        for question in self.every:
             question.again()

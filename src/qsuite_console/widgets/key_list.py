@@ -108,6 +108,12 @@ class KeyList(ScrollView, can_focus=True):
         """Return how many rows lie above the view."""
         return int(self.scroll_offset.y)
 
+    @property
+    def on_screen(self) -> Sequence[Key]:
+        """Return the rows on the screen."""
+        top = self.hidden_above
+        return self._keys[top : top + self._page]
+
     def touch(self, keys: Iterable[Key]) -> None:
         """Say that these rows have changed; those on the screen are repainted, once per turn of the loop."""
         keys = set(keys)
@@ -127,9 +133,7 @@ class KeyList(ScrollView, can_focus=True):
         for key in dirty:
             for is_cursor in (False, True):
                 self._cache.pop((key, self.size.width, is_cursor), None)
-        top, page = self.scroll_offset.y, self._page
-        visible = self._keys[top : top + page]
-        regions = [Region(0, y + 1, self.size.width, 1) for y, key in enumerate(visible) if key in dirty]
+        regions = [Region(0, y + 1, self.size.width, 1) for y, key in enumerate(self.on_screen) if key in dirty]
         if regions:
             self.refresh(*regions)
 

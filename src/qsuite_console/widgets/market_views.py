@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -19,6 +20,7 @@ APART: Final = Decimal("0.01")  # part of the price by which cache and database 
 TREND: Final = 24  # closes of a trend
 
 _WITH_COST: Final = 40  # cells of a panel with room for the cost of positions
+_WITH_GAIN: Final = 50  # and for what each has realised
 LONG: Final = 70  # cells of a list with room for a longer trend
 
 COLUMNS: Final = (
@@ -89,6 +91,14 @@ def watch_row(quote: Quote, now: datetime, *, is_stale: bool) -> Row:
     }
 
 
+def cache_words(quotes: Sequence[Quote], now: datetime) -> str:
+    """Return how many of the cached prices can be trusted, with the marks of the list: ``cache ● 4 fresh ◌ 2 old``."""
+    counts = Counter(freshness(quote, now).glyph for quote in quotes)
+    words = (("●", "fresh"), ("▲", "differ"), ("◌", "old"))
+    found = [f"{glyph} {counts[glyph]:,} {word}" for glyph, word in words if counts[glyph]]
+    return f"cache {' '.join(found) or 'empty'}"
+
+
 def headline(quote: Quote, now: datetime) -> Content:
     """Return symbol, price, change, and what the cache says."""
     look, (moved, tone) = freshness(quote, now), change(quote.change)
@@ -152,8 +162,8 @@ def position_lines(found: Positions, last: Decimal | None, width: int) -> Conten
     """Return the largest open positions with what they would gain at the last price."""
     if not found.open_total:
         return Content.styled("No open position", "$dim")
-    has_cost = width >= _WITH_COST
-    name = max(8, width - (27 if has_cost else 17))
+    has_cost, has_gain = width >= _WITH_COST, width >= _WITH_GAIN
+    name = max(8, width - (27 if has_cost else 17) - (10 if has_gain else 0))
     sums = Content.assemble(
         ("long ", "$dim"),
         (quantity(found.long), "$success"),
@@ -163,25 +173,36 @@ def position_lines(found: Positions, last: Decimal | None, width: int) -> Conten
     realised = Content.assemble(
         ("realised ", "$dim"), (f"{found.realised:+,.0f}", looks.TONES["ok" if found.realised >= 0 else "error"])
     )
-    cost = f" {'COST':>9}" if has_cost else ""
+    cost, gain = f" {'AVG COST':>9}" if has_cost else "", f" {'REALISED':>9}" if has_gain else ""
     lines = [Content("  ").join([sums, realised])] if has_cost else [sums, realised]
-    lines.append(Content.styled(f"{'OWNER':<{name}} {'NET':>7}{cost} {'OPEN P/L':>8}", "$dim"))
-    lines += [_position(position, last, name, has_cost=has_cost) for position in found.positions]
+    lines.append(Content.styled(f"{'OWNER':<{name}} {'NET':>7}{cost} {'OPEN P/L':>8}{gain}", "$dim"))
+    lines += [_position(position, last, name, has_cost=has_cost, has_gain=has_gain) for position in found.positions]
     more = found.open_total - len(found.positions)
     if more > 0:
         lines.append(Content.styled(f"and {figures.count(more)} smaller ones", "$dim"))
     return Content("\n").join(lines)
 
 
-def _position(position: Position, last: Decimal | None, name: int, *, has_cost: bool) -> Content:
+def _position(position: Position, last: Decimal | None, name: int, *, has_cost: bool, has_gain: bool) -> Content:
     owner = clean(position.owner, 200)
     gain = None if last is None else position.net * (last - position.average_cost)
     return Content.assemble(
         (f"{fit(owner, name, is_right=False)} ", "$foreground"),
         (f"{_short(position.net):>7}", looks.TONES["ok" if position.net > 0 else "error"]),
         (f" {price(position.average_cost):>9}" if has_cost else "", "$foreground"),
-        (f" {figures.DASH if gain is None else _short(round(gain)):>8}", "$dim"),
+        (f" {figures.DASH if gain is None else _gain(gain):>8}", _tone(gain)),
+        (f" {_gain(position.realised):>9}" if has_gain else "", _tone(position.realised)),
     )
+
+
+def _gain(value: Decimal) -> str:
+    """Return a gain with its sign, in at most eight cells."""
+    shown = _short(round(value))
+    return f"+{shown}" if round(value) > 0 else shown
+
+
+def _tone(value: Decimal | None) -> str:
+    return looks.TONES["dim" if not value else "ok" if value > 0 else "error"]
 
 
 def _short(value: Decimal | int) -> str:
@@ -192,45 +213,44 @@ def _short(value: Decimal | int) -> str:
 
 def volatility_lines(found: Volatility, width: int, zone: tzinfo | None) -> Content:
     """Return the annualised figures, and the volume by hour as bars, newest first."""
-    lines = []
-    if found.volatility is None:
-        lines.append(
-            Content.styled(f"{figures.plural(found.returns, 'return')}: too few for a volatility (10)", "$dim")
-        )
-    else:
-        gain, tone = change(found.log_return)
-        lines.append(
-            Content.assemble(
-                ("volatility ", "$dim"),
-                (f"{100 * found.volatility:.1f}%", "bold $foreground"),
-                ("  return ", "$dim"),
-                (gain, looks.TONES[tone]),
-                (" a year", "$dim"),
-            )
-        )
-        best, worst = change(found.best), change(found.worst)
-        lines.append(
-            Content.assemble(
-                ("days: best ", "$dim"),
-                (best[0], looks.TONES[best[1]]),
-                ("  worst ", "$dim"),
-                (worst[0], looks.TONES[worst[1]]),
-                (f"  of {found.returns}", "$dim"),
-            )
-        )
+    is_wide = width >= _WITH_COST
+    lines = _figures_of(found, is_wide=is_wide)
     if not found.hours:
         return Content("\n").join([*lines, Content.styled("No volume in the last 24 h and session", "$dim")])
     lines.append(Content.styled(f"volume by hour · {clean(found.window, 40)}", "$dim"))
     largest = max(hour.volume for hour in found.hours)
     for hour in found.hours:
         amount, average = figures.short(float(hour.volume)), price(hour.vwap)
-        room = max(4, width - 27)
+        room = max(4, width - (27 if is_wide else 13))
         bar = "━" * (round(room * float(hour.volume / largest)) if largest else 0)
         at = hour.hour.astimezone(zone).strftime("%H:%M")
         lines.append(
             Content.assemble(
                 (f"{at} ", "$dim"), (f"{bar:<{room}} ", "$primary"), (f"{amount:>6}", "$foreground"),
-                (f" vwap {average:>8}", "$dim"),
+                (f" vwap {average:>8}" if is_wide else "", "$dim"),
             )
         )  # fmt: skip
     return Content("\n").join(lines)
+
+
+def _figures_of(found: Volatility, *, is_wide: bool) -> list[Content]:
+    """Return volatility and return a year, best and worst day; one figure a line where there is little room."""
+    if found.volatility is None:
+        return [Content.styled(f"{figures.plural(found.returns, 'return')}: too few for a volatility (10)", "$dim")]
+    gain, best, worst = change(found.log_return), change(found.best), change(found.worst)
+    volatility = Content.assemble(
+        ("volatility ", "$dim"),
+        (f"{100 * found.volatility:.1f}%", "bold $foreground"),
+        ("" if is_wide else " a year", "$dim"),
+    )
+    mean = Content.assemble(("return ", "$dim"), (gain[0], looks.TONES[gain[1]]), (" a year", "$dim"))
+    days = Content.assemble(
+        ("days: best " if is_wide else "best ", "$dim"),
+        (best[0], looks.TONES[best[1]]),
+        ("  worst " if is_wide else " worst ", "$dim"),
+        (worst[0], looks.TONES[worst[1]]),
+        (f"  of {found.returns}" if is_wide else "", "$dim"),
+    )
+    if is_wide:
+        return [Content("  ").join([volatility, mean]), days]
+    return [volatility, mean, days, Content.styled(f"of {figures.plural(found.returns, 'day')}", "$dim")]

@@ -96,8 +96,9 @@ def plan_line(survey: Survey) -> str:
 
 def share_line(totals: Totals, done: int, expected: int) -> str:
     """Return how far a run is: ``40 %: 247,000 of 617,867 rows, 26 requests, 124,613 rows/s``."""
+    requests = "1 request" if totals.requests == 1 else f"{totals.requests:,} requests"
     speed = f", {round(totals.rows_fetched / totals.fetch_s):,} rows/s" if totals.fetch_s > 0 else ""
-    return f"{100 * done // max(1, expected)} %: {done:,} of {expected:,} rows, {totals.requests:,} requests{speed}"
+    return f"{100 * done // max(1, expected)} %: {done:,} of {expected:,} rows, {requests}{speed}"
 
 
 def lost_line(lost: Sequence[Deficit]) -> str:
