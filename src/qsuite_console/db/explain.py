@@ -51,16 +51,18 @@ async def explain(connection: asyncpg.Connection, statement: str, *, search_path
         await connection.fetch(queries.load("explain_scope"), search_path)
         try:
             async with connection.transaction():
-                return await _plan(connection, statement), False
-        except asyncpg.UndefinedParameterError:
-            return await _generic(connection, statement), True
+                plan = await _plan(connection, statement)
         except asyncpg.PostgresSyntaxError as error:
             raise _refused(error) from error
+        return (plan, False) if plan is not None else (await _generic(connection, statement), True)
 
 
-async def _plan(connection: asyncpg.Connection, statement: str) -> list[str]:
-    rows = await connection.fetch(f"EXPLAIN (COSTS ON, FORMAT TEXT) {statement}")
-    return [row[0] for row in rows[:PLAN_LINES]]
+async def _plan(connection: asyncpg.Connection, statement: str) -> list[str] | None:
+    """Return the plan, None for a statement with parameters: bound to nulls it would be planned for nulls."""
+    prepared = await connection.prepare(f"EXPLAIN (COSTS ON, FORMAT TEXT) {statement}", name="")
+    if prepared.get_parameters():
+        return None
+    return [row[0] for row in (await prepared.fetch())[:PLAN_LINES]]
 
 
 async def _generic(connection: asyncpg.Connection, statement: str) -> list[str]:

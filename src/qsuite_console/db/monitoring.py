@@ -19,7 +19,7 @@ import asyncpg
 from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db import queries
 from qsuite_console.db.database import describe_address
-from qsuite_console.db.errors import DatabaseBusy, DatabaseDown, DatabaseError, DatabaseSlow, translate
+from qsuite_console.db.errors import DatabaseBusy, DatabaseDown, DatabaseError, is_database_failure, translate
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.text import clean
 
@@ -115,8 +115,12 @@ class WatchingConnection:
     async def _settle(self, deadline: float) -> None:
         """Wait for an earlier question that overran; its answer is too old to use."""
         if self._asking is not None:
-            with contextlib.suppress(DatabaseBusy, DatabaseSlow):
+            try:
                 await self._answer(self._asking, deadline)
+            except DatabaseDown:
+                raise
+            except Exception as error:  # that of somebody who no longer waits for it
+                _log.debug("an answer came too late: %s", clean(error, 200))
         if self._connection is not None and self._connection.is_closed():
             await self._cut()
 
@@ -133,6 +137,8 @@ class WatchingConnection:
         except asyncio.CancelledError:
             raise DatabaseDown(f"the connection to PostgreSQL at {self.where} was cut") from None
         except Exception as error:
+            if not is_database_failure(error):
+                raise
             translated = translate(error, self.where)
             if isinstance(translated, DatabaseDown) or translated.sqlstate == "":
                 await self._cut()

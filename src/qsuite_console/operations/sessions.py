@@ -145,7 +145,7 @@ async def _target(look: Look, wanted: Wanted) -> tuple[Session, Mapping[str, Any
     if not rows:
         raise NotFound(f"pid {wanted.pid} has ended already", hint="look again: the list is a moment old")
     row, role = rows[0], look.panels.rights.role
-    session = session_of({**row, "is_cut": False}, look.panels.application)
+    session = session_of(row, look.panels.application)
     if session.is_hidden:
         raise Conflict(
             f"the role {role} may not see when pid {wanted.pid} began, so it can't be told from a later session",

@@ -27,7 +27,9 @@ def own_postgres() -> Iterator[servers.Server]:
     """A PostgreSQL that a test may stop, restart and fill."""
     directory = Path(tempfile.mkdtemp(prefix="qsuite-own-"))
     directory.chmod(0o711)
-    server = servers.start_postgres(directory, password=servers.make_password(), settings=["max_connections=30"])
+    server = servers.start_postgres(
+        directory, password=servers.make_password(), settings=["max_connections=30", "max_prepared_transactions=5"]
+    )
     yield server
     resume(server)
     server.stop()

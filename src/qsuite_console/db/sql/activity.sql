@@ -87,7 +87,7 @@ SELECT coalesce(a.leader_pid, w.pid) AS pid, pg_blocking_pids(coalesce(a.leader_
   LEFT JOIN pg_stat_activity a ON a.pid = w.pid;
 
 -- @name blocking_prepared @pg 13-18
--- Which prepared transactions hold what is waited for: in pg_locks they have no pid, and -1/<xid> as their owner.
+-- Which prepared transactions hold what is waited for: in pg_locks without a pid, known by the lock on their own xid.
 SELECT DISTINCT coalesce(a.leader_pid, w.pid) AS pid, p.gid, p.owner::text AS owner, p.database::text AS database,
        extract(epoch FROM clock_timestamp() - p.prepared)::float8 AS age_s
   FROM pg_locks w
@@ -95,7 +95,9 @@ SELECT DISTINCT coalesce(a.leader_pid, w.pid) AS pid, p.gid, p.owner::text AS ow
    AND (h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
        IS NOT DISTINCT FROM
        (w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
-  JOIN pg_prepared_xacts p ON h.virtualtransaction = '-1/' || p.transaction::text
+  JOIN pg_locks x ON x.pid IS NULL AND x.granted AND x.locktype = 'transactionid'
+   AND x.virtualtransaction = h.virtualtransaction
+  JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
   LEFT JOIN pg_stat_activity a ON a.pid = w.pid
  WHERE NOT w.granted AND w.pid IS NOT NULL;
 
@@ -126,7 +128,8 @@ SELECT a.pid, a.backend_start, a.usename::text AS "user", a.datname::text AS dat
        a.application_name AS application,
        CASE WHEN a.client_addr IS NOT NULL THEN host(a.client_addr) || ':' || a.client_port
             WHEN a.client_port = -1 THEN 'local socket' END                                       AS client,
-       a.backend_type AS kind, a.leader_pid AS leader, a.state, a.query_start, left(a.query, 2000) AS query,
+       a.backend_type AS kind, a.leader_pid AS leader, a.state, a.wait_event_type AS wait_type, a.wait_event,
+       a.query_start, left(a.query, 2000) AS query, false AS is_cut,
        extract(epoch FROM clock_timestamp() - a.query_start)::float8                              AS query_s,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8                               AS transaction_s,
        extract(epoch FROM clock_timestamp() - a.state_change)::float8                             AS state_s,
