@@ -38,6 +38,8 @@ _QUESTIONS: Final[Mapping[str, str]] = {
     "advice_foreign_keys": "foreign keys without index",
     "advice_prepared": "prepared transactions",
     "advice_extensions": "extensions",
+    "advice_memory": "huge pages",
+    "advice_partitions": "partitions",
 }
 NAMES: Final = (
     "archive_mode",
@@ -54,9 +56,11 @@ NAMES: Final = (
     "huge_pages",
     "idle_in_transaction_session_timeout",
     "io_method",
+    "io_workers",
     "jit",
     "maintenance_work_mem",
     "max_connections",
+    "max_locks_per_transaction",
     "max_parallel_maintenance_workers",
     "max_parallel_workers",
     "max_parallel_workers_per_gather",
@@ -152,7 +156,7 @@ async def read_server(database: Database, *, interval_s: float, is_detailed: boo
         statements, biggest = await reader.heavy(found) if is_detailed else ((), ())
     return ServerFacts(
         server=server,
-        settings={row["name"]: _setting(row) for row in settings},
+        settings={row["name"]: setting_of(row) for row in settings},
         before=before,
         after=after,
         sessions=sessions,
@@ -209,7 +213,8 @@ class _Reader:
         return statements or (), await self.try_rows("advice_biggest", "biggest tables") or ()
 
 
-def _setting(row: Mapping[str, Any]) -> Setting:
+def setting_of(row: Mapping[str, Any]) -> Setting:
+    """Return a row of pg_settings as a Setting."""
     return Setting(
         name=row["name"],
         setting=row["setting"] or "",

@@ -113,6 +113,7 @@ def _profile(
         database=int(size[0]["bytes"]) if size else None,
         wal_rate=written / facts.seconds if written is not None and facts.seconds > 0 else 0.0,
         wal_disk=wal_disk,
+        relations=sum(int(row["relations"]) for row in facts.rows.get("advice_partitions", ())[:1]),
         has_timescale=any(row["name"] == "timescaledb" for row in facts.rows.get("advice_extensions", ())),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from qsuite_console.db.settings import ServerFacts, Setting
@@ -65,6 +68,66 @@ def test_the_figures_are_those_of_the_formulas(name: str) -> None:
     assert all(size.formula for size in found.values())
 
 
+# The same six machines in every use and on every disk. Worked out with exact fractions from the formulas, not by the
+# program: memory GB, cores, connections -> work_mem kB for oltp, mixed, warehouse; max_locks_per_transaction with
+# TimescaleDB; io_workers; max_worker_processes plain and with TimescaleDB; parallel workers of a query
+EVERY_USE = {
+    (1, 1, 50): ((4519, 4096, 4096), 64, 3, (8, 27), 1),
+    (4, 2, 100): ((9709, 4854, 4854), 64, 3, (8, 27), 1),
+    (8, 4, 100): ((19418, 9709, 9709), 128, 3, (8, 27), 2),
+    (16, 4, 200): ((20164, 10082, 10082), 256, 3, (8, 27), 2),
+    (64, 16, 40): ((262144, 149796, 149796), 512, 4, (16, 35), 4),
+    (128, 32, 20): ((262144, 262144, 262144), 512, 8, (32, 51), 4),
+}
+USES = ("oltp", "mixed", "warehouse")
+# storage, workload, whether the database fits into memory -> random_page_cost
+PAGES = {
+    ("hdd", "oltp", True): 1.1, ("hdd", "mixed", True): 1.1, ("hdd", "warehouse", True): 1.1,
+    ("hdd", "oltp", False): 4, ("hdd", "mixed", False): 4, ("hdd", "warehouse", False): 4,
+    ("ssd", "oltp", True): 1.1, ("ssd", "mixed", True): 1.1, ("ssd", "warehouse", True): 1.1,
+    ("ssd", "oltp", False): 1.1, ("ssd", "mixed", False): 1.1, ("ssd", "warehouse", False): 2,
+}  # fmt: skip
+WAL_GB = {"oltp": 8, "mixed": 4, "warehouse": 16}
+READS_AHEAD = {("hdd", 17): 2, ("ssd", 17): 200, ("hdd", 18): 16, ("ssd", 18): 16}
+
+
+@pytest.mark.parametrize("machine", EVERY_USE, ids=[f"{gb} GB" for gb, _, _ in EVERY_USE])
+@pytest.mark.parametrize("workload", USES)
+@pytest.mark.parametrize("storage", ["ssd", "hdd"])
+def test_six_machines_in_every_use_on_every_disk(machine: tuple[int, int, int], workload: str, storage: str) -> None:
+    memory, cores, connections = machine
+    work, locks, readers, workers, gather = EVERY_USE[machine]
+    for fits in (True, False):
+        for version in (17, 18):
+            profile = Profile(
+                memory=memory * GB, cores=cores, connections=connections, storage=storage, workload=workload,
+                version=version, database=memory * GB * (1 if fits else 3) // 2,
+            )  # fmt: skip
+            found = {name: size.value for name, size in sizes(profile).items()}
+            expected = {
+                "shared_buffers": min(memory / 4, 32) * GB,
+                "effective_cache_size": memory * 3 / 4 * GB,
+                "work_mem": work[USES.index(workload)] * KB,
+                "maintenance_work_mem": min(memory / 16, 2) * GB,
+                "max_wal_size": WAL_GB[workload] * GB,
+                "checkpoint_timeout": 900,
+                "checkpoint_completion_target": 0.9,
+                "wal_buffers": -1,
+                "random_page_cost": PAGES[storage, workload, fits],
+                "effective_io_concurrency": READS_AHEAD[storage, version],
+                "max_worker_processes": workers[0],
+                "max_parallel_workers": cores,
+                "max_parallel_workers_per_gather": gather,
+                "max_parallel_maintenance_workers": gather,
+                "max_locks_per_transaction": 64,
+                **({"io_workers": readers} if version == 18 else {}),
+            }
+            assert found == expected
+            timescale = sizes(replace(profile, has_timescale=True))
+            assert timescale["max_locks_per_transaction"].value == locks
+            assert timescale["max_worker_processes"].value == workers[1]
+
+
 @pytest.mark.parametrize(
     ("memory", "cores", "connections", "workload", "expected_mb"),
     [(16, 4, 200, "oltp", 19.7), (16, 4, 200, "mixed", 9.8), (8, 4, 100, "mixed", 9.5), (64, 16, 200, "oltp", 75.9),
@@ -75,6 +138,14 @@ def test_work_mem_of_the_published_check_values(
 ) -> None:
     found = sizes(Profile(memory=memory * GB, cores=cores, connections=connections, workload=workload))
     assert found["work_mem"].value / MB == pytest.approx(expected_mb, abs=0.051)
+
+
+@pytest.mark.parametrize(
+    ("relations", "locks"), [(0, 64), (64, 64), (65, 128), (128, 128), (400, 512), (1024, 1024), (9000, 1024)]
+)
+def test_a_query_over_all_partitions_fits_into_its_locks(relations: int, locks: int) -> None:
+    found = sizes(Profile(memory=4 * GB, cores=2, connections=100, relations=relations))
+    assert found["max_locks_per_transaction"].value == locks
 
 
 def test_limits_of_the_formulas() -> None:
@@ -103,14 +174,19 @@ def number(name: str, setting: str, unit: str | None = None, **changes: str) -> 
     return Setting(name=name, setting=setting, unit=unit, vartype="integer", **changes)
 
 
-def findings(*settings: Setting, memory: int = 16 * GB, connections: int = 100) -> dict[str, Finding]:
-    facts = ServerFacts(
-        server={"version_num": 170002},
+def facts_of(*settings: Setting, version: int = 170002, rows: dict[str, Any] | None = None) -> ServerFacts:
+    return ServerFacts(
+        server={"version_num": version},
         settings={setting.name: setting for setting in settings},
         before={},
         after={},
         sessions={"idle_in_tx": 0},
+        rows=rows or {},
     )
+
+
+def findings(*settings: Setting, memory: int = 16 * GB, connections: int = 100) -> dict[str, Finding]:
+    facts = facts_of(*settings)
     profile = Profile(memory=memory, cores=4, connections=connections)
     return {finding.subject: finding for finding in settings_findings(facts, profile)}
 
@@ -148,3 +224,48 @@ def test_what_endangers_data_is_critical(name: str, rule: str) -> None:
     found = findings(Setting(name=name, setting="off", vartype="bool"))[name]
     assert (found.id, found.severity, found.recommended) == (rule, Severity.CRITICAL, "on")
     assert not findings(Setting(name=name, setting="on", vartype="bool"))
+
+
+def test_more_locks_than_needed_are_nobodys_trouble() -> None:
+    facts = facts_of(number("max_locks_per_transaction", "512", source="configuration file"))
+    profile = Profile(memory=4 * GB, cores=2, connections=100, relations=100)
+    assert not list(settings_findings(facts, profile))
+    (found,) = settings_findings(facts_of(number("max_locks_per_transaction", "64", context="postmaster")), profile)
+    assert (found.id, found.recommended, found.effect) == ("PG46", "128", Effect.RESTART)
+    assert {one.name: one.value for one in found.evidence}["relations of the biggest partitioned table"] == 100
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("worker", {"io_workers": "4"}), ("io_uring", {}), ("sync", {"io_method": "worker"})],
+)
+def test_reading_of_18(method: str, expected: dict[str, str]) -> None:
+    facts = facts_of(
+        Setting(name="io_method", setting=method, vartype="enum"), number("io_workers", "3"), version=180001
+    )
+    profile = Profile(memory=64 * GB, cores=16, connections=40, version=18)
+    assert {one.subject: one.recommended for one in settings_findings(facts, profile)} == expected
+
+
+@pytest.mark.parametrize(
+    ("pages", "wanted", "status", "fix"),
+    [
+        (8, "off", "off", "ALTER SYSTEM SET \"huge_pages\" = 'try';"),
+        (8, "try", "off", "vm.nr_hugepages = 4200"),
+        (8, "try", "on", None),
+        (8, "try", None, None),  # before 17 the server does not say
+        (7, "off", "off", None),
+    ],
+)
+def test_huge_pages_where_shared_buffers_are_large(
+    pages: int, wanted: str, status: str | None, fix: str | None
+) -> None:
+    facts = facts_of(
+        number("shared_buffers", str(pages * GB // 8192), "8kB", source="configuration file"),
+        Setting(name="huge_pages", setting=wanted, vartype="enum", context="postmaster"),
+        rows={"advice_memory": [{"huge_pages": status, "huge_pages_needed": 4200}]},
+    )
+    profile = Profile(memory=pages * 4 * GB, cores=8, connections=100)
+    found = [one for one in settings_findings(facts, profile) if one.id == "PG48"]
+    assert [one.fix for one in found] == ([fix] if fix else [])
+    assert all({"huge pages needed": 4200}.items() <= {e.name: e.value for e in one.evidence}.items() for one in found)

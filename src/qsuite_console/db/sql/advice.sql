@@ -194,3 +194,25 @@ SELECT coalesce(pg_partition_root(c.oid), c.oid)::regclass::text AS name,
    AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.granted AND l.mode = 'AccessExclusiveLock'
                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
  GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT 10;
+
+-- @name advice_memory @pg 13-14
+SELECT NULL::text AS huge_pages, NULL::bigint AS huge_pages_needed;
+
+-- @name advice_memory @pg 15-16
+SELECT NULL::text AS huge_pages, current_setting('shared_memory_size_in_huge_pages')::bigint AS huge_pages_needed;
+
+-- @name advice_memory @pg 17-18
+SELECT current_setting('huge_pages_status') AS huge_pages,
+       current_setting('shared_memory_size_in_huge_pages')::bigint AS huge_pages_needed;
+
+-- @name advice_partitions @pg 13-18
+-- A query that can't leave out partitions locks each of them and each of their indexes.
+SELECT p.partrelid::regclass::text AS name, t.partitions, t.relations
+  FROM pg_partitioned_table p
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE k.isleaf) AS partitions,
+              count(*) + (SELECT count(*) FROM pg_index i WHERE i.indrelid IN (SELECT relid FROM pg_partition_tree(p.partrelid)))
+                AS relations
+         FROM pg_partition_tree(p.partrelid) k) t
+ WHERE pg_partition_root(p.partrelid) = p.partrelid
+ ORDER BY t.relations DESC, 1 LIMIT 1;

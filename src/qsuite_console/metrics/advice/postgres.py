@@ -12,6 +12,7 @@ from qsuite_console.model.advice import Effect, Evidence, Finding, Severity
 
 PART: Final = "postgresql"
 _OFF: Final = 2.0  # a value may be this many times off before it is worth a word
+_HUGE_FROM: Final = 8 * GIB
 _DEFAULTS_MATTER: Final = 4 * GIB  # the compiled defaults are meant for less
 _IDS: Final = {
     "shared_buffers": ("PG03", "Cache of table pages", Severity.WARNING),
@@ -29,6 +30,8 @@ _IDS: Final = {
     "max_parallel_workers": ("PG41", "Parallel workers", Severity.INFO),
     "max_parallel_workers_per_gather": ("PG42", "Parallel workers of a query", Severity.INFO),
     "max_parallel_maintenance_workers": ("PG43", "Parallel workers of CREATE INDEX", Severity.INFO),
+    "max_locks_per_transaction": ("PG46", "Locks a transaction may take: one a partition and index", Severity.INFO),
+    "io_workers": ("PG47", "Processes that read for all sessions", Severity.INFO),
 }
 _BYTES: Final = frozenset(
     {
@@ -56,6 +59,8 @@ def settings_findings(facts: ServerFacts, profile: Profile | None) -> Iterator[F
         overcommitted = tuple(_overcommitted(facts, profile))
         yield from overcommitted
         yield from _compiling(facts, profile)
+        yield from _reading(facts)
+        yield from _huge_pages(facts)
         told = {finding.subject for finding in overcommitted}
         yield from (finding for finding in _sizes(facts, profile) if finding.subject not in told)
 
@@ -186,6 +191,59 @@ def _compiling(facts: ServerFacts, profile: Profile) -> Iterator[Finding]:
         )
 
 
+def _reading(facts: ServerFacts) -> Iterator[Finding]:
+    method = facts.settings.get("io_method")
+    if method is not None and method.setting == "sync":
+        yield setting_finding(
+            method,
+            "PG49",
+            "Every session waits for its own reads",
+            Severity.INFO,
+            evidence=(wording.count("server version", facts.version),),
+            formula="worker, the default; io_uring where the build and the kernel's permissions allow it",
+            recommended="worker",
+        )
+
+
+def _huge_pages(facts: ServerFacts) -> Iterator[Finding]:
+    """Advise huge pages where shared_buffers is large: small pages cost every session its own page tables."""
+    wanted, shared = facts.settings.get("huge_pages"), facts.settings.get("shared_buffers")
+    rows = facts.rows.get("advice_memory", ())
+    if wanted is None or shared is None or shared.amount < _HUGE_FROM or not rows:
+        return
+    status, pages = rows[0]["huge_pages"], rows[0]["huge_pages_needed"]
+    evidence = (
+        wording.word("shared_buffers", shown(shared)),
+        *((wording.count("huge pages needed", pages),) if pages and pages > 0 else ()),
+        *((wording.word("huge_pages_status", status),) if status else ()),
+    )
+    formula = "in use from 8 GB of shared_buffers on"
+    if wanted.setting == "off":
+        yield setting_finding(
+            wanted,
+            "PG48",
+            "Shared memory is mapped in small pages",
+            Severity.INFO,
+            evidence=evidence,
+            formula=formula,
+            recommended="try",
+            advice=f"first, on the host: sysctl -w vm.nr_hugepages={pages}" if pages and pages > 0 else "",
+        )
+    elif status == "off":
+        yield Finding(
+            id="PG48",
+            part=PART,
+            subject="huge_pages",
+            title="Shared memory is mapped in small pages",
+            severity=Severity.INFO,
+            evidence=(wording.word("huge_pages", wanted.setting), *evidence),
+            formula=formula,
+            advice="the host has too few free huge pages; a line for /etc/sysctl.conf",
+            fix=f"vm.nr_hugepages = {pages}" if pages and pages > 0 else "",
+            effect=Effect.RESTART,
+        )
+
+
 def _statements(facts: ServerFacts) -> Iterator[Finding]:
     libraries = facts.settings.get("shared_preload_libraries")
     if libraries is not None and "pg_stat_statements" not in libraries.setting:
@@ -247,6 +305,8 @@ def _sizes(facts: ServerFacts, profile: Profile) -> Iterator[Finding]:
         setting = facts.settings.get(name)
         if setting is None or not _is_off(setting, size.value, profile):
             continue
+        if name == "io_workers" and not _has_readers(facts):
+            continue
         rule, title, severity = _IDS[name]
         if name in _BYTES:
             recommended = wording.bytes_setting(size.value)
@@ -267,10 +327,16 @@ def _sizes(facts: ServerFacts, profile: Profile) -> Iterator[Finding]:
                 wording.word("workload", profile.workload),
                 wording.word("set by", setting.source),
                 *_database_size(name, profile),
+                *_relations(name, profile),
             ),
             formula=size.formula,
             recommended=recommended,
         )
+
+
+def _has_readers(facts: ServerFacts) -> bool:
+    method = facts.settings.get("io_method")
+    return method is not None and method.setting == "worker"
 
 
 def _database_size(name: str, profile: Profile) -> tuple[Evidence, ...]:
@@ -279,8 +345,16 @@ def _database_size(name: str, profile: Profile) -> tuple[Evidence, ...]:
     return (wording.size("database", profile.database),)
 
 
+def _relations(name: str, profile: Profile) -> tuple[Evidence, ...]:
+    if name != "max_locks_per_transaction" or not profile.relations:
+        return ()
+    return (wording.count("relations of the biggest partitioned table", profile.relations),)
+
+
 def _is_off(setting: Setting, value: float, profile: Profile) -> bool:
     current = setting.amount
+    if setting.name == "max_locks_per_transaction":  # more than needed costs next to nothing
+        return current < value
     if setting.name == "wal_buffers":
         return not setting.is_default and current not in (-1, 0) and current > 64 * 1024**2
     if setting.name == "autovacuum_work_mem" and current < 0:  # follows maintenance_work_mem, which is judged itself

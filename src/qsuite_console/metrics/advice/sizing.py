@@ -13,6 +13,9 @@ STORAGES: Final = ("ssd", "hdd")
 CHECKPOINT_S: Final = 900
 COMPLETION: Final = 0.9
 _WAL: Final = {"oltp": (2, 8), "mixed": (1, 4), "warehouse": (4, 16)}  # GB: least and most between checkpoints
+LOCKS: Final = 64  # the default of max_locks_per_transaction
+_CHUNK_LOCKS: Final = ((32, 512), (16, 256), (8, 128))  # GB of memory, locks
+_MOST_LOCKS: Final = 1024
 _TIMESCALE_WORKERS: Final = 16 + 3
 
 
@@ -30,6 +33,7 @@ class Profile:
     wal_rate: float = 0.0  # bytes a second
     wal_disk: int | None = None  # bytes
     has_timescale: bool = False
+    relations: int = 0  # tables and indexes of the biggest partitioned table: what one query may have to lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Size:
 
 def sizes(profile: Profile) -> dict[str, Size]:
     """Return setting -> recommended value with its formula."""
-    return {**_memory(profile), **_wal(profile), **_planner(profile), **_workers(profile)}
+    return {**_memory(profile), **_wal(profile), **_planner(profile), **_workers(profile), **_locks(profile)}
 
 
 def worst_case(shared_buffers: float, connections: float, work_mem: float, hash_multiplier: float) -> float:
@@ -116,12 +120,29 @@ def _workers(profile: Profile) -> dict[str, Size]:
     extra = _TIMESCALE_WORKERS if profile.has_timescale else 0
     gather = min(4, math.ceil(cores / 2))
     plus = " + 16 + 3 for TimescaleDB" if extra else ""
-    return {
+    found = {
         "max_worker_processes": Size(max(8, cores) + extra, f"max(8, cores){plus}"),
         "max_parallel_workers": Size(cores, "cores"),
         "max_parallel_workers_per_gather": Size(gather, "min(4, cores / 2 rounded up)"),
         "max_parallel_maintenance_workers": Size(gather, "min(4, cores / 2 rounded up)"),
     }
+    if profile.version >= 18:
+        readers = min(32, max(3, cores // 4))
+        found["io_workers"] = Size(readers, "a quarter of the cores, 3 to 32 (with io_method = worker)")
+    return found
+
+
+def _locks(profile: Profile) -> dict[str, Size]:
+    """Return how many locks a transaction may take on average: a query locks every partition it can't leave out."""
+    least, formula = LOCKS, "64"
+    if profile.has_timescale:
+        least = next((locks for memory, locks in _CHUNK_LOCKS if profile.memory >= memory * GIB), LOCKS)
+        formula = "64 below 8 GB, 128 from 8, 256 from 16, 512 from 32 GB (TimescaleDB)"
+    while least < min(profile.relations, _MOST_LOCKS):
+        least *= 2
+    if profile.relations > LOCKS:
+        formula += f", doubled until {profile.relations} relations of one partitioned table fit, at most 1024"
+    return {"max_locks_per_transaction": Size(least, formula)}
 
 
 def _kilo(amount: float) -> int:
