@@ -12,8 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from qsuite_console.cache.broker import BrokerFacts, read_broker, read_queues, use_of
 from qsuite_console.cache.errors import CacheRefused, CacheUnauthorized
+from qsuite_console.cache.panels import Look
+from qsuite_console.cache.server import read_slow
 from qsuite_console.model.advice import Unread
+from qsuite_console.model.cache import SlowCall
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -33,9 +37,6 @@ _SETTINGS: Final = (
     "tcp-keepalive",
     "protected-mode",
 )
-_BINDING: Final = b"_kombu.binding"
-_RESULT: Final = b"celery-task-meta-"
-_STEP: Final = b"\x06\x16"  # kombu's separator between a queue's name and its priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class KeySample:
     ageless: int = 0  # of those, without a TTL
     results_aged: int = 0
     results_ageless: int = 0
+    queues: frozenset[bytes] = frozenset()  # the broker's, by their bindings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class CacheFacts:
     settings: Mapping[str, str] | None
     sample: KeySample | None
     is_open: bool | None  # anybody is let in without a password
+    slow: Sequence[SlowCall] | None = None  # newest first
+    broker: BrokerFacts | None = None  # None also where there is none
     unread: tuple[Unread, ...] = ()
 
     def grown(self, counter: str) -> float | None:
@@ -94,7 +98,11 @@ async def read_cache(cache: Cache, *, interval_s: float) -> CacheFacts:
     unread: list[Unread] = []
     settings = await _allowed(_settings(cache), "cache settings (CONFIG GET)", unread)
     is_open = await _allowed(_is_open(cache), "the cache's users (ACL GETUSER)", unread)
-    sample = await _allowed(_sample(cache), "names of cache keys (SCAN)", unread)
+    sample: KeySample | None = await _allowed(_sample(cache), "names of cache keys (SCAN)", unread)
+    look = Look(cache.panel)
+    slow = await read_slow(look)
+    broker = await read_broker(look, sample.queues) if sample is not None and sample.broker else None
+    unread += look.unread
     others = sorted(name for name in after if name.startswith("db") and isinstance(after[name], dict))
     here = f"db{cache.where.rpartition('/')[2]}" if cache.where.rpartition("/")[2].isdigit() else "db0"
     elsewhere = [name for name in others if name != here]
@@ -108,6 +116,8 @@ async def read_cache(cache: Cache, *, interval_s: float) -> CacheFacts:
         settings=settings,
         sample=sample,
         is_open=is_open,
+        slow=slow,
+        broker=broker,
         unread=tuple(unread),
     )
 
@@ -149,38 +159,28 @@ async def _sample(cache: Cache) -> KeySample:
             seen.update(batch)
             if cursor == 0 or len(seen) >= SAMPLE_KEYS or time.monotonic() > until:
                 break
-        queues: set[bytes] = set()
-        for binding in [key for key in seen if key.startswith(_BINDING)][:100]:
-            if await client.type(binding) == b"set":
-                queues.update(member.rpartition(_STEP)[2] for member in await client.smembers(binding))
-        sorted_keys: dict[str, list[bytes]] = {"broker": [], "results": [], "cached": []}
+        queues = await read_queues(Look(cache.panel), seen)
+        sorted_keys: dict[str, list[bytes]] = {"broker": [], "results": [], "cache": []}
         for key in seen:
-            sorted_keys[_family(key, queues)].append(key)
-        ageless, aged = await _ageless(client, sorted_keys["cached"])
-        results_ageless, results_aged = await _ageless(client, sorted_keys["results"])
+            sorted_keys[use_of(key, queues)].append(key)
+        ageless, aged = await _ageless(cache, client, sorted_keys["cache"])
+        results_ageless, results_aged = await _ageless(cache, client, sorted_keys["results"])
     return KeySample(
         total=total,
         keys=len(seen),
         is_whole=cursor == 0,
         broker=len(sorted_keys["broker"]),
         results=len(sorted_keys["results"]),
-        cached=len(sorted_keys["cached"]),
+        cached=len(sorted_keys["cache"]),
         aged=aged,
         ageless=ageless,
         results_aged=results_aged,
         results_ageless=results_ageless,
+        queues=queues,
     )
 
 
-def _family(key: bytes, queues: set[bytes]) -> str:
-    if key.startswith(b"_kombu.") or key in (b"unacked", b"unacked_index", b"unacked_mutex"):
-        return "broker"
-    if key.partition(_STEP)[0] in queues:
-        return "broker"
-    return "results" if key.startswith(_RESULT) else "cached"
-
-
-async def _ageless(client: Any, keys: Sequence[bytes]) -> tuple[int, int]:
+async def _ageless(cache: Cache, client: Any, keys: Sequence[bytes]) -> tuple[int, int]:
     """Return (keys without a TTL, keys asked) of the first few hundred; those that went meanwhile don't count."""
     asked = keys[:_TTL_KEYS]
     if not asked:
@@ -189,6 +189,7 @@ async def _ageless(client: Any, keys: Sequence[bytes]) -> tuple[int, int]:
     for key in asked:
         pipeline.pttl(key)
     answers = [answer for answer in await pipeline.execute() if answer != -2]
+    cache.lookups.add(hits=len(answers), misses=len(asked) - len(answers))
     return sum(answer == -1 for answer in answers), len(answers)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from qsuite_console.metrics.advice.redis import Role
 from qsuite_console.model.cache import (
     CommandUse,
     Flow,
@@ -212,3 +213,17 @@ def keyspaces(info: Mapping[str, Any], ours: int) -> tuple[Keyspace, ...]:
             )
     found.setdefault(ours, Keyspace(number=ours, keys=0, expiring=0, is_ours=True))
     return tuple(found[index] for index in sorted(found))
+
+
+def use(role: Role) -> str:
+    """Return what an instance is used for, in words."""
+    words = {
+        (True, True): "queues of a broker and cached values",
+        (True, False): "queues of a broker",
+        (False, True): "cached values",
+        (False, False): "nothing yet",
+    }
+    if role.is_broker is None or role.is_cache is None:
+        known = "queues of a broker" if role.is_broker else "cached values" if role.is_cache else "not known"
+        return f"{known}; not all keys were seen"
+    return words[role.is_broker, role.is_cache]

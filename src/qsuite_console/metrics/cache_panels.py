@@ -20,9 +20,13 @@ from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.families import read_families
 from qsuite_console.cache.inspecting import read_key
 from qsuite_console.cache.panels import Look
+from qsuite_console.cache.survey import read_cache
 from qsuite_console.engine.parameters import decode
 from qsuite_console.metrics import cache_figures
+from qsuite_console.metrics.advice.redis import redis_findings, role_of
+from qsuite_console.model.advice import Severity
 from qsuite_console.model.cache import (
+    CacheAdvice,
     ClientPanel,
     CommandPanel,
     FamilyPanel,
@@ -43,6 +47,8 @@ _FIRST_S: Final = 0.5  # the interval when there was no reading before
 _LEAST_S: Final = 0.25  # a shorter interval says nothing
 _PINGS: Final = 10
 _KEPT_PINGS: Final = 200
+_ADVICE_S: Final = 1.0  # the interval that evictions and hits are looked at over
+_ORDER: Final = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 class NoParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,4 +289,27 @@ class CommandsProbe(_Probe):
             commands=cache_figures.commands(interval.info, interval.grown, interval.seconds),
             unread=tuple(look.unread),
             cost_ms=look.cost_ms,
+        )
+
+
+class AdviceProbe(_Probe):
+    """Answers ``cache.advice``."""
+
+    name = "cache.advice"
+    timeout_s = 20.0
+
+    async def ask(self, parameters: Mapping[str, Any]) -> CacheAdvice:
+        """Return what to change, worst first; raises CacheError."""
+        decode(NoParameters, parameters)
+        began = self._clock.monotonic()
+        facts = await read_cache(self._cache, interval_s=_ADVICE_S)
+        spent = self._clock.monotonic() - began - facts.seconds
+        findings = sorted(redis_findings(facts), key=lambda one: (_ORDER[one.severity], one.id, one.subject))
+        return CacheAdvice(
+            at=self._clock.now(),
+            use=cache_figures.use(role_of(facts)),
+            interval_s=facts.seconds,
+            findings=tuple(findings),
+            unread=(*server.not_covered(facts.after), *facts.unread),
+            cost_ms=spent * 1000,
         )

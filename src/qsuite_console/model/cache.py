@@ -300,7 +300,8 @@ class CacheAdvice(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``cache.advice``: what it is used for, and what to change."""
 
     at: datetime
-    use: str  # "broker and cache in one instance"
+    use: str  # "queues of a broker and cached values"
+    interval_s: float = 0.0
     findings: tuple[Finding, ...] = ()
     unread: tuple[Unread, ...] = ()
     cost_ms: float = 0.0

@@ -338,3 +338,30 @@ async def test_nothing_is_read_where_there_is_nothing(services: workers.Services
     with pytest.raises(InvalidParameters):
         await panels.KeysProbe(services).ask({"cursor": "1; DROP"})
     assert (await panels.MemoryProbe(services).ask({})).at <= SystemClock().now()
+
+
+async def test_advice_tells_broker_and_cache_apart_and_names_harmful_commands(
+    services: workers.Services, other: Any
+) -> None:
+    probe = panels.AdviceProbe(services)
+    await other.set("price:1", "x", ex=60)
+    await other.slowlog_reset()
+    answer = await probe.ask({})
+    assert answer.use == "cached values"
+    assert {one.id for one in answer.findings} <= {"RD03"}
+    await other.sadd("_kombu.binding.orders", b"orders\x06\x16\x06\x16orders")
+    await other.rpush("orders", "a")
+    await other.rpush(b"orders\x06\x163", "b", "c")
+    await other.config_set("slowlog-log-slower-than", 0)
+    await other.execute_command("KEYS", "price:*")
+    await other.config_set("slowlog-log-slower-than", 10_000)
+    answer = await probe.ask({})
+    assert answer.use == "queues of a broker and cached values"
+    found = {(one.id, one.subject): one for one in answer.findings}
+    assert {("RD01", "maxmemory-policy"), ("RD02", ""), ("RD14", "KEYS"), ("RD20", "queues")} <= set(found)
+    assert found["RD20", "queues"].evidence[0].value == 3
+    assert answer.findings[0].severity == "critical"
+    await other.zadd("unacked_index", {"tag": (await other.time())[0] - 7200})
+    await other.hset("unacked", "tag", "[]")
+    (aged,) = [one for one in (await probe.ask({})).findings if one.id == "RD20"]
+    assert aged.evidence[0].value == pytest.approx(7200, abs=10)

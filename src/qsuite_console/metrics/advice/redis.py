@@ -8,9 +8,9 @@ from typing import Final
 
 from qsuite_console.cache.survey import CacheFacts
 from qsuite_console.metrics.advice import wording
+from qsuite_console.metrics.advice.redis_work import PART, work_findings
 from qsuite_console.model.advice import Evidence, Finding, Severity
 
-PART: Final = "redis"
 _MIB: Final = 1024**2
 
 
@@ -44,6 +44,7 @@ def redis_findings(facts: CacheFacts) -> Iterator[Finding]:
     yield from _keeping(facts, role)
     yield from _connections(facts)
     yield from _observing(facts)
+    yield from work_findings(facts)
     yield from _ages(facts)
 
 
@@ -138,6 +139,7 @@ def _memory(facts: CacheFacts, role: Role) -> Iterator[Finding]:
             setting=("maxmemory-policy", policy, "allkeys-lru"),
         )
     yield from _pressure(facts, role)
+    yield from _copying(facts)
     ratio, wasted = facts.number("allocator_frag_ratio"), facts.number("allocator_frag_bytes")
     if ratio is not None and wasted is not None and ratio > 1.5 and wasted > 100 * _MIB:
         yield _finding(
@@ -159,6 +161,27 @@ def _memory(facts: CacheFacts, role: Role) -> Iterator[Finding]:
             formula="resident memory at least the dataset's",
             advice="free memory on the host or lower maxmemory",
         )
+
+
+def _copying(facts: CacheFacts) -> Iterator[Finding]:
+    """Saving forks: what is written meanwhile is copied, up to the whole dataset once more."""
+    used, host = facts.number("used_memory"), facts.number("total_system_memory")
+    saves = bool((facts.settings or {}).get("save"))
+    appends = facts.after.get("aof_enabled") == 1
+    if used is None or not host or used <= 0.5 * host or not (saves or appends):
+        return
+    yield _finding(
+        "RD09",
+        Severity.WARNING,
+        "Saving may need more memory than the host has",
+        evidence=(
+            wording.size("used_memory", used),
+            wording.size("total_system_memory", host),
+            wording.word("persistence", " and ".join(("snapshots",) * saves + ("append-only file",) * appends)),
+        ),
+        formula="used_memory up to 50 % of the host's memory while it is saved to disk",
+        advice="vm.overcommit_memory = 1, a lower maxmemory or more memory; a cache needs no persistence at all",
+    )
 
 
 def _pressure(facts: CacheFacts, role: Role) -> Iterator[Finding]:
