@@ -26,6 +26,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "database.cancel": "qsuite_console.operations.sessions:Cancel",
     "database.terminate": "qsuite_console.operations.sessions:Terminate",
     "database.apply-setting": "qsuite_console.operations.settings:ApplySetting",
+    "database.reset-statistics": "qsuite_console.operations.statistics:ResetStatistics",
     "database.reset-setting": "qsuite_console.operations.settings:ResetSetting",
 }
 

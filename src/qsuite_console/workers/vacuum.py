@@ -145,7 +145,7 @@ class VacuumWorker:
         oid = await self._maintenance.find(name)
         if oid is None:
             alike = await self._maintenance.alike(name)
-            hint = f"did you mean {' or '.join(alike)}?" if alike else "the tables pane lists those there are"
+            hint = f"did you mean {', '.join(alike)}?" if alike else "the tables pane lists those there are"
             raise InvalidParameters({"table": f"there is no table {clean(name, 80)!r}; {hint}"})
         targets = await self._maintenance.look([oid])
         if targets and targets[0].kind == "p":

@@ -9,6 +9,35 @@ from qsuite_console.commands.rows import panes
 
 SCOPES: Final = {
     "database": "Database",
+    "statements": "Database: statements",
+    "tables": "Database: tables",
+    "indexes": "Database: indexes",
 }
 
-ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"),)
+_OBJECTS: Final = (
+    Command(id="statements.sort", keys="s", title="Sort", scope="statements", action="sort", is_shown=True,
+            help="Order by time in all, time of a call, calls, rows, pages read, temporary files, WAL."),
+    Command(id="statements.window", keys="t", title="Recent", scope="statements", action="window", is_shown=True,
+            help="Change between all that was counted and the last half minute."),
+    Command(id="statements.explain", keys="x", title="Explain", scope="statements", action="explain", is_shown=True,
+            when="row", help="Show the plan the server would choose; the statement is not run."),
+    Command(id="statements.reset", keys="Z", title="Reset", scope="statements", action="reset",
+            help="Let the server count statements anew; says first what is lost."),
+    Command(id="tables.vacuum", keys="v", title="Vacuum", scope="tables", action="vacuum('vacuum_analyze')",
+            is_shown=True, when="row", help="Remove dead rows of the table and renew its statistics, as a job."),
+    Command(id="tables.analyze", keys="a", title="Analyze", scope="tables", action="vacuum('analyze')", is_shown=True,
+            when="row", help="Renew the planner's statistics of the table, as a job."),
+    Command(id="tables.expand", keys="e", title="Parts", scope="tables", action="expand", is_shown=True, when="parts",
+            help="Open or close the partitions of the table."),
+    Command(id="tables.sort", keys="s", title="Sort", scope="tables", action="sort", is_shown=True,
+            help="Order by size, need of a vacuum, dead rows, time since a vacuum, rows, full scans, age."),
+    Command(id="tables.reset", keys="Z", title="Reset", scope="tables", action="reset", when="row",
+            help="Let the server count the table's rows and scans anew; says first what is lost."),
+    Command(id="indexes.sort", keys="s", title="Sort", scope="indexes", action="sort", is_shown=True,
+            help="Order by trouble, size, scans, least used, writes."),
+    Command(id="indexes.troubled", keys="t", title="Troubled", scope="indexes", action="troubled", is_shown=True,
+            help="List only indexes that are invalid, redundant or unused, or all again."),
+    Command(id="indexes.reset", keys="Z", title="Reset", scope="indexes", action="reset",
+            help="Let the server count rows and scans of the whole database anew; says first what is lost."),
+)  # fmt: skip
+ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"), *_OBJECTS)

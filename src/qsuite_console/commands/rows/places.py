@@ -54,6 +54,7 @@ PLACES: Final[tuple[Place, ...]] = (
             "statements",
             "tables",
             "indexes",
+            "limits",
             "replication",
             "settings",
             "pooler",

@@ -7,6 +7,10 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from qsuite_console import commands
+from qsuite_console.screens.database.indexes import IndexesPane
+from qsuite_console.screens.database.limits import LimitsPane
+from qsuite_console.screens.database.statements import StatementsPane
+from qsuite_console.screens.database.tables import TablesPane
 from qsuite_console.screens.panes import Pane, PaneScreen
 
 
@@ -17,4 +21,4 @@ class DatabaseScreen(PaneScreen):
     SOURCE = "postgresql"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("database")
     BINDING_GROUP_TITLE = commands.SCOPES["database"]
-    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = ()
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (StatementsPane, TablesPane, IndexesPane, LimitsPane)
