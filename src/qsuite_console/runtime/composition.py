@@ -75,7 +75,7 @@ def open_runtime(
         if claim is not Claiming.NONE:
             monitoring = open_monitoring(settings, paths, store, clock)
             stack.callback(monitoring.recorder.close)
-        outside = _Outside(settings, clock, monitoring)
+        outside = _Outside(settings, paths, clock, monitoring)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
@@ -123,7 +123,7 @@ def view_target(settings: Settings) -> TargetView:
 class _Outside:
     """The clients of the outside world, made closed; ``open`` closes them on the loop they were used on."""
 
-    def __init__(self, settings: Settings, clock: Clock, monitoring: Monitoring | None) -> None:
+    def __init__(self, settings: Settings, paths: Paths, clock: Clock, monitoring: Monitoring | None) -> None:
         self._settings = settings
         self._database = Database(settings.database)
         self._cache = Cache(settings.cache)
@@ -139,6 +139,7 @@ class _Outside:
             panels=self._panels,
             pooler=self._pooler,
             monitoring=monitoring,
+            paths=paths,
         )
 
     @asynccontextmanager
@@ -188,7 +189,7 @@ def _probes(services: workers.Services) -> Mapping[str, Probe]:
     found: dict[str, Probe] = {}
     for name, path in workers.PROBES.items():
         module, _, attribute = path.partition(":")
-        found[name] = getattr(importlib.import_module(module), attribute)(services)
+        found[name] = services.costs.metered(getattr(importlib.import_module(module), attribute)(services))
     return found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
+from qsuite_console.engine.costs import ProbeCosts
 from qsuite_console.model.errors import NotFound
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qsuite_console.engine.ports import Worker
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
+    from qsuite_console.paths import Paths
     from qsuite_console.providers.alpaca import AlpacaClient
 
 ENTRY_POINTS: Final = "qsuite_console.workers"
@@ -30,6 +32,10 @@ ENTRY_POINTS: Final = "qsuite_console.workers"
 REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "vacuum": "qsuite_console.workers.vacuum:VacuumWorker",
+    "warm.market-data": "qsuite_console.workers.warm:WarmMarketData",
+    "warm.order-books": "qsuite_console.workers.warm:WarmOrderBooks",
+    "warm.positions": "qsuite_console.workers.warm:WarmPositions",
+    "warm.prices": "qsuite_console.workers.warm:WarmPrices",
 }
 
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
@@ -63,6 +69,11 @@ PROBES: Final[Mapping[str, str]] = {
     "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
     "database.settings": "qsuite_console.metrics.tuning:SettingsProbe",
     "database.replication": "qsuite_console.metrics.replication:ReplicationProbe",
+    "system.host": "qsuite_console.metrics.host_panels:HostProbe",
+    "system.disks": "qsuite_console.metrics.host_panels:DisksProbe",
+    "system.network": "qsuite_console.metrics.host_panels:NetworkProbe",
+    "system.processes": "qsuite_console.metrics.host_panels:ProcessesProbe",
+    "system.console": "qsuite_console.metrics.own_panel:ConsoleProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
@@ -83,6 +94,8 @@ class Services:
     panels: PanelReader
     pooler: PoolerConsole
     monitoring: Monitoring | None = None  # None where nothing is sampled
+    costs: ProbeCosts = field(default_factory=ProbeCosts)
+    paths: Paths | None = None  # the console's own directories, where it has any
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
