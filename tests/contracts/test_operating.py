@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.engines import CONTROLS
@@ -20,6 +21,7 @@ from qsuite_console.model.errors import (
     TimedOut,
     Unconfirmed,
 )
+from qsuite_console.model.jobs import JobAction, JobState, Submission
 
 
 @pytest.fixture(params=sorted(CONTROLS))
@@ -141,3 +143,52 @@ async def test_a_production_target_wants_its_name_typed(production_control: Cont
     noted = await production_control.propose("test.note", {"lamp": "hall"})
     assert noted.typed == ""
     assert (await production_control.perform("test.note", noted.parameters)).is_done
+
+
+async def test_a_job_that_changes_data_wants_the_name_on_production_too(
+    production_control: Control, tmp_path: Path
+) -> None:
+    submission = Submission(kind="greet", parameters={"name": "Ada"}, origin="me")
+    with pytest.raises(Unconfirmed, match="greet is not done"):
+        await production_control.submit(submission)
+    with pytest.raises(Unconfirmed, match="the target is test, not prod"):
+        await production_control.submit(msgspec.structs.replace(submission, confirmation="prod"))
+    receipt = await production_control.submit(msgspec.structs.replace(submission, confirmation="test"))
+    results = [row[3] for row in audit(tmp_path) if row[1] == "jobs.submit"]
+    assert [result.partition(":")[0] for result in results] == ["refused", "refused", f"job {receipt.job_id}"]
+
+
+async def test_the_consoles_own_books_stay_the_operators_on_a_read_only_target(tmp_path: Path) -> None:
+    with CONTROLS["local"](tmp_path) as control:
+        ids = [(await control.submit(Submission(kind="hold", parameters={"label": label}))).job_id for label in "ab"]
+    with CONTROLS["local"](tmp_path, is_read_only=True) as control:
+        await control.set_queue("general", is_paused=True, origin="me")
+        async with asyncio.timeout(10):
+            while (await control.job(ids[0])).job.state is JobState.RUNNING:
+                await asyncio.sleep(0.01)
+        [refused] = await control.act(JobAction.RETRY, [ids[0]])
+        assert not refused.is_done
+        for result in await control.act(JobAction.CANCEL, ids):
+            assert result.is_done or "is failed" in result.message or "failed" in result.message
+        for result in await control.act(JobAction.DELETE, ids, origin="me"):
+            assert result.is_done, result.message
+    assert [row[:2] for row in audit(tmp_path)][-2:] == [("me", "jobs.delete")] * 2
+
+
+async def test_an_engine_that_dies_leaves_what_was_asked(tmp_path: Path) -> None:
+    """The next one says that nobody knows what came of it."""
+    with CONTROLS["local"](tmp_path) as control:
+        call = asyncio.create_task(control.perform("test.slow", {"lamp": "hall", "was": False}))
+        async with asyncio.timeout(10):
+            while not audit(tmp_path):
+                await asyncio.sleep(0.01)
+        kept = tmp_path / "killed"
+        kept.mkdir()
+        with sqlite3.connect(tmp_path / "history.sqlite") as source, sqlite3.connect(kept / "history.sqlite") as copy:
+            source.backup(copy)
+        await call
+    assert audit(kept)[0][3] == "asked"
+    with CONTROLS["local"](kept):
+        pass
+    assert audit(kept)[0][3].startswith("unknown: asked, then its process died")
+    assert audit(tmp_path)[0][3] == "done: hall is turned"

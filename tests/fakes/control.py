@@ -154,6 +154,9 @@ class FakeControl:
 
     async def submit(self, submission: Submission) -> Receipt:
         self._asked("submit", submission)
+        target = self._state.target
+        if target.is_production and submission.confirmation != target.name:
+            raise Unconfirmed(f"the target {target.name} is production and its name was not typed")
         now = self.clock.now()
         job = Job(
             id=max(self.all_jobs, default=0) + 1,

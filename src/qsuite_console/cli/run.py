@@ -6,9 +6,11 @@ nothing but this job, and serves the socket so that other processes see and stee
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import click
+import msgspec
 
 from qsuite_console.cli import flags, output
 from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
@@ -17,7 +19,7 @@ from qsuite_console.cli.jobs import result_rows
 from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
 from qsuite_console.cli.lazy import LazyGroup, examples
 from qsuite_console.cli.signals import Signals
-from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.model.errors import InvalidParameters, UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobDetail, JobState, Submission
 from qsuite_console.model.kinds import KindInfo, Plan
 from qsuite_console.model.text import clean
@@ -80,6 +82,7 @@ def command_for(kind: KindInfo) -> click.Command:
             is_dry=given["own_dry_run"],
             queue=given["own_queue"],
             priority=given["own_priority"],
+            confirmation=given["own_confirm"],
         )
         return run_one(click.get_current_context().obj, options)
 
@@ -93,6 +96,13 @@ def command_for(kind: KindInfo) -> click.Command:
             ["own_priority", "--priority"],
             type=click.IntRange(0, 9),
             help=f"0 (last) to 9 (first).  [default: {kind.priority}]",
+        ),
+        click.Option(
+            ["own_confirm", "--confirm"],
+            metavar="NAME",
+            default="",
+            help="Confirm by the target's name; production wants it.",
+            hidden=not kind.changes_data,
         ),
         click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
     ]
@@ -121,6 +131,7 @@ class Options:
         is_dry: bool = False,
         queue: str | None = None,
         priority: int | None = None,
+        confirmation: str = "",
     ) -> None:
         self.kind = kind
         self.parameters = parameters
@@ -128,6 +139,7 @@ class Options:
         self.is_dry = is_dry
         self.queue = queue
         self.priority = priority
+        self.confirmation = confirmation
 
 
 def run_one(invocation: Invocation, options: Options) -> int:
@@ -153,12 +165,31 @@ def _run_one(invocation: Invocation, options: Options) -> int:
     )
     if options.is_dry:
         return _print_plan(plan_of(invocation, submission), is_json=options.is_json)
+    submission = msgspec.structs.replace(submission, confirmation=_confirmation(invocation, options))
     with Signals().installed() as signals:
         foreground = Foreground(invocation, submission, options.kind, signals)
         detail = foreground.to_the_end()
         if detail is not None and detail.job.state in TERMINAL and not signals.leaving:
             return _print_end(detail, is_json=options.is_json)
         return _print_left(foreground.job_id, detail, signals, options)
+
+
+def _confirmation(invocation: Invocation, options: Options) -> str:
+    """Return the target's name as it was given, or typed on a terminal; where nobody can be asked the gate refuses."""
+    from qsuite_console.runtime import view_target
+
+    target = view_target(invocation.loaded.settings)
+    is_asked = options.kind.changes_data and target.is_production and not target.is_read_only
+    if options.confirmation or not is_asked:
+        return options.confirmation
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageProblem(
+            f"{clean(target.name, 60)} is production and nobody can be asked: this is no terminal",
+            hint=f"add --confirm {clean(target.name, 60)}, or --dry-run to see the plan",
+        )
+    output.note(f"{clean(target.name, 60)} is production: {clean(target.database or 'its database', 100)}")
+    answer: str = click.prompt(f"Type {clean(target.name, 60)} to run {options.kind.name}", default="", err=True)
+    return answer.strip()
 
 
 def _print_plan(plan: Plan, *, is_json: bool) -> int:

@@ -30,7 +30,11 @@ def who() -> str:
 
 
 class Gate:
-    """Decides about changes of one target and keeps the audit."""
+    """Decides about changes of one target and keeps the audit.
+
+    Read-only protects the platform. The console's own books stay the operator's: stopping work, pausing queues and
+    deleting finished jobs are allowed there too, and the audit keeps them.
+    """
 
     def __init__(self, store: Store, target: TargetView, clock: Clock) -> None:
         self._store = store
@@ -63,17 +67,17 @@ class Gate:
         """Return what must be typed to confirm a change: a production target's name, else nothing."""
         return self._target.name if changes_target and self._target.is_production else ""
 
-    def check_confirmation(self, kind: OperationKind, confirmation: str) -> None:
+    def check_confirmation(self, what: str, confirmation: str, *, changes_target: bool) -> None:
         """Raise Unconfirmed where the target's name must be typed and was not, and where another name was."""
         name, given = self._target.name, confirmation.strip()
         if given and given != name:
             raise Unconfirmed(
-                f"the target is {name}, not {clean(given, 40)}: {kind.title.lower()} is not done",
+                f"the target is {name}, not {clean(given, 40)}: {what} is not done",
                 hint="choose the target you mean, or confirm by its name",
             )
-        if not given and self.typed(changes_target=kind.changes_target):
+        if not given and self.typed(changes_target=changes_target):
             raise Unconfirmed(
-                f"the target {name} is production and its name was not typed: {kind.title.lower()} is not done",
+                f"the target {name} is production and its name was not typed: {what} is not done",
                 hint=f"confirm by its name: {name}",
             )
 

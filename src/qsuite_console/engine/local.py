@@ -199,7 +199,9 @@ class LocalControl:
         worker = self._worker(submission.kind)
         kind = worker.kind
         decoded = self._decode(worker, submission.parameters)
-        core.around.gate.check_start(kind.name, changes_data=kind.changes_data)
+        gate = core.around.gate
+        gate.check_start(kind.name, changes_data=kind.changes_data)
+        gate.check_confirmation(kind.name, submission.confirmation, changes_target=kind.changes_data)
         queue = core.dispatcher.queue(submission.queue or kind.queue).name
         now = core.clock.now()
         run_at = now if submission.run_at is None else max(now, submission.run_at)

@@ -106,7 +106,7 @@ class Operating:
             self._gate.check_operation(kind)
             decoded = parameters.decode(kind.parameters, given)
             if confirmation is not None:
-                self._gate.check_confirmation(kind, confirmation)
+                self._gate.check_confirmation(kind.title.lower(), confirmation, changes_target=kind.changes_target)
         except ConsoleError as error:
             if confirmation is not None or not isinstance(error, UsageProblem):
                 await self._gate.record(origin, kind.name, subject_of(given), f"refused: {error.message}")

@@ -150,6 +150,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     correlation_id: str | None = None
     join: bool = True  # a live job with the same kind and parameters is joined; False refuses instead
+    confirmation: str = ""  # the target's name: wanted on production for what changes data
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

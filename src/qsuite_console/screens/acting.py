@@ -34,6 +34,12 @@ _DONE: Final = {
 }
 
 
+def name_to_type(screen: ConsoleScreen) -> str:
+    """Return what must be typed before this platform is changed: a production target's name, else nothing."""
+    target = screen.state.target
+    return target.name if target.is_production else ""
+
+
 def possible(action: JobAction, jobs: Sequence[Job]) -> list[Job]:
     """Return those of the jobs whose state allows the action."""
     return [job for job in jobs if job.state in POSSIBLE[action] and not _is_repeated(action, job)]
@@ -60,10 +66,9 @@ async def act(screen: ConsoleScreen, action: JobAction, jobs: Sequence[Job]) -> 
         return False
     if action in (JobAction.CANCEL, JobAction.DELETE):
         title, lines = question(action, allowed, skipped=len(jobs) - len(allowed))
-        target = screen.state.target
         which = "them" if len(allowed) > 1 else "it"
-        typed = target.name if target.is_production else ""
-        if not await screen.agrees(ConfirmDialog(title, lines, do=f"{action} {which}", typed=typed)):
+        dialog = ConfirmDialog(title, lines, do=f"{action} {which}", typed=name_to_type(screen))
+        if not await screen.agrees(dialog):
             return False
     results = await screen.attempt(screen.control.act(action, [job.id for job in allowed], origin=ORIGIN))
     if results is None:

@@ -12,6 +12,7 @@ from qsuite_console.model.calendar import last_completed
 from qsuite_console.model.jobs import Job, JobState, Receipt, Submission
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.market import CellState, CoverageCell
+from qsuite_console.screens import acting
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ async def fill(screen: ConsoleScreen, symbol: str, cell: CoverageCell, window: W
         return None
     if not await _agrees(screen, f"Backfill {symbol} {cell.month}?", plan):
         return None
-    submission = Submission(kind="backfill", parameters=parameters, origin="console")
+    submission = Submission(
+        kind="backfill", parameters=parameters, origin=acting.ORIGIN, confirmation=acting.name_to_type(screen)
+    )
     receipt = await screen.attempt(screen.control.submit(submission))
     if receipt is not None:
         screen.tell(f"Job {receipt.job_id} {'fetches' if receipt.joined else 'will fetch'} {symbol} {cell.month}")
@@ -147,11 +150,10 @@ async def fill(screen: ConsoleScreen, symbol: str, cell: CoverageCell, window: W
 
 
 async def _agrees(screen: ConsoleScreen, title: str, plan: Plan) -> bool:
-    target = screen.state.target
-    is_production = target.is_production
+    typed = acting.name_to_type(screen)
     requests = plan.figures.get("requests", 0)
-    if isinstance(requests, int | float) and requests <= SMALL_REQUESTS and not is_production:
+    if isinstance(requests, int | float) and requests <= SMALL_REQUESTS and not typed:
         return True
     lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] + list(plan.warnings)
-    dialog = ConfirmDialog(title, lines, do="start it", typed=target.name if is_production else "")
+    dialog = ConfirmDialog(title, lines, do="start it", typed=typed)
     return await screen.agrees(dialog)

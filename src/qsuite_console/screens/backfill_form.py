@@ -22,6 +22,7 @@ from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.jobs import Receipt, Submission
 from qsuite_console.model.kinds import KindInfo, ParameterSpec, Plan
 from qsuite_console.model.text import clean
+from qsuite_console.screens import acting
 from qsuite_console.screens.backfill_cells import TABLES, timeframes
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.widgets.fields import Field, FieldList
@@ -357,20 +358,21 @@ class FormPane(Vertical):
         parameters = self.parameters()
         if not await self.may_change(self.plan_view.plan):
             return
-        receipt = await screen.attempt(
-            screen.control.submit(Submission(kind=KIND, parameters=parameters, origin=ORIGIN))
+        submission = Submission(
+            kind=KIND, parameters=parameters, origin=ORIGIN, confirmation=acting.name_to_type(screen)
         )
+        receipt = await screen.attempt(screen.control.submit(submission))
         if receipt is not None:
             screen.tell(receipt_line(receipt))
             self.post_message(self.Submitted(receipt, parameters))
 
     async def may_change(self, plan: Plan | None) -> bool:
         """Ask for the target's name before data of a production platform is changed."""
-        target = self._console_screen.state.target
-        if not target.is_production:
+        typed = acting.name_to_type(self._console_screen)
+        if not typed:
             return True
         lines = [f"{line.label}: {line.value} {line.note}".strip() for line in plan.lines] if plan is not None else []
-        dialog = ConfirmDialog("Start this backfill on production?", lines, do="start it", typed=target.name)
+        dialog = ConfirmDialog("Start this backfill on production?", lines, do="start it", typed=typed)
         return await self._console_screen.agrees(dialog)
 
 
