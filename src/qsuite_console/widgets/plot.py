@@ -28,10 +28,16 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_80
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A named line; None is a gap in what was measured."""
+    """A named line; None is a gap in what was measured. ``tone`` is a theme token; "" takes the next of the usual."""
 
     name: str
     points: tuple[Point, ...]
+    tone: str = ""
+
+
+def level(name: str, value: float | None, start: datetime, end: datetime, tone: str) -> tuple[Series, ...]:
+    """Return a limit as a level line from start to end; nothing for None."""
+    return () if value is None else (Series(name, ((start, value), (end, value)), tone),)
 
 
 def finite(points: Sequence[Point], limit: int) -> list[tuple[float, float]]:
@@ -118,18 +124,21 @@ class Plot(Widget):
             return Content.styled("too small for a chart"[: max(0, width)], "$dim")
         key = (self._series, self._unit, width, height, self.app.theme)
         if self._drawn is None or self._drawn[0] != key:
-            lines = [(s.name, finite(s.points, 2 * width)) for s in self._series]
-            lines = [(name, points) for name, points in lines if len(points) > 1]
-            drawn = self._draw(lines, width, height) if lines else Content.styled(self._empty, "$dim")
+            lines = [(s, finite(s.points, 2 * width)) for s in self._series]
+            lines = [(series, points) for series, points in lines if len(points) > 1]
+            is_measured = any(not series.tone for series, _ in lines)
+            drawn = self._draw(lines, width, height) if is_measured else Content.styled(self._empty, "$dim")
             self._drawn = (key, drawn)
         return self._drawn[1]
 
-    def _draw(self, lines: Sequence[tuple[str, list[tuple[float, float]]]], width: int, height: int) -> Content:
+    def _draw(self, lines: Sequence[tuple[Series, list[tuple[float, float]]]], width: int, height: int) -> Content:
         import plotext  # 0.3 s of processor time: not before a chart is really on the screen
 
-        colours = {name: self._rgb(name) for name in (*_TONES, "dim", "track")}
+        usual = iter(_TONES * len(lines))
+        tones = [series.tone or next(usual) for series, _ in lines]
+        colours = {name: self._rgb(name) for name in (*tones, "dim", "track")}
         pixels = {name: plotext.pixel(foreground=rgb) if rgb else plotext.pixel() for name, rgb in colours.items()}
-        plotext.add_theme("console", canvas=None, text=pixels["dim"], sequence=[pixels[name] for name in _TONES])
+        plotext.add_theme("console", canvas=None, text=pixels["dim"], sequence=[pixels[name] for name in tones])
         figure = plotext.figure.clear()
         plotext.terminal.limit(False, False)  # else clamped to the terminal of the process
         high = max(value for _, points in lines for _, value in points)
@@ -138,9 +147,10 @@ class Plot(Widget):
         figure.theme("console")
         start = min(points[0][0] for _, points in lines)
         end = max(points[-1][0] for _, points in lines)
-        for name, points in lines:
+        has_levels = any(series.tone for series, _ in lines)  # a legend would cover them: they are named above
+        for series, points in lines:
             signal = figure.signal([x - start for x, _ in points], [y for _, y in points], marker="braille").lines(True)
-            figure.draw(signal.label(clean(name, 30)) if len(lines) > 1 else signal)
+            figure.draw(signal.label(clean(series.name, 30)) if len(lines) > 1 and not has_levels else signal)
         positions, labels = time_ticks(start, end, width, self._zone)
         figure.ruler("x").lim(0, max(1.0, end - start))
         figure.ruler("x").ticks([p - start for p in positions], labels)
@@ -152,7 +162,13 @@ class Plot(Widget):
             for part in (self._unit, datetime.fromtimestamp(end, self._zone).astimezone(self._zone).strftime("%Z"))
             if part
         )
-        return Content("\n").join([Content.styled(title, "$dim"), Content.from_rich_text(text)])
+        legend = [
+            Content.assemble(("  ━ ", f"${tone}"), (clean(series.name, 30), "$dim"))
+            for (series, _), tone in zip(lines, tones, strict=True)
+            if has_levels
+        ]
+        head = Content.assemble((title, "$dim"), *legend).truncate(width, ellipsis=True)
+        return Content("\n").join([head, Content.from_rich_text(text)])
 
     def _rgb(self, token: str) -> tuple[int, int, int] | None:
         value = self.app.theme_variables.get(token, "")

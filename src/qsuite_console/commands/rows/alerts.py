@@ -11,4 +11,14 @@ SCOPES: Final = {
     "alerts": "Alerts",
 }
 
-ROWS: Final[tuple[Command, ...]] = (*panes.keys("alerts"),)
+ROWS: Final[tuple[Command, ...]] = (
+    Command(id="alerts.acknowledge", keys="a", title="Acknowledge", scope="alerts", action="acknowledge",
+            is_shown=True, when="alert", help="Say that you look after the alert: it burns on, quietly, in your name."),
+    Command(id="alerts.silence", keys="s", title="Silence", scope="alerts", action="silence", is_shown=True,
+            when="subject", help="Keep the alert, or all of its source, quiet for a while; it stays visible."),
+    Command(id="alerts.unsilence", keys="S", title="End silence", scope="alerts", action="unsilence", is_shown=True,
+            when="silenced", help="Let what is silenced call again."),
+    Command(id="alerts.copy", keys="y", title="Copy", scope="alerts", action="copy", when="subject",
+            help="Copy the line; of a rule, what the configuration would say."),
+    *panes.keys("alerts"),
+)  # fmt: skip

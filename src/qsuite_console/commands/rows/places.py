@@ -51,6 +51,7 @@ PLACES: Final[tuple[Place, ...]] = (
         panes=(
             "activity",
             "blocking",
+            "progress",
             "statements",
             "tables",
             "indexes",
@@ -86,7 +87,7 @@ PLACES: Final[tuple[Place, ...]] = (
         title="Alerts",
         target="qsuite_console.screens.alerts:AlertsScreen",
         help="what burns, what burnt, what is silenced",
-        panes=("open", "history"),
+        panes=("open", "history", "silences", "rules"),
     ),
 )
 
