@@ -16,7 +16,8 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
-from qsuite_console.sandbox.market import LABEL, Bar, bridge, merged, normal_table, weight_table
+from qsuite_console.sandbox.market import LABEL, merged, normal_table, weight_table
+from qsuite_console.sandbox.minutes import Bar, bridge
 from qsuite_console.sandbox.timeframes import Timeframe, Unit
 
 FIRST_DAY: Final = date(2021, 1, 1)
@@ -82,8 +83,9 @@ class CryptoMarket:
         text = day.isoformat()
         labels = [text + clock for clock in _CLOCK]
         edges, shares = noise[_MINUTES : 3 * _MINUTES], noise[3 * _MINUTES :]
-        made = bridge(self._day(pair, day), pair.volatility, walk, edges, shares, labels)
-        return [self._sent(pair, bar) for bar in made]
+        weights = list(map(weight_table().__getitem__, shares))
+        made = bridge(self._day(pair, day), pair.volatility, walk, edges, weights)
+        return [self._sent(pair, bar) for bar in made.bars(labels)]
 
     def _day(self, pair: Pair, day: date) -> Bar:
         """Return a day in inner units."""

@@ -21,7 +21,8 @@ from queue import Empty, Full, Queue
 from typing import Final
 
 from qsuite_console.model import calendar
-from qsuite_console.sandbox.market import Bar, Market, all_sessions
+from qsuite_console.sandbox.market import Market, all_sessions
+from qsuite_console.sandbox.minutes import Bar
 from qsuite_console.sandbox.universe import Instrument
 
 _DAILY_MONTHS: Final = 4

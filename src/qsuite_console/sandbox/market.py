@@ -18,10 +18,9 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Final
 
-import msgspec
-
 from qsuite_console.model import calendar
 from qsuite_console.model.market import Session
+from qsuite_console.sandbox.minutes import Bar, Minutes, bridge
 from qsuite_console.sandbox.timeframes import Timeframe, Unit
 from qsuite_console.sandbox.universe import Instrument, instruments
 
@@ -36,19 +35,6 @@ _KEPT: Final = 1000  # symbols whose days are remembered, 70 kB each
 _STRIDE: Final = 256  # sessions, about a year
 _CLOCK: Final = tuple(f"T{m // 60:02}:{m % 60:02}:00Z" for m in range(1440))
 LABEL: Final = "%Y-%m-%dT%H:%M:%SZ"
-
-
-class Bar(msgspec.Struct, gc=False, rename={"low": "l"}):
-    """A bar under the provider's names: prices in dollars, ``t`` its start."""
-
-    c: float
-    h: float
-    low: float
-    n: int
-    o: float
-    t: str
-    v: float  # whole for shares, with decimals for crypto
-    vw: float
 
 
 @lru_cache(maxsize=1)
@@ -128,19 +114,43 @@ class Market:
 
     def minutes(self, instrument: Instrument, index: int) -> list[Bar]:
         """Return the minute bars of the session with this index."""
+        labels = _minute_labels(all_sessions()[0][index])
+        made, kept = self._minutes(instrument, index)
+        return made.bars(labels if kept is None else [labels[k] for k in kept])
+
+    def _minutes(self, instrument: Instrument, index: int) -> tuple[Minutes, Sequence[int] | None]:
+        """Return a session's minutes, and which of the session's they are where not every one had a trade."""
         session = all_sessions()[0][index]
         day = self.daily(instrument, index, index + 1)[0]
-        labels: Sequence[str] = _minute_labels(session)
-        count = len(labels)
+        count = session_minutes(session)
         key = f"{self.seed}/{instrument.symbol}/{session.day}".encode()
         noise = memoryview(hashlib.shake_128(key).digest(count * 8)).cast("H")
         walk = list(accumulate(map(normal_table().__getitem__, noise[:count])))
-        shares = noise[3 * count :]
+        weights = weight_table()
+        kept = None
         if instrument.is_illiquid:
+            shares = noise[3 * count :]
             kept = [k for k, x in enumerate(shares) if x % 33]
-            labels = [labels[k] for k in kept]
-            walk, shares = [walk[k] for k in kept], memoryview(array("H", [shares[k] for k in kept]))
-        return bridge(day, instrument.volatility, walk, noise[count : 3 * count], shares, labels)
+            walk, volumes = [walk[k] for k in kept], [weights[shares[k]] for k in kept]
+        else:
+            volumes = list(map(weights.__getitem__, noise[3 * count :]))
+        return bridge(day, instrument.volatility, walk, noise[count : 3 * count], volumes), kept
+
+    def _grouped(self, instrument: Instrument, index: int, length: int) -> list[Bar]:
+        """Return a session's bars of ``length`` minutes, aligned to New York's midnight."""
+        session = all_sessions()[0][index]
+        made, kept = self._minutes(instrument, index)
+        first = session.open_at.hour * 60 + session.open_at.minute - _OPEN_MINUTE
+        date_text = session.open_at.strftime("%Y-%m-%d")
+        starts: Sequence[int]
+        if kept is None:
+            starts = _starts(len(made.closes), length)
+            groups = [(_OPEN_MINUTE + start) // length for start in starts]
+        else:
+            each = [(_OPEN_MINUTE + k) // length for k in kept]
+            starts = [k for k, group in enumerate(each) if not k or group != each[k - 1]]
+            groups = [each[start] for start in starts]
+        return made.grouped(starts, [date_text + _CLOCK[group * length + first] for group in groups])
 
     def index_range(self, instrument: Instrument, first: str, last: str, until: datetime) -> tuple[int, int]:
         """Return the sessions [start, stop) of the instrument that touch the labels and had begun at ``until``."""
@@ -177,13 +187,10 @@ class Market:
     def _intraday(
         self, instrument: Instrument, length: int, first: str, last: str, until: datetime, descending: bool
     ) -> Iterator[Sequence[Bar]]:
-        sessions = all_sessions()[0]
         start, stop = self.index_range(instrument, first, last, until)
         final = min(last, (until - timedelta(minutes=length)).strftime(LABEL))
         for index in reversed(range(start, stop)) if descending else range(start, stop):
-            found = self.minutes(instrument, index)
-            if length > 1:
-                found = _grouped(found, sessions[index], length)
+            found = self.minutes(instrument, index) if length == 1 else self._grouped(instrument, index, length)
             if found and (found[0].t < first or found[-1].t > final):
                 found = [bar for bar in found if first <= bar.t <= final]
             yield found[::-1] if descending else found
@@ -216,58 +223,10 @@ def _period_start(day: date, timeframe: Timeframe) -> date:
     return day.replace(month=(day.month - 1) // timeframe.count * timeframe.count + 1, day=1)
 
 
-def bridge(
-    day: Bar, volatility: float, walk: list[float], edges: memoryview, shares: Sequence[int], labels: Sequence[str]
-) -> list[Bar]:
-    """Return minute bars from the day's open to its close, within its range, with all of its volume."""
-    count = len(labels)
-    opened, close = round(day.o * 100), round(day.c * 100)
-    highest, lowest = round(day.h * 100), round(day.low * 100)
-    scale = opened * volatility / 20  # about the square root of 390
-    slope = (close - opened - scale * walk[-1]) / count
-    path = [int(opened + scale * w + slope * (k + 1)) for k, w in enumerate(walk)]
-    path[-1] = close
-    path = [lowest if p < lowest else highest if p > highest else p for p in path]
-    top, bottom = path.index(max(path)), path.index(min(path))
-    reach = max(1, int(scale * 0.6))
-    weights = list(accumulate(map(weight_table().__getitem__, shares)))
-    unit = day.v / weights[-1]
-    bars = []
-    before, sold = opened, 0
-    ups, downs = edges[:count], edges[count : 2 * count]
-    for k, (after, up, down, weight, label) in enumerate(zip(path, ups, downs, weights, labels, strict=True)):
-        high, low = (before, after) if before > after else (after, before)
-        high += up * reach >> 16
-        low -= down * reach >> 16
-        if high > highest or k == top:
-            high = highest
-        if low < lowest or k == bottom:
-            low = lowest
-        total = int(weight * unit)
-        volume, sold = total - sold, total
-        average = (before + high + low + after) / 400
-        bars.append(Bar(after / 100, high / 100, low / 100, 1 + volume // 90, before / 100, label, volume, average))
-        before = after
-    bars[-1].v += day.v - sold
-    bars[-1].n = max(1, day.n - sum(bar.n for bar in bars[:-1]))
-    return bars
-
-
-def _grouped(bars: list[Bar], session: Session, length: int) -> list[Bar]:
-    """Return bars of ``length`` minutes, aligned to New York's midnight."""
-    first = session.open_at.hour * 60 + session.open_at.minute
-    return merged(bars, list(map(_starts(session, first, length).__getitem__, [bar.t for bar in bars])))
-
-
-@lru_cache(maxsize=128)
-def _starts(session: Session, first: int, length: int) -> dict[str, str]:
-    """Return for each minute's label the label of the longer bar it belongs to."""
-    day = session.open_at.strftime("%Y-%m-%d")
-    ends = range(_OPEN_MINUTE, _OPEN_MINUTE + session_minutes(session))
-    return {
-        label: day + _CLOCK[minute // length * length + first - _OPEN_MINUTE]
-        for label, minute in zip(_minute_labels(session), ends, strict=True)
-    }
+@lru_cache(maxsize=256)
+def _starts(count: int, length: int) -> tuple[int, ...]:
+    """Return the minutes of a whole session with which bars of ``length`` minutes of New York's clock begin."""
+    return tuple(k for k in range(count) if not k or not (_OPEN_MINUTE + k) % length)
 
 
 def merged(bars: Sequence[Bar], labels: Sequence[str]) -> list[Bar]:

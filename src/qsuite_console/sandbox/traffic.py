@@ -22,7 +22,8 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.db.database import Database
 from qsuite_console.model import calendar
 from qsuite_console.model.errors import ConsoleError
-from qsuite_console.sandbox.market import LABEL, Bar, Market, all_sessions
+from qsuite_console.sandbox.market import LABEL, Market, all_sessions
+from qsuite_console.sandbox.minutes import Bar
 from qsuite_console.sandbox.statements import load
 from qsuite_console.sandbox.universe import Instrument
 

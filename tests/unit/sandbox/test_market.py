@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qsuite_console.model import calendar
 from qsuite_console.sandbox import timeframes
-from qsuite_console.sandbox.market import FIRST_DAY, Market, all_sessions
+from qsuite_console.sandbox.market import FIRST_DAY, LABEL, Market, all_sessions
 from qsuite_console.sandbox.universe import LIMIT, instruments
 
 NOW = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
@@ -44,6 +45,30 @@ def test_any_session_is_sane_and_adds_up(number, index):
     assert labels == sorted(set(labels))
     assert labels[0] >= session.open_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert labels[-1] < session.close_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 59), st.integers(0, 2700), st.sampled_from(["5Min", "7Min", "30Min", "1Hour", "4Hour"]))
+def test_longer_bars_are_the_minutes_put_together(number, index, name):
+    instrument, session = MARKET.instruments[number], all_sessions()[0][index]
+    timeframe, groups = timeframes.parse(name), {}
+    for bar in MARKET.minutes(instrument, index):
+        at = calendar.midnight(session.day)
+        passed = int((datetime.fromisoformat(bar.t) - at).total_seconds()) // 60 // timeframe.minutes
+        groups.setdefault((at + timedelta(minutes=passed * timeframe.minutes)).strftime(LABEL), []).append(bar)
+    expected = [
+        (label, bars[0].o, max(b.h for b in bars), min(b.low for b in bars), bars[-1].c, sum(b.v for b in bars),
+         sum(b.n for b in bars))
+        for label, bars in groups.items()
+    ]  # fmt: skip
+    listed = MARKET.index_range(instrument, "", "9", NOW)
+    found = _bars(MARKET, instrument.symbol, name, session.open_at.strftime(LABEL)[:10], f"{session.day}T23:59:59Z")
+    if not listed[0] <= index < listed[1]:
+        assert found == []
+        return
+    assert [(b.t, b.o, b.h, b.low, b.c, b.v, b.n) for b in found] == expected
+    for bar, minutes in zip(found, groups.values(), strict=True):
+        assert bar.vw == pytest.approx(sum(b.vw * b.v for b in minutes) / bar.v, abs=1e-4)
 
 
 def test_a_share_is_the_same_in_any_universe_and_order():

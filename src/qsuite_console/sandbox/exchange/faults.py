@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from qsuite_console.sandbox.market import Bar
+from qsuite_console.sandbox.minutes import Bar
 
 FAULTS: Final = ("500", "502", "503", "504", "reset", "truncate")
 _RANGE: Final = 1 << 32

@@ -25,7 +25,8 @@ from qsuite_console.sandbox.exchange.query import (
     read_symbols,
     refuse_unknown,
 )
-from qsuite_console.sandbox.market import LABEL, Bar
+from qsuite_console.sandbox.market import LABEL
+from qsuite_console.sandbox.minutes import Bar
 from qsuite_console.sandbox.timeframes import Timeframe
 
 _MINUTE: Final = timeframes.Timeframe(1, timeframes.Unit.MINUTE)
