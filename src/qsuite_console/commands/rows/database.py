@@ -9,10 +9,24 @@ from qsuite_console.commands.rows import panes
 
 SCOPES: Final = {
     "database": "Database",
+    "sessions": "Database: sessions",
     "statements": "Database: statements",
     "tables": "Database: tables",
     "indexes": "Database: indexes",
 }
+
+_SESSIONS: Final = (
+    Command(id="sessions.cancel", keys="C", title="Cancel", scope="sessions", action="cancel", is_shown=True,
+            when="session", help="Cancel the statement of the session; says first what is rolled back, whom it frees."),
+    Command(id="sessions.terminate", keys="K", title="Terminate", scope="sessions", action="terminate", is_shown=True,
+            when="session", help="End the session; says first what is rolled back and whom it frees."),
+    Command(id="sessions.explain", keys="x", title="Explain", scope="sessions", action="explain", is_shown=True,
+            when="session", help="Show the plan of the session's statement; nothing is run."),
+    Command(id="sessions.sort", keys="s", title="Sort", scope="sessions", action="sort", is_shown=True, when="list",
+            help="Order by what presses, age of the transaction or statement, user, client, pid."),
+    Command(id="sessions.copy", keys="y", title="Copy", scope="sessions", action="copy", when="session",
+            help="Copy the session's statement to the clipboard."),
+)  # fmt: skip
 
 _OBJECTS: Final = (
     Command(id="statements.sort", keys="s", title="Sort", scope="statements", action="sort", is_shown=True,
@@ -40,4 +54,4 @@ _OBJECTS: Final = (
     Command(id="indexes.reset", keys="Z", title="Reset", scope="indexes", action="reset",
             help="Let the server count rows and scans of the whole database anew; says first what is lost."),
 )  # fmt: skip
-ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"), *_OBJECTS)
+ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"), *_SESSIONS, *_OBJECTS)

@@ -52,6 +52,7 @@ PLACES: Final[tuple[Place, ...]] = (
             "activity",
             "blocking",
             "progress",
+            "progress",
             "statements",
             "tables",
             "indexes",

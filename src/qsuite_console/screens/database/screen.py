@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from qsuite_console import commands
+from qsuite_console.screens.database.activity import ActivityPane
+from qsuite_console.screens.database.blocking import BlockingPane
 from qsuite_console.screens.database.indexes import IndexesPane
 from qsuite_console.screens.database.limits import LimitsPane
+from qsuite_console.screens.database.progress import ProgressPane
 from qsuite_console.screens.database.statements import StatementsPane
 from qsuite_console.screens.database.tables import TablesPane
 from qsuite_console.screens.panes import Pane, PaneScreen
@@ -21,4 +24,12 @@ class DatabaseScreen(PaneScreen):
     SOURCE = "postgresql"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("database")
     BINDING_GROUP_TITLE = commands.SCOPES["database"]
-    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (StatementsPane, TablesPane, IndexesPane, LimitsPane)
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (
+        ActivityPane,
+        BlockingPane,
+        ProgressPane,
+        StatementsPane,
+        TablesPane,
+        IndexesPane,
+        LimitsPane,
+    )
