@@ -63,6 +63,7 @@ class IndexesProbe:
             missing=tuple(missing_of(row) for row in missing),
             missing_total=missing[0]["found"] if missing else 0,
             since=since["since"],
+            started_at=since["started_at"],
             is_standby=since["is_standby"],
             cost_ms=look.cost_ms,
             unread=look.unread,

@@ -177,7 +177,7 @@ class _Reader:
         if not schema:
             preloaded = await look.rows("statements_preloaded")
             look.note(
-                WHAT, f"the extension {EXTENSION} is not created in {clean(server.database, 63)}", _how(preloaded)
+                WHAT, f"the extension {EXTENSION} is not created in {clean(server.database, 63)}", _how(preloaded[0])
             )
             return look, None
         rows = await look.try_rows(WHAT, "statements_counters", _MOST, schema=schema)
@@ -232,9 +232,13 @@ class _Reader:
         return found
 
 
-def _how(preloaded: Sequence[Mapping[str, Any]]) -> str:
-    if not preloaded or preloaded[0]["is_preloaded"]:
-        return f"CREATE EXTENSION {EXTENSION} in this database, as its owner"
+def _how(found: Mapping[str, Any]) -> str:
+    if not found["is_available"]:
+        return (
+            f"this server was installed without {EXTENSION}: add its contrib package, preload it, create the extension"
+        )
+    if found["is_preloaded"] is not False:
+        return f"CREATE EXTENSION {EXTENSION} in this database, as a superuser"
     return f"add {EXTENSION} to shared_preload_libraries, restart the server, then CREATE EXTENSION {EXTENSION}"
 
 

@@ -91,6 +91,7 @@ class TablesProbe:
             total=rows[0]["tables"] if rows else 0,
             parts_hidden=_hidden(tables),
             since=settings["since"],
+            started_at=settings["started_at"],
             freeze_max_age=settings["freeze_max_age"],
             cost_ms=look.cost_ms,
             unread=look.unread,

@@ -75,7 +75,8 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[Table, ...] = ()
     total: int = 0
     parts_hidden: dict[str, int] = {}  # root's oid -> parts that an expanded root did not list
-    since: datetime | None = None  # when the counters began; None: with the cluster
+    since: datetime | None = None  # when the counters were reset; None: never
+    started_at: datetime | None = None  # the server: they count at least since then
     freeze_max_age: int = 200_000_000
 
 
@@ -164,7 +165,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Indexes(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of ``database.indexes``. ``since``: when scans began to be counted, None: with the cluster."""
+    """Answer of ``database.indexes``. ``since``: when scans were reset, None: never; so at least since the start."""
 
     at: datetime
     cost_ms: float = 0.0
@@ -176,6 +177,7 @@ class Indexes(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()
     missing_total: int = 0
     since: datetime | None = None
+    started_at: datetime | None = None
     is_standby: bool = False
 
 

@@ -218,7 +218,12 @@ class _Run:
         context, parameters = self._context, self._parameters
         started = time.monotonic()
         mode = self._mode_of(target)
-        flags = {"freeze": parameters.freeze and mode != "analyze", "skip_locked": self._worker.is_pooled}
+        flags = {
+            "freeze": parameters.freeze and mode != "analyze",
+            # Left to itself, the server skips the indexes when few pages have dead rows, and they stay.
+            "index_cleanup on": mode != "analyze",
+            "skip_locked": self._worker.is_pooled,
+        }
         statement = f"{options(mode, flags)} {target.name}"
         label = f"vacuum/{context.job_id}"
         self._report(self._pages_done, f"{target.name} ({place})", "starting")

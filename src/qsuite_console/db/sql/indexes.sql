@@ -186,5 +186,5 @@ SELECT s.kind, s.oid::int8 AS oid, s.oid::regclass::text AS relation, s.name, s.
 
 -- @name statistics_since @pg 13-18
 SELECT stats_reset AS since, clock_timestamp() AS at, pg_is_in_recovery() AS is_standby,
-       (SELECT min(pg_postmaster_start_time())) AS started_at
+       pg_postmaster_start_time() AS started_at
   FROM pg_stat_database WHERE datname = current_database();

@@ -59,6 +59,7 @@ SELECT dealloc, stats_reset AS since, current_setting('pg_stat_statements.max', 
   FROM {schema}.pg_stat_statements_info;
 
 -- @name statements_preloaded @pg 13-18
--- No row where the role may not see the setting.
-SELECT setting ~ '(^|,)\s*"?pg_stat_statements"?\s*(,|$)' AS is_preloaded FROM pg_settings
- WHERE name = 'shared_preload_libraries';
+-- is_preloaded is NULL where the role may not see the setting.
+SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS is_available,
+       (SELECT setting ~ '(^|,)\s*"?pg_stat_statements"?\s*(,|$)' FROM pg_settings
+         WHERE name = 'shared_preload_libraries') AS is_preloaded;

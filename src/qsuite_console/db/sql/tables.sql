@@ -194,5 +194,5 @@ SELECT conname::text AS name, pg_get_constraintdef(oid) AS definition FROM pg_co
  WHERE conrelid = $1::oid AND contype IN ('c', 'f', 'x') ORDER BY contype, conname LIMIT 100;
 
 -- @name tables_settings @pg 13-18
-SELECT current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age,
+SELECT current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age, pg_postmaster_start_time() AS started_at,
        (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()) AS since;

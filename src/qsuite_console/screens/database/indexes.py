@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
 
 from textual import work
 from textual.binding import BindingType
@@ -17,6 +17,8 @@ from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 
 Entry = Index | Missing
+_TELLING: Final = timedelta(days=7)  # of counting, before a lack of scans means anything
+_BIG: Final = 10 * 1024**2  # below that an index costs little
 
 
 class IndexesPane(Listing[Indexes, Entry]):
@@ -42,7 +44,7 @@ class IndexesPane(Listing[Indexes, Entry]):
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("glyph", "", 1, keep=90),
         Column("name", "Index", 24, is_flexible=True, keep=100),
-        Column("relation", "Table", 26, keep=30, at_least=104),
+        Column("relation", "Table", 26, keep=30, at_least=140),
         Column("verdict", "Verdict", 20, keep=88, narrow=18),
         Column("size", "Size", 9, is_right=True, keep=85),
         Column("scans", "Scans", 6, is_right=True, keep=80),
@@ -80,7 +82,7 @@ class IndexesPane(Listing[Indexes, Entry]):
         hidden = f" · {figures.count(more)} more: / finds them" if more > 0 else ""
         suspects = f" · {answer.missing_total} may be missing" if answer.missing_total else ""
         place = "of this standby" if answer.is_standby else "here, not on standbys"
-        counted = f"scans {place} {since(answer.since, now)}"
+        counted = f"scans {place} {since(answer.since, now, answer.started_at)}"
         return f"{number} {self.ORDERS.get(answer.order, '')}{hidden}{suspects} · {counted}"
 
     def row(self, entry: Entry) -> Row:
@@ -90,7 +92,7 @@ class IndexesPane(Listing[Indexes, Entry]):
             verdict = Cell(f"missing? {entry.kind}", "warn")
             return {"glyph": glyph("warn"), "name": name, "relation": name, "verdict": verdict, "size": figures.DASH,
                     "scans": figures.DASH, "used": figures.DASH, "writes": figures.DASH}  # fmt: skip
-        tone = _tone(entry)
+        tone = _tone(entry, self.answer, self.paned.now)
         parts = f" ({figures.plural(entry.parts, 'part')})" if entry.parts > 1 else ""
         used = ago(entry.scanned_at, self.paned.now, never=figures.DASH)
         return {
@@ -112,7 +114,9 @@ class IndexesPane(Listing[Indexes, Entry]):
             yield "dim", entry.fix or entry.subject
             return
         answer = self.answer
-        yield from reasons(entry, answer, now)
+        found = list(reasons(entry, answer, now))
+        yield found[0][0], f"{entry.relation}: {found[0][1]}"
+        yield from found[1:]
         yield "dim", entry.definition
 
     # keys
@@ -142,10 +146,17 @@ class IndexesPane(Listing[Indexes, Entry]):
             self.reload()
 
 
-def _tone(index: Index) -> str:
+def _tone(index: Index, answer: Indexes | None, now: datetime) -> str:
+    """Return how bad it is; to be unused for a short time, or small, is no trouble yet."""
     if "invalid" in index.verdicts:
         return "error"
-    return "warn" if index.verdicts else "ok"
+    if any(verdict not in ("unused", "building") for verdict in index.verdicts):
+        return "warn"
+    if "unused" not in index.verdicts:
+        return "ok"
+    counted = None if answer is None else answer.since or answer.started_at
+    is_telling = counted is not None and now - counted >= _TELLING and index.bytes >= _BIG
+    return "warn" if is_telling else "dim"
 
 
 def _role(index: Index) -> str:
@@ -164,8 +175,11 @@ def reasons(index: Index, answer: Indexes | None, now: datetime) -> Iterable[tup
         elif word == "building":
             yield "ok", "is being built just now"
         elif word == "unused":
-            counted = since(None if answer is None else answer.since, now)
-            yield "warn", f"no scan here since the counters were {counted}; a standby may read it"
+            counted = None if answer is None else answer.since or answer.started_at
+            age = "" if counted is None else f" in {figures.age((now - counted).total_seconds())} of counting"
+            tone = _tone(index, answer, now)
+            early = "; too early to tell" if tone == "dim" and index.bytes >= _BIG else ""
+            yield "warn" if tone == "warn" else "dim", f"no scan here{age}{early}; a standby may read it"
         else:
             yield "warn", f"{word}: {index.covered_by} can do the same"
     if not index.verdicts:
@@ -192,7 +206,7 @@ def detail(entry: Entry, answer: Indexes, now: datetime) -> str:
             ("method", entry.method),
             ("serves as", _role(entry) if entry.is_unique else ""),
             ("parts", entry.parts if entry.parts > 1 else ""),
-            ("scans", f"{figures.count(entry.scans)} here, counters {since(answer.since, now)}"),
+            ("scans", f"{figures.count(entry.scans)} here, counters {since(answer.since, now, answer.started_at)}"),
             ("last scan", f"{ago(entry.scanned_at, now)} ago" if entry.scanned_at else ""),
             ("entries read", figures.count(entry.entries)),
             ("rows written", f"{figures.count(entry.writes)} inserted or updated in its table"),

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from textual import work
+
 from qsuite_console.model.objects import Age, Limits, Sequence
-from qsuite_console.screens.database.listing import Listing, ago, glyph, share
+from qsuite_console.screens.database.listing import Listing, ago, glyph, labelled, share
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 
@@ -86,6 +88,16 @@ class LimitsPane(Listing[Limits, Entry]):
             "vacuum": figures.DASH if kind == "database" else ago(one.vacuumed_at, self.paned.now),
         }
 
+    def on_live_table_opened(self) -> None:
+        """Show all there is to know of it."""
+        self._open_detail()
+
+    @work(exclusive=True, group="limit")
+    async def _open_detail(self) -> None:
+        entry = self.table.entry
+        if entry is not None and self.answer is not None:
+            await self.read(f"{entry[0]} {entry[1].name}", detail(entry, self.answer, self.paned.now))
+
     def foot(self, entry: Entry, now: datetime) -> Iterable[tuple[str, str]]:
         """Yield what happens at the limit and what to do."""
         kind, one = entry
@@ -106,6 +118,33 @@ class LimitsPane(Listing[Limits, Entry]):
         yield "dim", f"frozen by force at {xids} and {figures.count(one.mxid_forced)} multixacts ({multi})"
         if tone != "ok":
             yield "warn", "end what holds freezing back, then run vacuum with freeze on the oldest tables"
+
+
+def detail(entry: Entry, answer: Limits, now: datetime) -> str:
+    """Return what is known of one limit and of what holds freezing back, as plain text."""
+    kind, one = entry
+    if isinstance(one, Sequence):
+        return labelled(
+            (
+                ("feeds", one.feeds or "nothing it belongs to"),
+                ("last number", figures.count(one.last)),
+                ("of", figures.count(one.limit)),
+                ("used", share(one.share)),
+                ("step", one.increment),
+                ("at the end", "starts again" if one.is_cycled else "every insert fails"),
+            )
+        )
+    facts = labelled(
+        (
+            ("transactions", f"{figures.count(one.xid_age)} old; forced at {figures.count(one.xid_forced)}"),
+            ("multixacts", f"{figures.count(one.mxid_age)} old; forced at {figures.count(one.mxid_forced)}"),
+            ("until refusal", f"{figures.count(SHUTDOWN - max(one.xid_age, one.mxid_age))} transactions"),
+            ("size", "" if one.bytes is None else figures.size(one.bytes)),
+            ("last vacuum", "" if kind == "database" else ago(one.vacuumed_at, now)),
+        )
+    )
+    holders = [f"{h.kind} {h.id} ({h.who}): {figures.count(h.age)} transactions" for h in answer.holders]
+    return facts + "\n\nFREEZING IS HELD BACK BY\n" + ("\n".join(holders) or "nothing")
 
 
 def _of(age: int, limit: int) -> float:

@@ -154,9 +154,12 @@ def ago(at: datetime | None, now: datetime, *, never: str = "never") -> str:
     return never if at is None else figures.age((now - at).total_seconds())
 
 
-def since(at: datetime | None, now: datetime) -> str:
-    """Return since when the server counts: "for 3d", or since its data directory was made."""
-    return "never reset" if at is None else f"reset {figures.age((now - at).total_seconds())} ago"
+def since(at: datetime | None, now: datetime, started: datetime | None = None) -> str:
+    """Return since when the server counts: "reset 3d ago"; where never, at least since its start: "up for 3d"."""
+    if at is not None:
+        return f"reset {figures.age((now - at).total_seconds())} ago"
+    up = "" if started is None else f", up for {figures.age((now - started).total_seconds())}"
+    return f"never reset{up}"
 
 
 def labelled(pairs: Iterable[tuple[str, Any]]) -> str:

@@ -23,7 +23,7 @@ _BIG: Final = 100 * 1024**2  # bloat below which the estimate is no reason to ac
 _BLOATED: Final = 0.3
 _SEEN: Final = 10_000  # rows from which missing statistics matter
 _OLD: Final = 1.5  # age as a multiple of what forces a vacuum
-_SOURCE: Final = "from the planner's mean row width and fillfactor; pgstattuple measures it"
+_SOURCE: Final = "by the planner's statistics"
 
 
 class TablesPane(Listing[Tables, Table]):
@@ -89,7 +89,7 @@ class TablesPane(Listing[Tables, Table]):
         number = figures.plural(answer.total, "table")
         size = sum(table.bytes for table in answer.tables if table.parent is None)
         hidden = f" · {figures.count(more)} more: / finds them" if more > 0 else f" · {figures.size(size)}"
-        return f"{number} {self.ORDERS.get(answer.order, '')}{hidden} · counters {since(answer.since, now)}"
+        return f"{number} {self.ORDERS.get(answer.order, '')}{hidden} · counters {since(answer.since, now, answer.started_at)}"
 
     def row(self, table: Table) -> Row:
         """Return one line."""
