@@ -86,6 +86,7 @@ class ConsoleApp(Changing):
         self._interface = interface or InterfaceSettings()
         self._last_place = ""
         self._bridge = Bridge(control, self.post_message)
+        self.lag = self._bridge.lag
         self.set_reactive(ConsoleApp.state, control.state)
         for theme in themes.THEMES:
             self.register_theme(theme)

@@ -6,6 +6,8 @@ makes ten messages. Nothing is ever pushed into the screen's loop, so a stuck te
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 
 from qsuite_console.engine.control import Control
@@ -13,6 +15,33 @@ from qsuite_console.engine.state import ConsoleState
 from qsuite_console.messages import StateChanged
 
 INTERVAL_S = 0.1
+LAG_OVER_S = 60.0
+
+
+class ScreenLag:
+    """How long the screen's loop was held up: looks that came later than they should, over the last minute."""
+
+    def __init__(self) -> None:
+        self._looked_at: float | None = None
+        self._late: deque[tuple[float, float]] = deque()  # (when, seconds); none is followed by a longer one
+
+    def look(self) -> None:
+        """Note that a look was taken."""
+        now = time.monotonic()
+        if self._looked_at is not None:
+            late = max(0.0, now - self._looked_at - INTERVAL_S)
+            while self._late and self._late[-1][1] <= late:
+                self._late.pop()
+            self._late.append((now, late))
+        self._looked_at = now
+
+    @property
+    def worst_s(self) -> float:
+        """Return the longest delay of the last minute in seconds."""
+        now = time.monotonic()
+        while self._late and now - self._late[0][0] > LAG_OVER_S:
+            self._late.popleft()
+        return self._late[0][1] if self._late else 0.0
 
 
 class Bridge:
@@ -23,9 +52,11 @@ class Bridge:
         self._post = post
         self._cursor = control.events(0)[0]
         self._state: ConsoleState = control.state
+        self.lag = ScreenLag()
 
     def poll(self) -> None:
         """Post one message if the state has changed since the last look."""
+        self.lag.look()
         state = self._control.state
         if state is self._state:
             return

@@ -21,9 +21,12 @@ class EntryTable(LiveTable, Generic[E]):
         empty: str = "Nothing here",
         id: str | None = None,
         classes: str | None = "panel",
+        opens: bool = True,
     ) -> None:
+        """``opens``: Enter leads somewhere from a row; otherwise no key says that it would."""
         super().__init__(columns, self._row, empty=empty, id=id, classes=classes)
         self._draw = draw
+        self._opens = opens
         self._entries: dict[Key, E] = {}
         self._rows: dict[Key, Row] = {}
 
@@ -49,6 +52,12 @@ class EntryTable(LiveTable, Generic[E]):
         visible = [key for key in list(self.keys)[top : top + page] if key not in changed]
         moved = {key for key in visible if key in self._rows and self._draw(self._entries[key]) != self._rows[key]}
         self.touch(changed | moved)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer no key that does nothing."""
+        if action == "open" and not self._opens:
+            return False
+        return super().check_action(action, parameters)
 
     def _row(self, key: Key) -> Row:
         entry = self._entries.get(key)

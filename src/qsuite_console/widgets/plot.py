@@ -106,7 +106,7 @@ class Plot(Widget):
         super().__init__(id=id)
         self._unit = unit
         self._empty = empty
-        self._zone = zone
+        self.zone = zone  # of the time axis
         self._series: tuple[Series, ...] = ()
         self._drawn: tuple[object, Content] | None = None
 
@@ -115,6 +115,12 @@ class Plot(Widget):
         series = tuple(series)
         if series != self._series or (unit is not None and unit != self._unit):
             self._series, self._unit = series, self._unit if unit is None else unit
+            self.refresh()
+
+    def say_empty(self, text: str) -> None:
+        """Say this where there is nothing to draw."""
+        if text != self._empty:
+            self._empty, self._drawn = text, None
             self.refresh()
 
     def render(self) -> Content:
@@ -151,7 +157,7 @@ class Plot(Widget):
         for series, points in lines:
             signal = figure.signal([x - start for x, _ in points], [y for _, y in points], marker="braille").lines(True)
             figure.draw(signal.label(clean(series.name, 30)) if len(lines) > 1 and not has_levels else signal)
-        positions, labels = time_ticks(start, end, width, self._zone)
+        positions, labels = time_ticks(start, end, width, self.zone)
         figure.ruler("x").lim(0, max(1.0, end - start))
         figure.ruler("x").ticks([p - start for p in positions], labels)
         figure.ruler("y").lim(0, values[-1])
@@ -159,7 +165,7 @@ class Plot(Widget):
         text = Text.from_ansi(figure.build().string())
         title = " · ".join(
             part
-            for part in (self._unit, datetime.fromtimestamp(end, self._zone).astimezone(self._zone).strftime("%Z"))
+            for part in (self._unit, datetime.fromtimestamp(end, self.zone).astimezone(self.zone).strftime("%Z"))
             if part
         )
         legend = [

@@ -9,6 +9,11 @@ from qsuite_console.commands.rows import panes
 
 SCOPES: Final = {
     "system": "System",
+    "processes": "Processes",
 }
 
-ROWS: Final[tuple[Command, ...]] = (*panes.keys("system"),)
+ROWS: Final[tuple[Command, ...]] = (
+    Command(id="processes.order", keys="o", title="Order", scope="processes", action="order", is_shown=True,
+            help="Order by memory, or by processor time."),
+    *panes.keys("system"),
+)  # fmt: skip
