@@ -67,6 +67,7 @@ PROBES: Final[Mapping[str, str]] = {
     "alerts.rules": "qsuite_console.metrics.alert_probes:RulesProbe",
     "alerts.silences": "qsuite_console.metrics.alert_probes:SilencesProbe",
     "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
+    "database.timescale": "qsuite_console.metrics.timescale:TimescaleProbe",
     "database.settings": "qsuite_console.metrics.tuning:SettingsProbe",
     "database.replication": "qsuite_console.metrics.replication:ReplicationProbe",
     "system.host": "qsuite_console.metrics.host_panels:HostProbe",

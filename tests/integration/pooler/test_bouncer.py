@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from fakes.backfill import open_services
+from fakes.backfill import WEEK, fill_tickers, make_settings, open_services, run
 from integration.pooler.bouncing import LOGINS, Bouncer, bouncing
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings, PoolerSettings, Settings
@@ -22,6 +23,7 @@ from qsuite_console.metrics.pooler import PoolerProbe
 from qsuite_console.metrics.replication import ReplicationProbe
 from qsuite_console.metrics.tuning import SettingsProbe
 from qsuite_console.model.pooler import Pooler
+from qsuite_console.sandbox.exchange.server import Exchange
 
 PATIENCE_S = 30.0
 
@@ -112,3 +114,21 @@ async def test_a_stopped_pooler_is_silent_within_its_budget_and_back_at_once(bou
         os.kill(bouncer.process.pid, signal.SIGCONT)
     assert (await console.show(["VERSION"], PATIENCE_S))["VERSION"]
     await console.close()
+
+
+async def test_a_backfill_runs_through_it(
+    bouncer: Bouncer, database_dsn: str, exchange: Callable[..., Awaitable[Exchange]]
+) -> None:
+    server = await exchange(symbols=20)
+    connection = await asyncpg.connect(database_dsn)
+    await fill_tickers(connection, server.environment)
+    settings = make_settings(bouncer.url, server.environment)
+    settings = replace(settings, database=replace(settings.database, pgbouncer=True))
+    async with open_services(settings) as services:
+        result = await run(services, WEEK)
+        again = await run(services, WEEK)
+    stored = await connection.fetchval("SELECT count(*) FROM price_ticks")
+    await connection.close()
+    assert result["verified"]
+    assert result["rows_written"] == stored > 0
+    assert again["rows_written"] == 0
