@@ -6,16 +6,18 @@ belong to the job engine. Options in the URL never override the limits set here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.asyncio.connection import Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from qsuite_console.cache.connections import reading_many
 from qsuite_console.cache.errors import CacheUnconfigured, translate
 from qsuite_console.cache.lookups import OwnLookups
 from qsuite_console.cache.panels import Panel, name_connection
@@ -67,6 +69,7 @@ class Cache:
         """Return the driver's client (bytes in, bytes out); raises CacheUnconfigured. Wrap use in ``guard``."""
         if self._client is None:
             options: dict[str, Any] = dict(self._options())
+            options["connection_class"] = reading_many(options.get("connection_class", Connection))
             self._client = Redis.from_pool(
                 ConnectionPool(
                     **options,
@@ -104,12 +107,20 @@ class Cache:
 
     @asynccontextmanager
     async def guard(self) -> AsyncIterator[Redis]:
-        """Give ``raw`` and turn the driver's failures into CacheError."""
-        client = self.raw
+        """Give ``raw`` and turn the driver's failures into CacheError.
+
+        The driver may take the cancellation of a job for a timeout of its own, or drop it; it is raised again here.
+        """
+        client, task = self.raw, asyncio.current_task()
+        before = task.cancelling() if task is not None else 0
         try:
             yield client
         except (RedisError, OSError) as error:
+            if task is not None and task.cancelling() > before:
+                raise asyncio.CancelledError from error
             raise translate(error, self.where) from error
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
     async def ping(self) -> None:
         """Raise CacheError unless the cache answers within the time limit."""
