@@ -115,7 +115,7 @@ DEFAULTS: Final = (
          about="Requests beyond the provider's limit, of those that backfills of the last hour made."),
     Rule(id="jobs.loop_lag", title="engine held up", unit="s", warning=0.5, critical=2, for_s=0, clear=0.2,
          about="The longest time within a sample that the engine's loop did not get its turn."),
-    _answers("application", "The platform's tables"),
+    dataclasses.replace(_answers("application", "Trading"), enabled=False),  # PostgreSQL's own silence tells it
     Rule(id="application.response_time", title="platform's tables answer in", unit="s", warning=2, critical=5, for_s=0,
          about="Time to read orders, bars and the newest bar: the kind of question the platform's users wait for."),
     Rule(id="application.bar_age", title="newest bar", unit="s", warning=300, critical=900,

@@ -140,11 +140,11 @@ class AlertBook:
                 self._note(ended)
 
     def alerts(self) -> tuple[Alert, ...]:
-        """Return what burns, critical first and oldest first, then what ended lately."""
+        """Return what burns, loud ones first, critical first, oldest first; then what ended lately."""
         now = self._clock.now()
         self._expire(now)
         burning = [alert for alert in self._newest() if alert.is_burning]
-        burning.sort(key=lambda alert: (alert.level is not Level.CRITICAL, alert.since))
+        burning.sort(key=lambda alert: (not alert.is_loud, alert.level is not Level.CRITICAL, alert.since))
         ended = [one for one in self._ended if one.cleared_at is not None and now - one.cleared_at < CLEARED_FOR]
         return (*burning, *sorted(ended, key=lambda one: one.cleared_at or now, reverse=True))
 

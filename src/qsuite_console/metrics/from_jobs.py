@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from qsuite_console.metrics import units
 from qsuite_console.metrics.sources import MEASURING, Sample, figure, judged, share
+from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.health import Figure
-from qsuite_console.model.jobs import JobState, QueueView, Statistics
+from qsuite_console.model.jobs import Job, JobState, QueueView, Statistics
 
 WINDOW_S: Final = 3600.0
 _STATISTICS_EVERY_S: Final = 10.0
 _LAG_STEP_S: Final = 0.25
+BACKFILL: Final = "backfill"
+_MINIMUM_REQUESTS: Final = 20
 _MINIMUM_JOBS: Final = 5  # one failure of one job is no rate
 
 
@@ -51,11 +55,16 @@ class JobsSource:
         queues: Callable[[], Sequence[QueueView]] | None = None,
         statistics: Callable[[float], Awaitable[Statistics]] | None = None,
         lag: LoopLag | None = None,
+        backfills: Callable[[], Sequence[Job]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """``backfills``: jobs that may be backfills, the running and the last ones, without waiting."""
         self._counts = counts
         self._queues = queues
         self._ask = statistics
         self._lag = lag
+        self._backfills = backfills
+        self._clock = clock or SystemClock()
         self._statistics: Statistics | None = None
         self._asked_at: float | None = None
 
@@ -72,6 +81,7 @@ class JobsSource:
         deepest, queued_figure = self._queued(counts)
         failure_rate, outcome_figures = self._outcomes()
         lag_s = None if self._lag is None else self._lag.take()
+        succeeded, limited, backfill_figures = self._requests()
         scheduled = counts.get(JobState.SCHEDULED, 0)
         paused = counts.get(JobState.PAUSED, 0)
         return Sample(
@@ -81,9 +91,16 @@ class JobsSource:
                 *outcome_figures,
                 figure("scheduled", "scheduled", units.count(scheduled), scheduled),
                 figure("paused", "paused", units.count(paused), paused),
+                *backfill_figures,
                 *_lag_figure(lag_s),
             ),
-            watched={"jobs.queued": deepest, "jobs.failure_rate": failure_rate, "jobs.loop_lag": lag_s},
+            watched={
+                "jobs.queued": deepest,
+                "jobs.failure_rate": failure_rate,
+                "jobs.backfill_success": succeeded,
+                "jobs.backfill_limited": limited,
+                "jobs.loop_lag": lag_s,
+            },
         )
 
     async def close(self) -> None:
@@ -95,6 +112,31 @@ class JobsSource:
             return
         self._asked_at = now
         self._statistics = await self._ask(WINDOW_S)
+
+    def _requests(self) -> tuple[float | None, float | None, tuple[Figure, ...]]:
+        """Return the share of requests that succeeded and of those answered 429, by backfills of the last hour."""
+        made = limited = repeated = 0.0
+        since = self._clock.now() - timedelta(seconds=WINDOW_S)
+        for job in () if self._backfills is None else self._backfills():
+            if job.kind == BACKFILL and (job.finished_at is None or job.finished_at >= since):
+                numbers = (job.progress.figures.get(name) for name in ("requests", "http_429", "retries"))
+                requests, too_many, again = (one if isinstance(one, int | float) else 0.0 for one in numbers)
+                made, limited, repeated = made + requests, limited + too_many, repeated + again
+        if made < _MINIMUM_REQUESTS:
+            return None, None, ()
+        success = max(0.0, 100.0 * (made - limited - repeated) / made)
+        share_limited = 100.0 * limited / made
+        names = ("jobs.backfill_success", "jobs.backfill_limited")
+        text = units.percent(success)
+        return (
+            success,
+            share_limited,
+            (
+                judged("backfill_success", "backfill requests good", text, success, names[0], success),
+                judged("backfill_limited", "answered 429", units.percent(share_limited), share_limited, names[1],
+                       share_limited),
+            ),
+        )  # fmt: skip
 
     def _queued(self, counts: Mapping[str, int]) -> tuple[float, Figure]:
         waiting = counts.get(JobState.QUEUED, 0) + counts.get(JobState.INTERRUPTED, 0)

@@ -19,6 +19,7 @@ from msgspec import structs
 
 from qsuite_console.metrics import thresholds
 from qsuite_console.metrics.alerts import AlertBook
+from qsuite_console.metrics.from_application import ApplicationSource
 from qsuite_console.metrics.from_host import HostSource
 from qsuite_console.metrics.from_jobs import JobsSource, LoopLag
 from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
@@ -29,7 +30,7 @@ from qsuite_console.metrics.sources import Sample, Source, SourceSilent, rejudge
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.health import Figure, Level, Reading, Snapshot
-from qsuite_console.model.jobs import QueueView, Statistics
+from qsuite_console.model.jobs import Job, QueueView, Statistics
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PlatformSampler:
         job_counts: Callable[[], Mapping[str, int]],
         queues: Callable[[], Sequence[QueueView]] | None = None,
         statistics: Callable[[float], Awaitable[Statistics]] | None = None,
+        backfills: Callable[[], Sequence[Job]] | None = None,
         directories: Sequence[Path] = (),
         interval_s: float = INTERVAL_S,
         budget_s: float = BUDGET_S,
@@ -69,7 +71,10 @@ class PlatformSampler:
             *((pooler,) if services.pooler.is_configured else ()),
             RedisSource(services.cache, clock),
             HostSource(directories),
-            JobsSource(job_counts, queues=queues, statistics=statistics, lag=self._lag),
+            JobsSource(
+                job_counts, queues=queues, statistics=statistics, lag=self._lag, backfills=backfills, clock=clock
+            ),
+            ApplicationSource(services.database, services.settings.tables, clock),
         )
         self._monitoring = services.monitoring or unkept(clock)
         book = self._monitoring.book

@@ -199,6 +199,7 @@ def _sampler(services: workers.Services, paths: Paths, control: Callable[[], Con
         job_counts=lambda: control().state.counts,
         queues=lambda: control().state.queues,
         statistics=lambda window_s: control().statistics(window_s),
+        backfills=lambda: (*control().state.running, *control().state.recent),
         directories=(paths.state, paths.data, paths.log),
     )
 
