@@ -40,6 +40,8 @@ _QUESTIONS: Final[Mapping[str, str]] = {
     "advice_extensions": "extensions",
     "advice_memory": "huge pages",
     "advice_partitions": "partitions",
+    "advice_scans": "full scans",
+    "advice_horizon": "how far partitions reach",
 }
 NAMES: Final = (
     "archive_mode",
@@ -47,6 +49,7 @@ NAMES: Final = (
     "autovacuum_work_mem",
     "checkpoint_completion_target",
     "checkpoint_timeout",
+    "data_checksums",
     "data_directory",
     "effective_cache_size",
     "effective_io_concurrency",
@@ -73,6 +76,7 @@ NAMES: Final = (
     "track_io_timing",
     "wal_buffers",
     "wal_compression",
+    "wal_level",
     "work_mem",
 )
 

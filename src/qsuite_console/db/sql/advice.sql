@@ -115,33 +115,43 @@ SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS relat
  ORDER BY 1;
 
 -- @name advice_indexes_redundant @pg 13-18
-WITH ix AS (
-    SELECT i.indexrelid, i.indrelid, i.indisunique, i.indisprimary, i.indnkeyatts, i.indisvalid,
-           coalesce(pg_get_expr(i.indpred, i.indrelid), '') AS pred,
-           coalesce(pg_get_expr(i.indexprs, i.indrelid), '') AS exprs,
-           (SELECT array_agg((k.attnum, o.opc, coll.c, f.flag)::text ORDER BY k.ord)
-              FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, ord)
-              JOIN unnest(i.indclass::oid[]) WITH ORDINALITY o(opc, ord) USING (ord)
-              JOIN unnest(i.indcollation::oid[]) WITH ORDINALITY coll(c, ord) USING (ord)
-              JOIN unnest(i.indoption::int2[]) WITH ORDINALITY f(flag, ord) USING (ord)) AS keys,
-           (SELECT coalesce(array_agg(attnum ORDER BY ord), '{}') FROM unnest(i.indkey::int2[])
-              WITH ORDINALITY x(attnum, ord) WHERE ord > i.indnkeyatts) AS included,
-           (SELECT array_agg(attnum) FROM unnest(i.indkey::int2[]) attnum) AS columns
-      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam
-      JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND am.amname = 'btree'
-       AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid)
+-- Duplicates, left prefixes of another index, and a hash index beside a b-tree of its column; as in
+-- the indexes panel.
+-- Pairs are found by their vectors alone, which the planner can hash; expressions are compared only within pairs.
+WITH pair AS MATERIALIZED (
+    SELECT a.indexrelid, b.indexrelid AS covering, b.indisunique,
+           CASE WHEN am.amname = 'hash' THEN 'hash beside b-tree'
+                WHEN a.indnkeyatts = b.indnkeyatts
+                     AND (a.indkey::int2[])[a.indnkeyatts:a.indnatts - 1] = (b.indkey::int2[])[b.indnkeyatts:b.indnatts - 1]
+                THEN 'duplicate' ELSE 'left prefix' END AS why
+      FROM pg_index a JOIN pg_index b ON b.indrelid = a.indrelid AND b.indexrelid <> a.indexrelid
+      JOIN pg_class ac ON ac.oid = a.indexrelid JOIN pg_am am ON am.oid = ac.relam
+      JOIN pg_class bc ON bc.oid = b.indexrelid JOIN pg_am bm ON bm.oid = bc.relam
+      JOIN pg_namespace n ON n.oid = ac.relnamespace
+     WHERE NOT a.indisunique AND NOT a.indisprimary AND b.indisvalid AND NOT ac.relispartition AND bm.amname = 'btree'
+       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+       AND (am.amname = 'hash' AND a.indkey[0] = b.indkey[0] AND a.indkey[0] <> 0
+            OR am.amname = 'btree' AND a.indnkeyatts <= b.indnkeyatts
+               AND (a.indkey::int2[])[0:a.indnkeyatts - 1] = (b.indkey::int2[])[0:a.indnkeyatts - 1]
+               AND (a.indclass::oid[])[0:a.indnkeyatts - 1] = (b.indclass::oid[])[0:a.indnkeyatts - 1]
+               AND (a.indcollation::oid[])[0:a.indnkeyatts - 1] = (b.indcollation::oid[])[0:a.indnkeyatts - 1]
+               AND (a.indoption::int2[])[0:a.indnkeyatts - 1] = (b.indoption::int2[])[0:a.indnkeyatts - 1]
+               AND coalesce((a.indkey::int2[])[a.indnkeyatts:a.indnatts - 1], '{}') <@ b.indkey::int2[])
+), found AS (
+    SELECT DISTINCT ON (p.indexrelid) p.indexrelid, p.covering, p.why
+      FROM pair p JOIN pg_index a ON a.indexrelid = p.indexrelid JOIN pg_index b ON b.indexrelid = p.covering
+     WHERE (a.indpred IS NULL AND b.indpred IS NULL
+            OR pg_get_expr(a.indpred, a.indrelid) = pg_get_expr(b.indpred, b.indrelid))
+       AND (a.indexprs IS NULL AND b.indexprs IS NULL
+            OR pg_get_expr(a.indexprs, a.indrelid) = pg_get_expr(b.indexprs, b.indrelid))
+       AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = p.indexrelid)
+       AND (p.why <> 'duplicate' OR p.indisunique OR p.indexrelid > p.covering)
+     ORDER BY p.indexrelid, p.why = 'duplicate' DESC, p.indisunique DESC, p.covering
 )
-SELECT DISTINCT ON (a.indexrelid) a.indexrelid::regclass::text AS name, a.indrelid::regclass::text AS relation,
-       b.indexrelid::regclass::text AS covered_by,
-       CASE WHEN a.keys = b.keys THEN 'duplicate' ELSE 'left prefix' END AS why,
-       pg_relation_size(a.indexrelid) AS bytes
-  FROM ix a JOIN ix b ON a.indrelid = b.indrelid AND a.indexrelid <> b.indexrelid AND a.pred = b.pred
-                     AND a.exprs = b.exprs AND b.indisvalid
- WHERE NOT a.indisunique AND NOT a.indisprimary AND a.keys = b.keys[1:a.indnkeyatts] AND a.included <@ b.columns
-   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = a.indexrelid)
-   AND (a.keys <> b.keys OR a.included <> b.included OR b.indisunique OR a.indexrelid > b.indexrelid)
- ORDER BY a.indexrelid, b.indisunique DESC, b.indexrelid;
+SELECT f.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS relation,
+       f.covering::regclass::text AS covered_by, f.why, pg_relation_size(f.indexrelid) AS bytes
+  FROM found f JOIN pg_index i ON i.indexrelid = f.indexrelid JOIN pg_class c ON c.oid = f.indexrelid
+ ORDER BY c.relpages DESC, f.indexrelid LIMIT 50;
 
 -- @name advice_indexes_unused @pg 13-18
 SELECT s.indexrelid::regclass::text AS name, s.relid::regclass::text AS relation, s.idx_scan AS scans,

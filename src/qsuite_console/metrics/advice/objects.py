@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from qsuite_console.db.settings import ServerFacts
 from qsuite_console.metrics.advice import wording
+from qsuite_console.metrics.advice.relations import relation_findings
 from qsuite_console.model.advice import Effect, Evidence, Finding, Severity
 
 PART: Final = "postgresql"
@@ -28,6 +29,7 @@ def object_findings(facts: ServerFacts) -> Iterator[Finding]:
     yield from _indexes(facts)
     yield from _keeping(facts)
     yield from _ages(facts)
+    yield from relation_findings(facts)
 
 
 def _worst(rows: Sequence[Row]) -> Sequence[Row]:

@@ -89,7 +89,8 @@ class TablesPane(Listing[Tables, Table]):
         number = figures.plural(answer.total, "table")
         size = sum(table.bytes for table in answer.tables if table.parent is None)
         hidden = f" · {figures.count(more)} more: / finds them" if more > 0 else f" · {figures.size(size)}"
-        return f"{number} {self.ORDERS.get(answer.order, '')}{hidden} · counters {since(answer.since, now, answer.started_at)}"
+        counted = since(answer.since, now, answer.started_at)
+        return f"{number} {self.ORDERS.get(answer.order, '')}{hidden} · counters {counted}"
 
     def row(self, table: Table) -> Row:
         """Return one line."""
