@@ -7,6 +7,11 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from qsuite_console import commands
+from qsuite_console.screens.cache_advice import AdvicePane
+from qsuite_console.screens.cache_families import FamiliesPane
+from qsuite_console.screens.cache_keys import KeysPane
+from qsuite_console.screens.cache_memory import MemoryPane
+from qsuite_console.screens.cache_use import ClientsPane, CommandsPane, SlowlogPane
 from qsuite_console.screens.panes import Pane, PaneScreen
 
 
@@ -17,4 +22,12 @@ class CacheScreen(PaneScreen):
     SOURCE = "redis"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("cache")
     BINDING_GROUP_TITLE = commands.SCOPES["cache"]
-    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = ()
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (
+        MemoryPane,
+        FamiliesPane,
+        KeysPane,
+        SlowlogPane,
+        ClientsPane,
+        CommandsPane,
+        AdvicePane,
+    )
