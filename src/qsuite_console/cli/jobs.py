@@ -69,15 +69,17 @@ def show(invocation: Invocation, job_id: int, *, is_json: bool) -> None:
     output.document(detail) if is_json else print_detail(detail)
 
 
-@jobs.command(epilog=examples("qsuite-console jobs logs 12 -f"))
+@jobs.command(epilog=examples("qsuite-console jobs logs 12 -f", "qsuite-console jobs logs 12 --json"))
 @click.argument("job_id", type=click.IntRange(1))
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until the job ends.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="NUMBER", help="Only lines above this number.")
 @json_option
 @click.pass_obj
 def logs(invocation: Invocation, job_id: int, *, follow: bool, after: int, is_json: bool) -> None:
-    """Print the job's log; with --json one object a line."""
-    tail = _Tail(job_id, after, output.document if is_json else _print_line)
+    """Print the job's log; with --json an array, with --follow --json one object a line as they come."""
+    kept: list[LogLine] = []
+    is_array = is_json and not follow
+    tail = _Tail(job_id, after, kept.append if is_array else output.document if is_json else _print_line)
     has_lost = False
     while True:
         with readable(invocation) as reads:
@@ -91,6 +93,8 @@ def logs(invocation: Invocation, job_id: int, *, follow: bool, after: int, is_js
                 continue  # it ended meanwhile: what is left is in the history, or with the engine that took over
         if follow and not tail.has_ended:
             output.note(f"no engine runs job {job_id}; it is {tail.state}")
+        if is_array:
+            output.document(kept)
         return
 
 

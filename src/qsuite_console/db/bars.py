@@ -101,6 +101,11 @@ async def _require_key(connection: asyncpg.Connection, table: str, key: Sequence
         )
 
 
+async def has_table(connection: asyncpg.Connection, table: str) -> bool:
+    """Return whether a table of that name exists (and may be seen)."""
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", quote_table(table)))
+
+
 async def ticker_ids(connection: asyncpg.Connection, tables: TableSettings, symbols: Sequence[str]) -> dict[str, int]:
     """Return symbol -> ticker id for those of ``symbols`` that the platform knows."""
     sql = load("ticker_ids").replace("{{tickers}}", quote_table(tables.tickers))
@@ -111,7 +116,7 @@ async def ticker_symbols(
     connection: asyncpg.Connection, tables: TableSettings, *, active: bool, crypto: bool = False
 ) -> list[str]:
     """Return the platform's stocks or crypto pairs in order, all or the active ones; empty without a tickers table."""
-    if await connection.fetchval("SELECT to_regclass($1) IS NULL", quote_table(tables.tickers)):
+    if not await has_table(connection, tables.tickers):
         return []
     sql = load("ticker_symbols_active" if active else "ticker_symbols")
     rows = await connection.fetch(sql.replace("{{tickers}}", quote_table(tables.tickers)), crypto)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from typing import Final
@@ -146,6 +147,8 @@ def _from_network(error: OSError, where: str) -> DatabaseDown:
 def _from_server(error: asyncpg.PostgresError, where: str) -> DatabaseError:
     state = error.sqlstate or ""
     text = clean(str(error).partition("\nDETAIL: ")[0], 300)
+    if state == "42501":
+        return DatabaseRefused(f"PostgreSQL at {where}: {text}", hint=_grant(text), sqlstate=state)
     for prefix, (kind, message, hint) in _BY_STATE.items():
         if state.startswith(prefix):
             return kind(message.format(where=where, text=text), hint=hint, sqlstate=state)
@@ -153,6 +156,28 @@ def _from_server(error: asyncpg.PostgresError, where: str) -> DatabaseError:
         return DatabaseDown(f"PostgreSQL at {where}: {text}", hint="it is tried again by itself", sqlstate=state)
     hint = clean(error.hint, 200) if getattr(error, "hint", None) else ""
     return DatabaseRejected(f"PostgreSQL at {where} refused a statement: {text}", hint=hint, sqlstate=state)
+
+
+_DENIED: Final = re.compile(r"permission denied for (\w+(?: \w+)*?) \"?([^\"\s]+)\"?$")
+_GRANTS: Final = {
+    "table": "GRANT SELECT ON {name} (to fill it INSERT and UPDATE too)",
+    "relation": "GRANT SELECT ON {name} (to fill it INSERT and UPDATE too)",
+    "view": "GRANT SELECT ON {name}",
+    "schema": "GRANT USAGE ON SCHEMA {name} (to make tables in it CREATE too)",
+    "sequence": "GRANT USAGE ON SEQUENCE {name}",
+    "function": "GRANT EXECUTE ON FUNCTION {name}",
+    "database": "GRANT CREATE, TEMPORARY ON DATABASE {name}",
+}
+
+
+def _grant(text: str) -> str:
+    """Return what the role of the settings lacks, as the statement that gives it."""
+    found = _DENIED.search(text)
+    grant = _GRANTS.get(found[1]) if found else None
+    if found is None or grant is None:
+        return "use the owner's role, or one that the owner has granted it to"
+    statement, _, also = grant.format(name=found[2]).partition(" (")
+    return f"its owner can {statement} TO this role" + (f" ({also}" if also else "")
 
 
 _BY_STATE: Final[dict[str, tuple[type[DatabaseError], str, str]]] = {
@@ -163,8 +188,11 @@ _BY_STATE: Final[dict[str, tuple[type[DatabaseError], str, str]]] = {
     ),
     "28": (DatabaseRefused, "PostgreSQL at {where} refused the login: {text}", "check the user name and pg_hba.conf"),
     "3D000": (DatabaseRefused, "PostgreSQL at {where}: {text}", "create the database or correct its name"),
-    "42501": (DatabaseRefused, "PostgreSQL at {where}: {text}", "grant the role what it needs, or use another role"),
-    "42P01": (DatabaseSchemaMismatch, "PostgreSQL at {where}: {text}", "run `qsuite-console db init`"),
+    "42P01": (
+        DatabaseSchemaMismatch,
+        "PostgreSQL at {where}: {text}",
+        "`qsuite-console db init` creates the platform's tables; under another name, say it in [tables] of the settings",
+    ),
     "42703": (DatabaseSchemaMismatch, "PostgreSQL at {where}: {text}", "run `qsuite-console doctor`"),
     "3F000": (DatabaseSchemaMismatch, "PostgreSQL at {where}: {text}", "run `qsuite-console db init`"),
     "53100": (DatabaseFull, "the disk of PostgreSQL at {where} is full: {text}", "free space there, then retry"),

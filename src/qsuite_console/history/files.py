@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from qsuite_console.history.migrations import Step, migrate
-from qsuite_console.history.troubles import is_damaged, unavailable
+from qsuite_console.history.troubles import is_damaged, is_refused, unavailable
 from qsuite_console.model.errors import HistoryUnavailable
 
 BUSY_MS: Final = 5000
@@ -105,11 +107,42 @@ def quarantine(path: Path, now: datetime) -> Path:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection that can neither write nor checkpoint."""
+    """Return a connection that can neither write nor checkpoint; also where nothing at all can be written.
+
+    SQLite wants to make an index of its log beside the file. Where it can't (a filesystem mounted read-only, another
+    owner's directory), the file is taken as it lies, together with a log that a killed engine has left.
+    """
+    try:
+        return _readable(path, "mode=ro")
+    except sqlite3.Error as error:
+        if not is_refused(error) or not os.access(path, os.R_OK):
+            raise
+        log_file = path.with_name(f"{path.name}-wal")
+        if not log_file.exists() or not log_file.stat().st_size:
+            return _readable(path, "immutable=1")
+    with tempfile.TemporaryDirectory(prefix="qsuite-history-") as directory:
+        copy = Path(directory) / path.name
+        shutil.copyfile(log_file, copy.with_name(log_file.name))
+        shutil.copyfile(path, copy)
+        apart = _readable(copy, "mode=rw")
+        try:
+            whole = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            apart.backup(whole)
+        finally:
+            apart.close()
+    return whole
+
+
+def _readable(path: Path, manner: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?{manner}", uri=True, isolation_level=None, check_same_thread=False
     )
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    connection.execute("PRAGMA query_only = 1")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # only now the file is opened
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -22,7 +22,7 @@ from qsuite_console.history.rows import progress_of
 from qsuite_console.history.troubles import unavailable
 from qsuite_console.model.alerts import AlertPage, AlertQuery, Silence
 from qsuite_console.model.audit import AuditLine, AuditQuery
-from qsuite_console.model.errors import HistoryMissing
+from qsuite_console.model.errors import HistoryMissing, HistoryUnavailable
 from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import Attempt, Job, JobDetail, JobPage, JobQuery, JobState, LogLine, Statistics
 
@@ -139,6 +139,11 @@ class HistoryReader:
         except sqlite3.Error as error:
             self._close()
             raise unavailable(error, str(self._path)) from error
+        except OSError as error:
+            self._close()
+            raise HistoryUnavailable(
+                f"the history {self._path} can't be read: {error.strerror}", hint="check the owner and the permissions"
+            ) from error
 
     def _close(self) -> None:
         for connection in (self._history, self._telemetry):

@@ -12,7 +12,7 @@ from fakes.backfill import WEEK, changed, fill_tickers, make_settings, open_serv
 from qsuite_console.engine.ports import Permanent
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.sandbox.exchange.server import Exchange
-from qsuite_console.workers.backfill import BackfillParameters
+from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
 from qsuite_console.workers.backfill.coverage import CoverageProbe
 
 Starter = Callable[..., Awaitable[Exchange]]
@@ -118,3 +118,17 @@ async def test_minute_bars_go_to_the_platform_s_table_by_ticker(
     assert result["rows_written"] == await connection.fetchval("SELECT count(*) FROM market_data_marketdata") > 1900
     assert result["verified"]
     assert again["requests"] == 0
+
+
+async def test_a_missing_table_of_tickers_is_told_from_an_empty_one(
+    database_dsn: str, connection: asyncpg.Connection, exchange: Starter
+) -> None:
+    server = await exchange(symbols=3)
+    every = changed(WEEK, symbols="all", timeframe="1Day")
+    async with open_services(make_settings(database_dsn, server.environment)) as services:
+        empty = await BackfillWorker(services).plan(every)
+        await connection.execute("DROP TABLE market_data_ticker CASCADE")
+        missing = await BackfillWorker(services).plan(every)
+    assert "market_data_ticker holds no tickers: the provider's 3 symbols are taken" in empty.warnings
+    (told,) = [line for line in missing.warnings if "provider's 3 symbols" in line]
+    assert told.startswith("there is no table market_data_ticker (setting tables.tickers; `qsuite-console db init`")

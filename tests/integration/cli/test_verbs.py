@@ -44,8 +44,11 @@ def test_jobs_are_listed_shown_logged_retried_and_deleted_without_an_engine(cons
     assert detail["result"]["steps"] == 3
     assert "count to 3" in console.run("jobs", "show", "3").stdout
     assert "step 3" in console.run("jobs", "logs", "3").stdout
-    first = console.run("jobs", "logs", "3", "--json").stdout.splitlines()[0]
-    assert json.loads(first)["message"]
+    lines = console.json("jobs", "logs", "3")
+    assert all(line["message"] and line["job_id"] == 3 for line in lines)
+    assert len(lines) > 1
+    followed = console.run("jobs", "logs", "3", "--json", "--follow").stdout.splitlines()
+    assert [json.loads(line) for line in followed] == lines, "followed, one object a line"
     (retried,) = console.json("jobs", "retry", "4")
     assert retried["is_done"]
     assert console.json("jobs", "show", "4")["job"]["state"] == "queued"

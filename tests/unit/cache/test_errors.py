@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis import exceptions
 
@@ -77,3 +79,45 @@ def test_options_in_the_url_never_lift_the_time_limits() -> None:
     assert options["socket_connect_timeout"] == 2.0
     assert client.connection_pool.max_connections == 32
     assert options["retry"].get_retries() == 0
+
+
+@pytest.mark.parametrize("swallow", ["timeout", "nothing"])
+async def test_a_cancelled_job_stays_cancelled_whatever_the_driver_makes_of_it(swallow: str) -> None:
+    entered, found = asyncio.Event(), []
+
+    async def job() -> None:
+        async with cache("redis://127.0.0.1:1/0").guard():
+            entered.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallow == "timeout":
+                    raise exceptions.TimeoutError("Timeout reading from socket") from None
+        found.append("went on")
+
+    task = asyncio.create_task(job())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert found == []
+
+
+async def test_what_is_tidied_up_while_a_job_is_cancelled_still_runs() -> None:
+    entered, tidied = asyncio.Event(), []
+
+    async def job() -> None:
+        try:
+            entered.set()
+            await asyncio.Event().wait()
+        finally:
+            async with cache("redis://127.0.0.1:1/0").guard():
+                await asyncio.sleep(0)
+            tidied.append(True)
+
+    task = asyncio.create_task(job())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert tidied == [True]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from qsuite_console.db.errors import DatabaseDown, translate
+import pytest
+
+from qsuite_console.db.errors import DatabaseDown, DatabaseRefused, translate
 
 
 def test_a_server_that_is_starting_is_down_for_a_moment_in_one_line() -> None:
@@ -12,3 +14,26 @@ def test_a_server_that_is_starting_is_down_for_a_moment_in_one_line() -> None:
     found = translate(asyncpg.CannotConnectNowError(said), "db-1:5432/qsuite")
     assert isinstance(found, DatabaseDown)
     assert found.message == "PostgreSQL at db-1:5432/qsuite: the database system is not yet accepting connections"
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("permission denied for table price_ticks", "GRANT SELECT ON price_ticks TO this role (to fill it INSERT"),
+        ("permission denied for schema qsuite_console", "GRANT USAGE ON SCHEMA qsuite_console TO this role"),
+        ("permission denied for sequence orders_id_seq", "GRANT USAGE ON SEQUENCE orders_id_seq TO this role"),
+        ("must be owner of table price_ticks", "use the owner's role"),
+    ],
+)
+def test_a_missing_right_is_named_with_the_grant_that_gives_it(said: str, hint: str) -> None:
+    found = translate(asyncpg.InsufficientPrivilegeError(said), "db-1:5432/qsuite")
+    assert isinstance(found, DatabaseRefused)
+    assert said in found.message
+    assert hint in found.hint
+
+
+def test_a_missing_table_is_named_with_the_setting_that_says_its_name() -> None:
+    found = translate(asyncpg.UndefinedTableError('relation "market_data_ticker" does not exist'), "db-1:5432/qsuite")
+    assert 'relation "market_data_ticker" does not exist' in found.message
+    assert "db init" in found.hint
+    assert "[tables]" in found.hint

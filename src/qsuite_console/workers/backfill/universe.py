@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from qsuite_console.db.bars import ticker_symbols
+from qsuite_console.db.bars import has_table, ticker_symbols
 from qsuite_console.db.calendar import read_sessions, write_sessions
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.model import calendar
@@ -117,9 +117,13 @@ async def resolve_universe(
         is_active = parameters.symbols.strip().lower() == ACTIVE
         async with database.session("backfill plan") as connection:
             symbols = await ticker_symbols(connection, tables, active=is_active, crypto=parameters.source == "crypto")
-        if not symbols and listed is not None:
+            is_there = bool(symbols) or await has_table(connection, tables.tickers)
+        why = f"{tables.tickers} holds no tickers" if is_there else no_tickers_table(tables)
+        if not symbols and listed is None:
+            warnings.append(f"{why}, and the provider's list can't be had")
+        elif not symbols and listed is not None:
             symbols = sorted(a.symbol for a in listed.values() if a.status == "active" and a.tradable)
-            warnings.append(f"{tables.tickers} holds no tickers: the provider's {len(symbols)} symbols are taken")
+            warnings.append(f"{why}: the provider's {len(symbols):,} symbols are taken")
     else:
         symbols = named_symbols(parameters)
     if not listed:
@@ -176,6 +180,11 @@ async def stored_sessions(
         return computed
     stored = {session.day: session for session in await read_sessions(connection, tables, start, end)}
     return [stored.get(session.day, session) for session in computed]
+
+
+def no_tickers_table(tables: TableSettings) -> str:
+    """Say that the configured table of tickers is not there, and which setting names it."""
+    return f"there is no table {tables.tickers} (setting tables.tickers; `qsuite-console db init` creates it)"
 
 
 def _spans(stored: Sequence[Session], start: date, end: date) -> bool:
