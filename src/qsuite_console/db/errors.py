@@ -191,7 +191,7 @@ _BY_STATE: Final[dict[str, tuple[type[DatabaseError], str, str]]] = {
     "42P01": (
         DatabaseSchemaMismatch,
         "PostgreSQL at {where}: {text}",
-        "`qsuite-console db init` creates the platform's tables; under another name, say it in [tables] of the settings",
+        "`qsuite-console db init` creates the platform's tables; other names go into [tables] of the settings",
     ),
     "42703": (DatabaseSchemaMismatch, "PostgreSQL at {where}: {text}", "run `qsuite-console doctor`"),
     "3F000": (DatabaseSchemaMismatch, "PostgreSQL at {where}: {text}", "run `qsuite-console db init`"),
