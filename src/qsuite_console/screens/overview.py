@@ -27,6 +27,7 @@ from qsuite_console.widgets.tile import Tile
 LISTS = ("running", "attention", "finished")
 TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
 ATTENTION = 50
+LOOK_S = 0.25  # between looks at the ages of the tiles
 INTERVALS_S = (0, 5, 15, 60)  # between new figures in the tiles; 0 is with every sample
 
 _ATTENTION_COLUMNS = (
@@ -71,6 +72,19 @@ class OverviewScreen(ConsoleScreen):
         with Container(id="lower"):
             yield attention
             yield finished
+
+    def on_mount(self) -> None:
+        """See within a quarter of a second that a tile grew stale."""
+        super().on_mount()
+        self.set_interval(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        if self in self.app.screen_stack:
+            now = self.now
+            for tile in self.query(Tile):
+                reading = reading_of(self.state, tile.source)
+                if tile.would_look_different(reading, now):
+                    tile.show(reading, now)
 
     # what it shows
 

@@ -47,7 +47,7 @@ class Standing:
     def headline(self) -> str:
         """Return the stale line: "◌ stale 12 s: PostgreSQL did not answer within 0.9 s"."""
         why = f": {self.why}" if self.why else ""
-        return f"{looks.STALE.glyph} stale {_whole(self.age_s)}{why}"
+        return f"{looks.STALE.glyph} stale {figures.whole(self.age_s)}{why}"
 
 
 def standing(question: Question[Any], reading: Reading | None, now: datetime) -> Standing:
@@ -65,11 +65,6 @@ def standing(question: Question[Any], reading: Reading | None, now: datetime) ->
     return Standing(Kind.STALE, age_s, question.problem or silence or "no newer answer yet", question.hint)
 
 
-def _whole(seconds: float) -> str:
-    """Return an age in whole seconds, so that it keeps its form while it ticks: 3 s, 02:41."""
-    return f"{int(seconds)} s" if seconds < 60 else figures.duration(seconds)
-
-
 def _fresh_s(period_s: float) -> float:
     """Return the age from which the next answer is overdue; seldom asked questions may take longer."""
     return FRESH_S if period_s <= SOON_S else period_s * 1.25 + 2.0
@@ -81,7 +76,7 @@ def info(state: Standing, cost_ms: float | None) -> Content:
         return Content.styled("loading", "$dim")
     if state.kind is Kind.FAILED:
         return Content.styled(f"{looks.FAILED_SOURCE.glyph} no answer", "$error")
-    age = _whole(state.age_s)
+    age = figures.whole(state.age_s)
     if state.kind is Kind.STALE:
         return Content.styled(f"{looks.STALE.glyph} stale {age}", "$warning")
     cost = f"{cost_text(cost_ms)} · " if cost_ms is not None else ""

@@ -68,8 +68,8 @@ class ConsolePane(Pane[ProcessView]):
         lag = told.get("loop_lag", "not measured yet")
         screen_s = self.paned.console.lag.worst_s
         self._figures.show(Content("\n").join(own_lines(answer, now, lag, screen_s, self._figures.text_width)))
-        frames.title(self._table, Content("What the console's questions cost"))
-        frames.caption(self._table, Content("dearest first · since the engine's start"))
+        frames.title(self._table, Content("How long the console's own questions took"))
+        frames.caption(self._table, Content("longest in all first · since the engine's start"))
         self._table.show({cost.name: cost for cost in answer.questions})
 
 

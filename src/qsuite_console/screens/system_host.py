@@ -34,8 +34,8 @@ class HostPane(Pane[HostView]):
         super().__init__()
         self._figures = TextView(id="figures", classes="panel figures")
         self._plots = (
-            SeriesPlot("CPU and memory", ("host.cpu", "host.memory"), id="curve-cpu"),
-            SeriesPlot("Load", ("host.load",), id="curve-load"),
+            SeriesPlot("CPU", ("host.cpu",), id="curve-cpu"),
+            SeriesPlot("Memory in use", ("host.memory",), id="curve-memory"),
         )
         self._plots[1].add_class("-second")
         self._series = Question("metrics.series", Series, 5.0, slack_s=0.3)
@@ -94,8 +94,8 @@ def _cpu_words(answer: HostView) -> str:
     if answer.cpu is None:
         return number + limit
     cpu = answer.cpu
-    parts = f"user {cpu.user:.0f} %, system {cpu.system:.0f} %, waiting for disks {cpu.iowait:.0f} %"
-    steal = f", taken by the hypervisor {cpu.steal:.0f} %" if cpu.steal >= 0.5 else ""
+    parts = f"user {cpu.user:.0f} %, system {cpu.system:.0f} %, disk wait {cpu.iowait:.0f} %"
+    steal = f", stolen {cpu.steal:.0f} %" if cpu.steal >= 0.5 else ""
     return f"{cpu.busy:.0f} % busy of {number}{limit}: {parts}{steal}"
 
 
@@ -146,14 +146,13 @@ def _memory_lines(memory: Memory, width: int, level: Level | None) -> list[Conte
         )
     )
     parts = (
-        ("free", memory.free),
-        ("cached", memory.cached),
-        ("buffers", memory.buffers),
-        ("shared", memory.shared),
-        ("to be written", memory.dirty),
+        (("free", memory.free), ("cached", memory.cached), ("buffers", memory.buffers)),
+        (("shared", memory.shared), ("to be written", memory.dirty)),
     )
-    told = ", ".join(f"{name} {figures.size(value)}" for name, value in parts if value is not None)
-    lines.append(_line("", told))
+    for row in parts:
+        told = ", ".join(f"{name} {figures.size(value)}" for name, value in row if value is not None)
+        if told:
+            lines.append(_line("", told))
     if memory.limit is not None:
         lines.append(_line("", f"this container may use {figures.size(memory.limit)}"))
     return lines

@@ -91,6 +91,11 @@ def age(seconds: float | None) -> str:
     return f"{int(seconds // 86_400)}d"
 
 
+def whole(seconds: float) -> str:
+    """Return a length of time in whole seconds, so that it keeps its form while it ticks: 3 s, 02:41."""
+    return f"{int(seconds)} s" if seconds < 60 else duration(seconds)
+
+
 def moment(at: datetime | None, zone: tzinfo | None, now: datetime) -> str:
     """Return a local time in eight cells: 06:02:11 today, "11-20 06h" in this year, else the date."""
     if at is None:

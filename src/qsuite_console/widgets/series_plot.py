@@ -73,17 +73,13 @@ def limit_words(lines: Sequence[model.Line]) -> list[str]:
         newest = next((point.mean for point in reversed(line.points) if point.mean is not None), None)
         sign = "below " if line.is_low_bad else ""
         limits = " ".join(
-            f"{glyph.glyph} {sign}{_quantity(limit, line.unit)}"
-            for glyph, limit in zip((looks.LEVELS[Level.WARNING], looks.LEVELS[Level.CRITICAL]), _limits(line), strict=True)
+            f"{looks.LEVELS[level].glyph} {sign}{_quantity(limit, line.unit)}"
+            for level, limit in ((Level.WARNING, line.warning), (Level.CRITICAL, line.critical))
             if limit is not None
         )
         name = f"{clean(line.title, 30)} " if len(lines) > 1 else ""
         words.append(f"{name}{_quantity(newest, line.unit)}{' ' + limits if limits else ''}")
     return words
-
-
-def _limits(line: model.Line) -> tuple[float | None, float | None]:
-    return line.warning, line.critical
 
 
 def _quantity(value: float | None, unit: str) -> str:

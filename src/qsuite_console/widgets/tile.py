@@ -109,7 +109,7 @@ class Tile(Widget, can_focus=True):
         if age is None:
             return "never measured" if reading.error else ""
         if looks.is_stale(reading, now):
-            return f"stale {figures.duration(math.floor(age))}"
+            return f"stale {figures.whole(age)}"
         if age > 2 * reading.interval_s:
             return f"{figures.age(age)} ago"
         return f"last {span(len(self._trend) * reading.interval_s)}" if len(self._trend) > 1 else ""
