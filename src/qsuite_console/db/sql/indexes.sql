@@ -28,7 +28,7 @@ WITH locked AS MATERIALIZED (
 ), summed AS (
     SELECT root AS oid, count(*) FILTER (WHERE kind = 'i') AS parts, bool_and(is_sized OR kind = 'I') AS is_sized,
            sum(CASE WHEN is_sized THEN pg_relation_size(oid)
-                    ELSE relpages * current_setting('block_size')::bigint END) AS bytes,
+                    ELSE greatest(relpages, 0) * current_setting('block_size')::bigint END) AS bytes,
            sum(scans) AS scans, sum(entries) AS entries, max(scanned_at) AS scanned_at, sum(writes) AS writes,
            array_agg(oid) FILTER (WHERE NOT indisvalid) AS invalid
       FROM part GROUP BY root
@@ -81,7 +81,7 @@ WITH locked AS MATERIALIZED (
 ), summed AS (
     SELECT root AS oid, count(*) FILTER (WHERE kind = 'i') AS parts, bool_and(is_sized OR kind = 'I') AS is_sized,
            sum(CASE WHEN is_sized THEN pg_relation_size(oid)
-                    ELSE relpages * current_setting('block_size')::bigint END) AS bytes,
+                    ELSE greatest(relpages, 0) * current_setting('block_size')::bigint END) AS bytes,
            sum(scans) AS scans, sum(entries) AS entries, max(scanned_at) AS scanned_at, sum(writes) AS writes,
            array_agg(oid) FILTER (WHERE NOT indisvalid) AS invalid
       FROM part GROUP BY root

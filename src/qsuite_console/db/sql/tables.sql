@@ -24,9 +24,8 @@ WITH locked AS MATERIALIZED (
      WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
        AND n.nspname !~ '^pg_(toast|temp)'
 ), wanted AS MATERIALIZED (
-    SELECT r.* FROM rel r JOIN rel t ON t.oid = r.root
-     WHERE $1 = '' OR position(lower($1) IN lower(t.nspname || '.' || t.relname)) > 0
-        OR position(lower($1) IN lower(r.nspname || '.' || r.relname)) > 0
+    SELECT * FROM rel WHERE $1 = '' OR root IN (
+        SELECT r.root FROM rel r WHERE position(lower($1) IN lower(r.nspname || '.' || r.relname)) > 0)
 ), indexed AS MATERIALIZED (
     SELECT i.indrelid, count(*) AS indexes, sum(pg_stat_get_numscans(i.indexrelid)) AS idx_scans,
            sum(x.relpages)::bigint * current_setting('block_size')::bigint AS bytes,
@@ -36,7 +35,7 @@ WITH locked AS MATERIALIZED (
 ), leaf AS MATERIALIZED (
     SELECT w.*, coalesce(x.indexes, 0) AS indexes, coalesce(x.idx_scans, 0) AS idx_scans, s.is_sized,
            CASE WHEN s.is_sized THEN pg_table_size(w.oid) - s.toast
-                ELSE w.relpages * current_setting('block_size')::bigint END AS heap_bytes,
+                ELSE greatest(w.relpages, 0) * current_setting('block_size')::bigint END AS heap_bytes,
            CASE WHEN s.is_sized THEN s.toast
                 ELSE coalesce(t.relpages, 0) * current_setting('block_size')::bigint END AS toast_bytes,
            CASE WHEN s.is_sized THEN pg_indexes_size(w.oid) ELSE coalesce(x.bytes, 0) END AS index_bytes,
@@ -184,7 +183,7 @@ SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, a.
 SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition, i.indisvalid AS is_valid,
        t.scans::float8 AS scans, t.pages * current_setting('block_size')::float8 AS bytes
   FROM pg_index i CROSS JOIN LATERAL (
-       SELECT sum(pg_stat_get_numscans(x.oid)) AS scans, sum(x.relpages) AS pages FROM pg_class x
+       SELECT sum(pg_stat_get_numscans(x.oid)) AS scans, sum(greatest(x.relpages, 0)) AS pages FROM pg_class x
         WHERE x.oid = i.indexrelid OR x.relkind = 'i' AND x.oid IN (SELECT relid FROM pg_partition_tree(i.indexrelid))) t
  WHERE i.indrelid = $1::oid ORDER BY i.indisprimary DESC, i.indisunique DESC, 1;
 
