@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -17,7 +18,8 @@ from qsuite_console.cli.connect import ORIGIN, changing
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import LazyGroup, examples
 from qsuite_console.cli.operations import find_operation, known_operations
-from qsuite_console.model.errors import InvalidParameters, UsageProblem
+from qsuite_console.engine.control import Control
+from qsuite_console.model.errors import InvalidParameters, ReadOnly, UsageProblem
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
 
@@ -114,11 +116,7 @@ def perform(invocation: Invocation, request: Request) -> int:
     invocation.start_log()
     operation = request.operation
     try:
-        proposal = changing(
-            invocation,
-            lambda control: control.propose(operation.name, request.parameters, origin=ORIGIN),
-            starts_work=operation.changes_target,
-        )
+        proposal = changing(invocation, partial(_propose, invocation, request))
         if request.is_dry:
             _print_proposal(proposal, is_json=request.is_json)
             return 0
@@ -131,7 +129,6 @@ def perform(invocation: Invocation, request: Request) -> int:
             lambda control: control.perform(
                 operation.name, proposal.parameters, confirmation=confirmation, origin=ORIGIN
             ),
-            starts_work=operation.changes_target,
         )
     except InvalidParameters as error:
         named = {spec.name: flags.flag_of(spec) for spec in operation.parameters}
@@ -139,6 +136,17 @@ def perform(invocation: Invocation, request: Request) -> int:
         hint = error.hint or f"qsuite-console act {operation.name} --help"
         raise InvalidParameters(problems, hint=hint) from error
     return _print_outcome(outcome, is_json=request.is_json)
+
+
+async def _propose(invocation: Invocation, request: Request, control: Control) -> Proposal:
+    """Look; the other engine may run without our --read-only, and must not change anything for one that has it."""
+    operation, target = request.operation, invocation.loaded.settings.target
+    if operation.changes_target and target.read_only and not control.state.is_read_only:
+        raise ReadOnly(
+            f"the target {clean(target.name, 60)} is read-only here: {operation.title.lower()} would change it",
+            hint="leave --read-only out, or set target.read_only = false for it",
+        )
+    return await control.propose(operation.name, request.parameters, origin=ORIGIN)
 
 
 def _ask(proposal: Proposal, request: Request) -> str | None:

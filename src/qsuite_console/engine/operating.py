@@ -104,9 +104,10 @@ class Operating:
         kind = operation.kind
         try:
             self._gate.check_operation(kind)
-            decoded = parameters.decode(kind.parameters, given)
             if confirmation is not None:
-                self._gate.check_confirmation(kind.title.lower(), confirmation, changes_target=kind.changes_target)
+                what = kind.title.lower()
+                self._gate.check_confirmation(what, confirmation, changes_target=kind.changes_target)
+            decoded = parameters.decode(kind.parameters, given)
         except ConsoleError as error:
             if confirmation is not None or not isinstance(error, UsageProblem):
                 await self._gate.record(origin, kind.name, subject_of(given), f"refused: {error.message}")
