@@ -31,6 +31,8 @@ ENTRY_POINTS: Final = "qsuite_console.workers"
 
 REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
+    "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
+    "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
     "vacuum": "qsuite_console.workers.vacuum:VacuumWorker",
     "warm.market-data": "qsuite_console.workers.warm:WarmMarketData",
     "warm.order-books": "qsuite_console.workers.warm:WarmOrderBooks",
@@ -66,6 +68,7 @@ PROBES: Final[Mapping[str, str]] = {
     "alerts.open": "qsuite_console.metrics.alert_probes:OpenProbe",
     "alerts.rules": "qsuite_console.metrics.alert_probes:RulesProbe",
     "alerts.silences": "qsuite_console.metrics.alert_probes:SilencesProbe",
+    "scores.explain": "qsuite_console.metrics.score_keeper:ExplainProbe",
     "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
     "database.timescale": "qsuite_console.metrics.timescale:TimescaleProbe",
     "database.settings": "qsuite_console.metrics.tuning:SettingsProbe",
