@@ -124,3 +124,19 @@ def resolve(home: str | None = None) -> Paths:
     return Paths(
         dirs.user_config_path, dirs.user_state_path, dirs.user_data_path, dirs.user_cache_path, dirs.user_log_path
     )
+
+
+def write_whole(path: Path, text: str, *, is_forced: bool) -> None:
+    """Write a file of mode 0600 of which a reader never sees half; raises FileExistsError unless forced, OSError."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_forced:
+            Path(temporary).replace(path)
+        else:
+            os.link(temporary, path)  # unlike a move it fails when somebody made the file meanwhile
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,12 +1,7 @@
-"""An analysis as a file: JSON for programs, Markdown for people, SQL to look through and run.
-
-The file is made beside its place with mode 0600 and then moved there, so that a reader never sees half of it.
-"""
+"""An analysis as a file: JSON for programs, Markdown for people, SQL or lines of postgresql.conf to look through."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,27 +9,18 @@ from typing import Final
 import msgspec
 
 from qsuite_console.cli.analyze import bar, machine_line, plain_formula
+from qsuite_console.model import advice_text
 from qsuite_console.model.advice import Analysis, Effect, Finding
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.text import clean
+from qsuite_console.paths import write_whole
 
 
 def write(path: Path, found: Analysis, *, is_forced: bool) -> None:
     """Write ``found`` in the format of the suffix; raises ConsoleError when it exists or can't be written."""
     text = _FORMATS[path.suffix.lower()](found)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if is_forced:
-                Path(temporary).replace(path)
-            else:
-                os.link(temporary, path)  # unlike a move it fails when somebody made the file meanwhile
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        write_whole(path, text, is_forced=is_forced)
     except FileExistsError as error:
         raise ConsoleError(f"{path} exists", hint="name another file, or overwrite it with --force") from error
     except OSError as error:
@@ -50,7 +36,12 @@ def as_json(found: Analysis) -> str:
 
 def as_sql(found: Analysis) -> str:
     """Return the settings of PostgreSQL as statements to run; every other fix stands in comments."""
-    return "\n".join(_sql(found)) + "\n"
+    return "\n".join(advice_text.sql(found.findings, _heading(found))) + "\n"
+
+
+def as_conf(found: Analysis) -> str:
+    """Return the settings of PostgreSQL as lines of postgresql.conf; every other fix stands in comments."""
+    return "\n".join(advice_text.conf(found.findings, _heading(found))) + "\n"
 
 
 def as_markdown(found: Analysis) -> str:
@@ -58,41 +49,11 @@ def as_markdown(found: Analysis) -> str:
     return "\n".join(_markdown(found)) + "\n"
 
 
-def _sql(found: Analysis) -> Iterator[str]:
-    yield from _comment(f"qsuite-console analyze, {found.at:%Y-%m-%d %H:%M} UTC, {found.target}: {found.database}")
-    yield from _comment(f"sized for {machine_line(found)}")
-    yield from _comment("ALTER SYSTEM needs a superuser and no transaction around it: psql -f, without -1.")
-    yield ""
-    settings = [one for one in found.findings if one.part == "postgresql" and one.fix.startswith("ALTER SYSTEM ")]
-    for finding in settings:
-        yield from _described(finding)
-        yield finding.fix
-        yield ""
-    if settings:
-        yield "SELECT pg_reload_conf();"
-        waiting = [finding.subject for finding in settings if finding.effect is Effect.RESTART]
-        if waiting:
-            yield from _comment(f"restart the server for: {', '.join(waiting)}")
-        yield ""
-    for finding in found.findings:
-        if finding not in settings:
-            yield from _described(finding)
-            if finding.fix:
-                yield from _comment(f"{finding.part}: {finding.fix}")
-            yield ""
-
-
-def _described(finding: Finding) -> Iterator[str]:
-    yield from _comment(f"{finding.severity} {finding.id} {finding.subject}: {finding.title}")
-    yield from _comment(f"found: {'; '.join(f'{one.name} {one.text}' for one in finding.evidence)}")
-    yield from _comment(f"rule: {finding.formula}")
-    if finding.advice:
-        yield from _comment(f"note: {finding.advice}")
-
-
-def _comment(text: str) -> Iterator[str]:
-    # One line whatever a name holds: a line break in it would end the comment and begin a statement.
-    yield f"-- {clean(text)}"
+def _heading(found: Analysis) -> tuple[str, str]:
+    return (
+        f"qsuite-console analyze, {found.at:%Y-%m-%d %H:%M} UTC, {found.target}: {found.database}",
+        f"sized for {machine_line(found)}",
+    )
 
 
 def _markdown(found: Analysis) -> Iterator[str]:
@@ -147,5 +108,10 @@ def _plain(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_[]|#" else letter for letter in cleaned)
 
 
-_FORMATS: Final[Mapping[str, Callable[[Analysis], str]]] = {".json": as_json, ".md": as_markdown, ".sql": as_sql}
+_FORMATS: Final[Mapping[str, Callable[[Analysis], str]]] = {
+    ".json": as_json,
+    ".md": as_markdown,
+    ".sql": as_sql,
+    ".conf": as_conf,
+}
 SUFFIXES: Final = tuple(_FORMATS)

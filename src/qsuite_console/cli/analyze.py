@@ -48,7 +48,7 @@ _REASONS: Final = 3  # of each score, unless --detailed
 @click.option(
     "--interval", "interval_s", default=2.0, show_default=True, metavar="SECONDS", help="Rates are taken over this."
 )
-@click.option("--export", metavar="FILE", help="Write a .json, .md or .sql file (settings as ALTER SYSTEM).")
+@click.option("--export", metavar="FILE", help="Write a .json, .md, .sql (settings as ALTER SYSTEM) or .conf file.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @json_option
 @click.pass_obj

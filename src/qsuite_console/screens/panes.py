@@ -228,6 +228,7 @@ class PaneScreen(ConsoleScreen):
         self.feed = Feed(self, self._take_answer)
         self._names = [pane.NAME for pane in self.PANES]
         self._current = 0
+        self._left_out: frozenset[str] = frozenset()
         self._tabs = TabLine([pane.TITLE for pane in self.PANES], id="tabs")
         self._body = Vertical(id="panes")
 
@@ -321,14 +322,22 @@ class PaneScreen(ConsoleScreen):
             return
         await self.turn_to(found[0], text.strip())
 
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Keep panes out of the tab line that have nothing to show here; typed, they still open and say why."""
+        if (left_out := frozenset(names)) == self._left_out:
+            return
+        self._left_out = left_out
+        self._tabs.leave_out(frozenset(self._names.index(name) for name in self._left_out))
+
     async def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
         """Show the pane whose tab was clicked."""
         await self._open(message.index)
 
     async def action_step(self, by: int) -> None:
         """Show the next or previous pane."""
-        if self._names:
-            await self._open((self._current + by) % len(self._names))
+        here = [index for index, name in enumerate(self._names) if name not in self._left_out or index == self._current]
+        if here:
+            await self._open(here[(here.index(self._current) + by) % len(here)])
 
     def action_part(self) -> None:
         """Focus the next part of the pane."""

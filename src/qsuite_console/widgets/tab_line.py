@@ -51,6 +51,7 @@ class TabLine(Widget):
         self._titles = tuple(titles)
         self._current = 0
         self._info = Content("")
+        self._left_out: frozenset[int] = frozenset()
 
     def show(self, current: int, info: Content) -> None:
         """Mark a tab; ``info`` stands at the right."""
@@ -58,10 +59,19 @@ class TabLine(Widget):
             self._current, self._info = current, info
             self.refresh()
 
+    def leave_out(self, indices: frozenset[int]) -> None:
+        """Show all tabs but these."""
+        if indices != self._left_out:
+            self._left_out = indices
+            self.refresh()
+
     def _tabs(self) -> tuple[int, int]:
-        widths = [len(title) + 2 for title in self._titles]
+        widths = [self._width(index) for index in range(len(self._titles))]
         room = self.size.width - (self._info.cell_length + 2 if self._info else 0)
         return window(widths, self._current, room)
+
+    def _width(self, index: int) -> int:
+        return 0 if index in self._left_out and index != self._current else len(self._titles[index]) + 2
 
     def render(self) -> Content:
         """Draw the tabs that fit and the info."""
@@ -70,6 +80,8 @@ class TabLine(Widget):
         first, end = self._tabs()
         parts = [("‹ ", "$dim")] if first else []
         for index in range(first, end):
+            if not self._width(index):
+                continue
             parts.append((f" {self._titles[index]} ", CURRENT if index == self._current else "$dim"))
         if end < len(self._titles):
             parts.append((" ›", "$dim"))
@@ -84,7 +96,7 @@ class TabLine(Widget):
         first, end = self._tabs()
         at = 1 + (2 if first else 0)  # the padding before
         for index in range(first, end):
-            width = len(self._titles[index]) + 2
+            width = self._width(index)
             if at <= event.x < at + width:
                 self.post_message(self.Chosen(index))
                 return

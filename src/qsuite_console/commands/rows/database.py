@@ -13,12 +13,13 @@ SCOPES: Final = {
     "statements": "Database: statements",
     "tables": "Database: tables",
     "indexes": "Database: indexes",
+    "settings": "Database: settings",
 }
 
 _SESSIONS: Final = (
     Command(id="sessions.cancel", keys="C", title="Cancel", scope="sessions", action="cancel", is_shown=True,
             when="session", help="Cancel the statement of the session; says first what is rolled back, whom it frees."),
-    Command(id="sessions.terminate", keys="K", title="Terminate", scope="sessions", action="terminate", is_shown=True,
+    Command(id="sessions.terminate", keys="K", title="Kill", scope="sessions", action="terminate", is_shown=True,
             when="session", help="End the session; says first what is rolled back and whom it frees."),
     Command(id="sessions.explain", keys="x", title="Explain", scope="sessions", action="explain", is_shown=True,
             when="session", help="Show the plan of the session's statement; nothing is run."),
@@ -54,4 +55,16 @@ _OBJECTS: Final = (
     Command(id="indexes.reset", keys="Z", title="Reset", scope="indexes", action="reset",
             help="Let the server count rows and scans of the whole database anew; says first what is lost."),
 )  # fmt: skip
-ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"), *_SESSIONS, *_OBJECTS)
+_SETTINGS: Final = (
+    Command(id="settings.apply", keys="a", title="Apply", scope="settings", action="apply", is_shown=True,
+            when="advised", help="Set what the setting should be with ALTER SYSTEM; says first when it counts."),
+    Command(id="settings.take-back", keys="Z", title="Take back", scope="settings", action="take_back", is_shown=True,
+            when="set", help="Remove what ALTER SYSTEM set; says first what counts then."),
+    Command(id="settings.level", keys="t", title="Severity", scope="settings", action="level", is_shown=True,
+            help="Show all, warnings and worse, only what is critical, or only what was set."),
+    Command(id="settings.export", keys="e", title="Export", scope="settings", action="export", is_shown=True,
+            help="Write the advice to a file: SQL, lines of postgresql.conf, or JSON."),
+    Command(id="settings.workload", keys="o", title="Use", scope="settings", action="workload",
+            help="Size for another use: mixed, oltp, warehouse."),
+)  # fmt: skip
+ROWS: Final[tuple[Command, ...]] = (*panes.keys("database"), *_SESSIONS, *_OBJECTS, *_SETTINGS)

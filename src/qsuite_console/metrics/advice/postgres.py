@@ -251,7 +251,7 @@ def _statements(facts: ServerFacts) -> Iterator[Finding]:
         yield Finding(
             id="PG20",
             part=PART,
-            subject="pg_stat_statements",
+            subject="shared_preload_libraries",
             title="No record of which statements cost what",
             severity=Severity.INFO,
             evidence=(wording.word("shared_preload_libraries", libraries.setting or "empty"),),
