@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from qsuite_console.cache.errors import CacheError
@@ -126,9 +127,10 @@ def _line(row: Mapping[str, Any], finding: Finding | None) -> SettingLine:
         value=clean(shown(setting), 200),
         source=clean(row["source"], 40),
         help=clean(row["short_desc"] or "", 200),
-        default=clean(row["boot_val"] or "", 100),
+        default=clean(shown(replace(setting, setting=row["boot_val"])) if row["boot_val"] else "", 100),
         effect=Effect.RESTART if setting.needs_restart else Effect.RELOAD,
-        is_pending=row["pending_restart"],
+        # The server says so too of what its command line overrides, which no restart changes.
+        is_pending=row["pending_restart"] and row["source"] != "command line",
         is_ours=row["is_ours"],
         finding=finding,
     )

@@ -4,7 +4,8 @@
 -- @name advice_server @pg 13-18
 SELECT current_setting('server_version_num')::int AS version_num, pg_is_in_recovery() AS is_standby,
        host(inet_server_addr()) AS server_address, host(inet_client_addr()) AS client_address,
-       pg_has_role('pg_monitor', 'MEMBER') AS is_monitor, clock_timestamp() AS now;
+       pg_has_role('pg_monitor', 'MEMBER') AS is_monitor, clock_timestamp() AS now,
+       EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS has_statements;
 
 -- @name advice_settings @pg 13-18
 SELECT name, setting, unit, source, context, vartype, boot_val, enumvals::text[] AS choices, pending_restart

@@ -7,7 +7,7 @@ from typing import Final
 
 from qsuite_console.db.settings import ServerFacts, Setting
 from qsuite_console.metrics.advice import wording
-from qsuite_console.metrics.advice.sizing import GIB, Profile, sizes, worst_case
+from qsuite_console.metrics.advice.sizing import GIB, MIB, Profile, sizes, worst_case
 from qsuite_console.model.advice import Effect, Evidence, Finding, Severity
 
 PART: Final = "postgresql"
@@ -246,7 +246,8 @@ def _huge_pages(facts: ServerFacts) -> Iterator[Finding]:
 
 def _statements(facts: ServerFacts) -> Iterator[Finding]:
     libraries = facts.settings.get("shared_preload_libraries")
-    if libraries is not None and "pg_stat_statements" not in libraries.setting:
+    is_there = facts.server.get("has_statements", True)  # naming a library that is missing keeps a server from starting
+    if libraries is not None and is_there and "pg_stat_statements" not in libraries.setting:
         names = [part.strip() for part in libraries.setting.split(",") if part.strip()]
         yield Finding(
             id="PG20",
@@ -309,7 +310,8 @@ def _sizes(facts: ServerFacts, profile: Profile) -> Iterator[Finding]:
             continue
         rule, title, severity = _IDS[name]
         if name in _BYTES:
-            recommended = wording.bytes_setting(size.value)
+            # From 64 MB on whole MB: that is what people read, and less than the formula is good for.
+            recommended = wording.bytes_setting(size.value // MIB * MIB if size.value >= 64 * MIB else size.value)
         elif name == "checkpoint_timeout":
             recommended = wording.seconds_setting(size.value)
         else:

@@ -86,7 +86,7 @@ class PoolerPane(Report[Pooler, Pool]):
                 "ok",
                 "through it",
                 (
-                    f"{figures.rate(rates[0])} transactions · {figures.rate(rates[1])} queries"
+                    f"{figures.rate(rates[0], 'transactions')} · {figures.rate(rates[1], 'queries')}"
                     f" · in {figures.size(rates[2])}/s, out {figures.size(rates[3])}/s · over {over}"
                 ),
             )

@@ -70,8 +70,8 @@ class ReplicationPane(Report[Replication, Entry]):
         wal, lies = answer.wal, ""
         if wal.files is not None:
             lies = f" · {figures.plural(wal.files, 'file')} {figures.size(wal.files_bytes)}"
-        images = f" · {figures.rate(wal.images_per_s)} whole pages" if wal.images_per_s is not None else ""
-        records = f" · {figures.rate(wal.records_per_s)} records" if wal.records_per_s is not None else ""
+        images = f" · {figures.rate(wal.images_per_s, 'whole pages')}" if wal.images_per_s is not None else ""
+        records = f" · {figures.rate(wal.records_per_s, 'records')}" if wal.records_per_s is not None else ""
         amount = over if wal.bytes_per_s is None else f"{figures.size(wal.bytes_per_s)}/s {over}"
         yield "ok", "WAL", f"{amount}{records}{lies}{images}"
         yield checkpoint_fact(answer)
@@ -250,7 +250,7 @@ def writes_fact(answer: Replication) -> tuple[str, str, str]:
         return "ok", "page writes", "measuring"
     total = writes.checkpointer + (writes.background or 0.0) + writes.sessions
     is_late = total > _MIB and writes.sessions > total / 2
-    fsyncs = f" · {figures.rate(writes.session_fsyncs)} syncs by sessions" if writes.session_fsyncs else ""
+    fsyncs = f" · {figures.rate(writes.session_fsyncs, 'syncs')} by sessions" if writes.session_fsyncs else ""
     text = (
         f"checkpointer {figures.size(writes.checkpointer)}/s · background {figures.size(writes.background)}/s"
         f" · sessions {figures.size(writes.sessions)}/s{fsyncs}"

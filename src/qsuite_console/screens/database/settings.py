@@ -27,6 +27,7 @@ from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 
 TONES: Final = {Severity.CRITICAL: "error", Severity.WARNING: "warn", Severity.INFO: "dim"}
 WORKLOADS: Final = ("mixed", "oltp", "warehouse")
+_FIXED: Final = ("command line", "environment variable")  # they win over ALTER SYSTEM
 _EFFECTS: Final = {Effect.RELOAD: "reload", Effect.RESTART: "restart", Effect.NONE: ""}
 _LEVELS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("all", frozenset()),
@@ -55,7 +56,7 @@ class SettingsPane(Report[Tuning, SettingLine]):
         Column("name", "Setting", 20, is_flexible=True, keep=100),
         Column("value", "Now", 10, is_right=True, keep=95),
         Column("recommended", "Should be", 12, is_right=True, keep=94),
-        Column("effect", "Takes a", 7, keep=80),
+        Column("effect", "Takes a", 8, keep=80),
         Column("source", "Set by", 20, keep=20, at_least=100),
         Column("rule", "Rule", 4, keep=10, at_least=110),
     )
@@ -124,11 +125,14 @@ class SettingsPane(Report[Tuning, SettingLine]):
             yield "warn", f"{line.name}: another value is written and counts after the next restart"
         if found is None:
             if not line.is_pending:
-                yield "ok", f"{line.name}: set by ALTER SYSTEM, no rule objects; Z takes it back to {line.default}"
+                yield "ok", f"{line.name}: set by ALTER SYSTEM, no rule objects; Z takes it back"
             yield "dim", line.help
             return
         yield tone_of(line), f"{found.title}: {found.formula}"
-        yield "dim", " · ".join(f"{one.name} {one.text}" for one in found.evidence if one.name != line.name)
+        if told := " · ".join(f"{one.name} {one.text}" for one in found.evidence if one.name != line.name):
+            yield "dim", told
+        if found.advice:
+            yield "dim", found.advice
 
     # keys
 
@@ -136,7 +140,7 @@ class SettingsPane(Report[Tuning, SettingLine]):
         """Return whether a command's ``when`` is true now."""
         line = self.table.entry
         if condition == "advised":
-            return line is not None and line.finding is not None and bool(applied(line.finding))
+            return line is not None and bool(applied(line))
         if condition == "set":
             return line is not None and (line.is_ours or line.is_pending)
         return super().holds(condition)
@@ -158,9 +162,9 @@ class SettingsPane(Report[Tuning, SettingLine]):
     async def action_apply(self) -> None:
         """Apply what is recommended, after asking."""
         line = self.table.entry
-        if line is None or line.finding is None:
+        if line is None or not applied(line):
             return
-        wanted = {"name": line.name, "value": applied(line.finding)}
+        wanted = {"name": line.name, "value": applied(line)}
         if await operate(self.paned, "database.apply-setting", wanted):
             self.reload()
 
@@ -214,9 +218,12 @@ def tone_of(line: SettingLine) -> str:
     return "warn" if line.is_pending else "ok"
 
 
-def applied(finding: Finding) -> str:
-    """Return the value that applying sets, "" where the fix is no setting of the server."""
-    return finding.recommended if advice_text.is_setting(finding) else ""
+def applied(line: SettingLine) -> str:
+    """Return the value that applying sets, "" where ALTER SYSTEM can't do it."""
+    found = line.finding
+    if found is None or line.source in _FIXED or not advice_text.is_setting(found):
+        return ""
+    return found.recommended
 
 
 def machine_words(machine: Machine) -> str:
@@ -278,7 +285,7 @@ def detail(line: SettingLine) -> str:
     parts = [found.title, labelled(facts), "FORMULA\n" + found.formula]
     parts.append("EVIDENCE\n" + labelled([(one.name, one.text) for one in found.evidence]))
     parts += ["NOTE\n" + found.advice] if found.advice else []
-    parts += ["FIX (a applies it)\n" + found.fix] if applied(found) else ["FIX\n" + found.fix] if found.fix else []
+    parts += ["FIX (a applies it)\n" + found.fix] if applied(line) else ["FIX\n" + found.fix] if found.fix else []
     return "\n\n".join(parts)
 
 
