@@ -10,19 +10,17 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Final
 
-from qsuite_console.config.settings import TableSettings
-from qsuite_console.db.application import BOUND, Pulse, read_pulse
-from qsuite_console.db.database import Database
-from qsuite_console.db.monitoring import is_named
+from qsuite_console.db.application import BOUND, Pulse, PulseReader
 from qsuite_console.metrics import units
-from qsuite_console.metrics.sources import MEASURING, Sample, figure, judged
+from qsuite_console.metrics.sources import MEASURING, OwnLoad, Sample, figure, judged
 from qsuite_console.model import calendar
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.health import Figure, Level
 
 PAUSE_S: Final = 4.0
 _SHARE: Final = 50.0  # of the time between two readings, one part is spent reading
-_FIRST_WAIT_S: Final = 0.8
+_WAIT_S: Final = 0.8  # of a sample for an answer
+_STALE_S: Final = 1.7  # of waiting, after which what was read before is shown as old
 _MINUTE: Final = timedelta(minutes=1)
 _GRACE: Final = timedelta(minutes=5)  # after the opening, before bars must be there
 
@@ -33,10 +31,11 @@ class ApplicationSource:
     name = "application"
     title = "Trading"
 
-    def __init__(self, database: Database, tables: TableSettings, clock: Clock) -> None:
-        self._database = database
-        self._tables = tables
+    def __init__(self, reader: PulseReader, clock: Clock, own: OwnLoad) -> None:
+        """``own`` counts our transactions, which are nobody's load."""
+        self._reader = reader
         self._clock = clock
+        self._own = own
         self._pulse: Pulse | None = None
         self._took_s: float | None = None
         self._began_s = 0.0
@@ -46,7 +45,7 @@ class ApplicationSource:
     @property
     def unconfigured(self) -> str:
         """Return why there is nothing to read, or ""."""
-        return "" if is_named(self._database.settings) else "not configured: set DATABASE_URL or run init"
+        return "" if self._reader.is_configured else "not configured: set DATABASE_URL or run init"
 
     @property
     def headline(self) -> Figure:
@@ -58,9 +57,10 @@ class ApplicationSource:
         now = self._clock.monotonic()
         if self._reading is None and now >= self._not_before:
             self._began_s = now
-            self._reading = asyncio.create_task(read_pulse(self._database, self._tables), name="application")
+            self._own.transactions += 1
+            self._reading = asyncio.create_task(self._reader.read(), name="application")
         if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=_FIRST_WAIT_S)
+            await asyncio.wait({self._reading}, timeout=_WAIT_S)
             self._take()
         return self._sample(self._clock.now())
 
@@ -69,6 +69,7 @@ class ApplicationSource:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+        await self._reader.close()
 
     def _take(self) -> None:
         reading, now = self._reading, self._clock.monotonic()
@@ -96,9 +97,10 @@ class ApplicationSource:
             response_s,
         )
         pulse = self._pulse
+        problem = "" if waited_s < _STALE_S else f"the platform's tables have not answered for {units.span(waited_s)}"
         watched = {"application.response_time": response_s}
         if pulse is None:
-            return Sample(headline=self.headline, figures=(response,), watched=watched)
+            return Sample(headline=self.headline, figures=(response,), watched=watched, problem=problem)
         bar, age_s = bar_age(pulse, now)
         minute = pulse.orders_minute
         text = _counted(minute, pulse, "orders")
@@ -112,7 +114,8 @@ class ApplicationSource:
                 figure("pending", "orders pending", _counted(pulse.pending, pulse, "orders", "pending"), pulse.pending),
                 response,
             ),
-            watched=watched | {"application.bar_age": age_s},
+            watched=watched | {"application.bar_age": None if problem else age_s},
+            problem=problem,
         )  # fmt: skip
 
 

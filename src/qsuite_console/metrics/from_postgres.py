@@ -9,7 +9,7 @@ from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.monitoring import MonitorConnection
 from qsuite_console.metrics import units
-from qsuite_console.metrics.sources import MEASURING, Rates, Sample, figure, judged, share
+from qsuite_console.metrics.sources import MEASURING, OwnLoad, Rates, Sample, figure, judged, share
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.health import Figure, Level
 
@@ -24,12 +24,14 @@ class PostgresSource:
     name = "postgresql"
     title = "PostgreSQL"
 
-    def __init__(self, settings: DatabaseSettings, clock: Clock, *, budget_s: float) -> None:
+    def __init__(
+        self, settings: DatabaseSettings, clock: Clock, *, budget_s: float, own: OwnLoad | None = None
+    ) -> None:
         self._monitor = MonitorConnection(settings, clock)
         self._clock = clock
         self._budget_s = budget_s
         self._rates = Rates()
-        self._own = 0  # own transactions since the last sample, which are nobody's load
+        self._own = own or OwnLoad()  # since the last sample, which is nobody's load
         self._size: float | None = None
         self._size_at: float | None = None
 
@@ -51,7 +53,7 @@ class PostgresSource:
         except DatabaseError:
             self._rates.forget()
             raise
-        own, self._own = self._own, 1
+        own, self._own.transactions = self._own.transactions, 1
         await self._measure_size(started)
         return self._sample(row, own)
 
@@ -65,7 +67,7 @@ class PostgresSource:
         if left_s < 0.2 or (self._size_at is not None and now - self._size_at < _SIZE_EVERY_S):
             return
         self._size_at = now
-        self._own += 1
+        self._own.transactions += 1
         try:
             self._size = (await self._monitor.row("monitor_size", left_s))["bytes"]
         except DatabaseError:

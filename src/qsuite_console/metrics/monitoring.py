@@ -16,10 +16,11 @@ from qsuite_console.metrics.thresholds import RULES, Rule
 from qsuite_console.model.alerts import AlertPage, AlertQuery, Silence
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
-from qsuite_console.model.health import Alert
+from qsuite_console.model.health import Alert, Reading
 from qsuite_console.model.jobs import JobPage, JobQuery
 
 if TYPE_CHECKING:
+    from qsuite_console.metrics.score_keeper import ScoreKeeper
     from qsuite_console.workers import Services
 
 
@@ -30,6 +31,8 @@ class Monitoring:
     recorder: Recorder
     book: AlertBook
     jobs: Callable[[JobQuery], Awaitable[JobPage]]
+    scores: ScoreKeeper | None = None  # None: nothing is scored
+    readings: Sequence[Reading] = ()  # of the newest snapshot
 
     @property
     def rules(self) -> Mapping[str, Rule]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from qsuite_console.db.application import PulseReader
 from qsuite_console.metrics import thresholds
 from qsuite_console.metrics.alerts import AlertBook
 from qsuite_console.metrics.from_application import ApplicationSource
@@ -26,7 +27,7 @@ from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
 from qsuite_console.metrics.from_postgres import PostgresSource
 from qsuite_console.metrics.from_redis import RedisSource
 from qsuite_console.metrics.monitoring import unkept
-from qsuite_console.metrics.sources import Sample, Source, SourceSilent, rejudged
+from qsuite_console.metrics.sources import OwnLoad, Sample, Source, SourceSilent, rejudged
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.health import Figure, Level, Reading, Snapshot
@@ -62,19 +63,21 @@ class PlatformSampler:
         """``directories``: whose disks count, our own first. ``job_counts``: jobs per state, without waiting."""
         clock = services.clock
         self._lag = LoopLag()
+        self._services = services
         self._clock = clock
         self._interval_s = interval_s
         self._budget_s = budget_s
+        database, own = services.settings.database, OwnLoad()
         pooler = PgBouncerSource(services.pooler, clock, budget_s=budget_s)
         sources: tuple[Source, ...] = (
-            PostgresSource(services.settings.database, clock, budget_s=budget_s),
+            PostgresSource(database, clock, budget_s=budget_s, own=own),
             *((pooler,) if services.pooler.is_configured else ()),
             RedisSource(services.cache, clock),
             HostSource(directories),
             JobsSource(
                 job_counts, queues=queues, statistics=statistics, lag=self._lag, backfills=backfills, clock=clock
             ),
-            ApplicationSource(services.database, services.settings.tables, clock),
+            ApplicationSource(PulseReader(database, services.settings.tables, clock), clock, own),
         )
         self._monitoring = services.monitoring or unkept(clock)
         book = self._monitoring.book
@@ -87,7 +90,9 @@ class PlatformSampler:
         for source in {rule.source for rule in book.rules.values()} - {tile.source.name for tile in self._tiles}:
             book.unwatch(source)
         book.on_change = lambda: publish(self.snapshot())
-        lag = asyncio.create_task(self._lag.run(), name="loop lag")
+        beside = [asyncio.create_task(self._lag.run(), name="loop lag")]
+        if self._monitoring.scores is not None:
+            beside.append(asyncio.create_task(self._monitoring.scores.run(self._services), name="scores"))
         loop = asyncio.get_running_loop()
         try:
             publish(self.snapshot())
@@ -101,16 +106,21 @@ class PlatformSampler:
                 await asyncio.sleep(max(0.05, interval_s - (loop.time() - started)))
                 interval_s = self._interval_s
         finally:
-            lag.cancel()
+            for task in beside:
+                task.cancel()
             book.on_change = lambda: None
-            await asyncio.gather(lag, *(tile.source.close() for tile in self._tiles), return_exceptions=True)
+            await asyncio.gather(*beside, *(tile.source.close() for tile in self._tiles), return_exceptions=True)
 
     def snapshot(self) -> Snapshot:
         """Return what is known now."""
+        watched = self._monitoring
+        watched.readings = tuple(tile.reading() for tile in self._tiles)
+        keeper = watched.scores
         return Snapshot(
             at=self._clock.now(),
-            readings=tuple(tile.reading() for tile in self._tiles),
-            alerts=self._monitoring.book.alerts(),
+            readings=tuple(watched.readings),
+            alerts=watched.book.alerts(),
+            scores=() if keeper is None else keeper.scores(watched.book.values, watched.readings),
         )
 
     async def _round(self, publish: Callable[[Snapshot], None]) -> None:
@@ -185,6 +195,9 @@ class Tile:
         )
 
     def _keep(self, sample: Sample) -> None:
+        if sample.problem:
+            self._fail(SourceSilent(sample.problem), sample.watched)
+            return
         self._sample = replace(
             sample,
             headline=self._rejudged(sample.headline),
@@ -195,11 +208,11 @@ class Tile:
         self._history.append(sample.headline.value)
         self._book.judge(self.source.name, sample.watched)
 
-    def _fail(self, error: ConsoleError) -> None:
+    def _fail(self, error: ConsoleError, watched: Mapping[str, float | None] | None = None) -> None:
         self._failures += 1
         self._error = clean(error, 300)
         self._history.append(None)
-        self._book.judge(self.source.name, {}, failures=self._failures, error=self._error)
+        self._book.judge(self.source.name, watched or {}, failures=self._failures, error=self._error)
 
     def _rejudged(self, figure: Figure) -> Figure:
         """Return a figure by the rules in force, which may differ from those its source knows."""

@@ -27,6 +27,14 @@ class Sample:
     headline: Figure
     figures: tuple[Figure, ...] = ()
     watched: Mapping[str, float | None] = field(default_factory=dict)
+    problem: str = ""  # why the figures are older than this sample; what is watched is new all the same
+
+
+@dataclass(slots=True)
+class OwnLoad:
+    """Transactions that watching itself made on the database since they were last taken off its load."""
+
+    transactions: int = 0
 
 
 class Source(Protocol):

@@ -10,13 +10,13 @@ import msgspec
 
 from qsuite_console.engine.gate import who
 from qsuite_console.engine.ports import OperationKind
-from qsuite_console.metrics.alerts import AlertBook
-from qsuite_console.metrics.monitoring import monitoring_of
+from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.health import Alert
 from qsuite_console.model.operations import Outcome, Proposal
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
+    from qsuite_console.metrics.alerts import AlertBook
     from qsuite_console.workers import Services
 
 LONGEST_MINUTES: Final = 30 * 24 * 60
@@ -52,7 +52,9 @@ class _Operation:
 
     @property
     def _book(self) -> AlertBook:
-        return monitoring_of(self._services).book
+        if self._services.monitoring is None:
+            raise ConsoleError("nothing is watched here", hint="an engine that samples has alerts")
+        return self._services.monitoring.book
 
 
 class Acknowledge(_Operation):

@@ -11,6 +11,7 @@ from qsuite_console.history.store import SqliteStore
 from qsuite_console.metrics.alerts import AlertBook
 from qsuite_console.metrics.monitoring import Monitoring
 from qsuite_console.metrics.recorder import Recorder
+from qsuite_console.metrics.score_keeper import ScoreKeeper
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.paths import Paths
@@ -29,4 +30,9 @@ def open_monitoring(settings: Settings, paths: Paths, store: SqliteStore, clock:
     except HistoryUnavailable as error:
         log.error("figures are not recorded: %s", error.message)
         recorder = Recorder(None, problem=f"figures are not recorded: {error.message}")
-    return Monitoring(recorder=recorder, book=AlertBook(settings.thresholds, store, target, clock), jobs=store.jobs)
+    return Monitoring(
+        recorder=recorder,
+        book=AlertBook(settings.thresholds, store, target, clock),
+        jobs=store.jobs,
+        scores=ScoreKeeper(),
+    )

@@ -33,6 +33,8 @@ REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
     "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
+    "partitions": "qsuite_console.workers.partitions:Partitions",
+    "retention": "qsuite_console.workers.partitions:Retention",
     "vacuum": "qsuite_console.workers.vacuum:VacuumWorker",
     "warm.market-data": "qsuite_console.workers.warm:WarmMarketData",
     "warm.order-books": "qsuite_console.workers.warm:WarmOrderBooks",

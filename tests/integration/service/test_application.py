@@ -15,14 +15,13 @@ import pytest
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings, TableSettings
 from qsuite_console.db import queries
-from qsuite_console.db.application import BOUND, Pulse, read_pulse
-from qsuite_console.db.database import Database
+from qsuite_console.db.application import BOUND, Pulse, PulseReader
 from qsuite_console.db.errors import DatabaseDown
 from qsuite_console.metrics.from_application import ApplicationSource, bar_age
+from qsuite_console.metrics.sources import OwnLoad
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.health import Level
 
-TABLES = TableSettings()
 OPEN = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)  # a Friday, eleven in New York
 
 SYMBOLS = "INSERT INTO market_data_ticker (symbol) SELECT 'S' || n FROM generate_series(1, $1) n"
@@ -36,15 +35,20 @@ SELECT u.id, t.id, 'BUY', $2, $3, 1, CASE $2 WHEN 'LIMIT' THEN 1 END, now() - n 
        (SELECT min(id) AS id FROM market_data_ticker) t"""
 
 
+def reader_of(dsn: str) -> PulseReader:
+    settings = DatabaseSettings(dsn=Secret(dsn), connect_timeout_s=1.0)
+    return PulseReader(settings, TableSettings(), SystemClock())
+
+
 @asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator[tuple[asyncpg.Connection, Database]]:
+async def connected(dsn: str) -> AsyncIterator[tuple[asyncpg.Connection, PulseReader]]:
     connection = await asyncpg.connect(dsn)
-    database = Database(DatabaseSettings(dsn=Secret(dsn)))
+    reader = reader_of(dsn)
     await connection.execute("INSERT INTO auth_user (username) VALUES ('ada')")
     try:
-        yield connection, database
+        yield connection, reader
     finally:
-        await database.close()
+        await reader.close()
         await connection.close()
 
 
@@ -60,9 +64,9 @@ async def fill(connection: asyncpg.Connection, *, symbols: int = 3) -> None:
 
 
 async def test_it_counts_what_happened_lately(database_dsn: str) -> None:
-    async with connected(database_dsn) as (connection, database):
+    async with connected(database_dsn) as (connection, reader):
         await fill(connection)
-        pulse = await read_pulse(database, TABLES)
+        pulse = await reader.read()
         expected = await connection.fetchrow(
             """SELECT count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS hour,
                       count(*) FILTER (WHERE created_at > now() - interval '1 minute') AS minute,
@@ -78,11 +82,11 @@ async def test_it_counts_what_happened_lately(database_dsn: str) -> None:
 
 
 async def test_an_old_newest_bar_is_found_too(database_dsn: str) -> None:
-    async with connected(database_dsn) as (connection, database):
+    async with connected(database_dsn) as (connection, reader):
         await connection.execute(SYMBOLS, 2)
-        empty = await read_pulse(database, TABLES)
+        empty = await reader.read()
         await connection.execute(BARS, 300, 301)
-        pulse = await read_pulse(database, TABLES)
+        pulse = await reader.read()
     assert (empty.bars_hour, empty.newest_bar) == (0, None)
     assert pulse.bars_hour == 0
     assert pulse.newest_bar is not None
@@ -130,11 +134,11 @@ def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def test_a_missing_table_costs_its_own_figures_and_is_named(empty_database_dsn: str) -> None:
-    database = Database(DatabaseSettings(dsn=Secret(empty_database_dsn)))
+    reader = reader_of(empty_database_dsn)
     try:
-        nothing = await read_pulse(database, TABLES)
+        nothing = await reader.read()
     finally:
-        await database.close()
+        await reader.close()
     assert nothing.unread == {
         "orders": "no execution_engine_order",
         "pending": "no execution_engine_order",
@@ -150,9 +154,9 @@ async def test_a_missing_privilege_is_named_and_the_rest_stands(database_dsn: st
         await connection.execute("CREATE ROLE half_blind LOGIN PASSWORD 'x'")
         await connection.execute("GRANT SELECT ON market_data_ticker, market_data_marketdata TO half_blind")
         parts = database_dsn.split("@", 1)
-        limited = Database(DatabaseSettings(dsn=Secret(f"postgresql://half_blind:x@{parts[1]}")))
+        limited = reader_of(f"postgresql://half_blind:x@{parts[1]}")
         try:
-            pulse = await read_pulse(limited, TABLES)
+            pulse = await limited.read()
         finally:
             await limited.close()
             await connection.execute("DROP OWNED BY half_blind; DROP ROLE half_blind")
@@ -161,19 +165,19 @@ async def test_a_missing_privilege_is_named_and_the_rest_stands(database_dsn: st
 
 
 async def test_a_locked_table_is_told_and_not_waited_for(database_dsn: str) -> None:
-    async with connected(database_dsn) as (connection, database):
+    async with connected(database_dsn) as (connection, reader):
         await fill(connection)
         async with connection.transaction():
             await connection.execute("LOCK TABLE execution_engine_order")
-            pulse = await read_pulse(database, TABLES)
+            pulse = await reader.read()
     assert pulse.unread["orders"] == "execution_engine_order is locked"
     assert pulse.bars_hour
 
 
 async def test_the_tile_tells_all_of_it(database_dsn: str) -> None:
-    async with connected(database_dsn) as (connection, database):
+    async with connected(database_dsn) as (connection, reader):
         await fill(connection)
-        source = ApplicationSource(database, TABLES, SystemClock())
+        source = ApplicationSource(reader, SystemClock(), OwnLoad())
         try:
             sample = await source.read()
             while sample.headline.value is None:
@@ -195,14 +199,12 @@ async def _read_for_ever(source: ApplicationSource) -> None:
 
 
 async def test_a_server_that_is_down_is_raised_not_counted_as_zero() -> None:
-    database = Database(DatabaseSettings(dsn=Secret("postgresql://u:x@127.0.0.1:1/none"), connect_timeout_s=1.0))
-    source = ApplicationSource(database, TABLES, SystemClock())
+    source = ApplicationSource(reader_of("postgresql://u:x@127.0.0.1:1/none"), SystemClock(), OwnLoad())
     try:
         with pytest.raises(DatabaseDown):
             await asyncio.wait_for(_read_for_ever(source), 30)
     finally:
         await source.close()
-        await database.close()
 
 
 @pytest.mark.parametrize(
