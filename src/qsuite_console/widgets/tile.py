@@ -112,7 +112,10 @@ class Tile(Widget, can_focus=True):
             return f"stale {figures.whole(age)}"
         if age > 2 * reading.interval_s:
             return f"{figures.age(age)} ago"
-        return f"last {span(len(self._trend) * reading.interval_s)}" if len(self._trend) > 1 else ""
+        seconds = len(self._trend) * reading.interval_s
+        if seconds < 60:  # a frame that changes repaints its whole tile: it shall not with every sample
+            return "last minute" if len(self._trend) > 1 else ""
+        return f"last {span(seconds - seconds % 60)}"
 
     def on_click(self) -> None:
         """Open the tile that already has the focus; the first click gives it."""
