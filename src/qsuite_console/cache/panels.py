@@ -107,6 +107,7 @@ class Panel:
             self._connection = made
             await made.connect()
             await name_connection(made, self.name)
+            await _prepare(made, "NO-TOUCH", "ON")  # to be looked at makes no key younger for eviction; 7.2 and later
         return self._connection
 
     async def _cut(self) -> None:
@@ -117,7 +118,11 @@ class Panel:
 
 async def name_connection(connection: Any, name: str) -> None:
     """Name a fresh connection in CLIENT LIST; a user who may not do that has a nameless one."""
-    await connection.send_command("CLIENT", "SETNAME", name)
+    await _prepare(connection, "SETNAME", name)
+
+
+async def _prepare(connection: Any, *words: str) -> None:
+    await connection.send_command("CLIENT", *words)
     try:
         await connection.read_response()
     except ResponseError:

@@ -103,7 +103,7 @@ class FamiliesPane(CacheListing[FamilyPanel, Family]):
         yield "dim", f"{measured} · for example {entry.example} · TTL blocks: {', '.join(TTL_LABELS)}"
 
     @work(exclusive=True, group="row")
-    async def on_live_table_opened(self) -> None:
+    async def open_entry(self) -> None:
         """List the family's keys."""
         if (entry := self.table.entry) is not None:
             await self.paned.console.go("cache", pane="keys", filter=pattern_of(entry))

@@ -76,6 +76,12 @@ class KeysPane(CacheListing[KeyPage, CacheKey]):
         if self._opened:
             yield self._key, {"key": self._opened}
 
+    def ask_due(self) -> None:
+        """Ask for the list, and about the open key."""
+        super().ask_due()
+        for question, parameters in self.further():
+            self.paned.feed.ask(question, parameters)
+
     def has_nothing(self, answer: KeyPage) -> bool:
         """Return whether there is no key at all."""
         return answer.total == 0
@@ -170,7 +176,7 @@ class KeysPane(CacheListing[KeyPage, CacheKey]):
     # one key
 
     @work(exclusive=True, group="row")
-    async def on_live_table_opened(self) -> None:
+    async def open_entry(self) -> None:
         """Look into the key under the cursor."""
         entry = self.table.entry
         if entry is None or entry.is_cut:

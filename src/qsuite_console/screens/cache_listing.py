@@ -58,8 +58,12 @@ class CacheListing(Listing[A, E], Generic[A, E]):
         """Return title and text of a row in full."""
         raise NotImplementedError
 
+    def on_live_table_opened(self) -> None:
+        """Open the row under the cursor."""
+        self.open_entry()
+
     @work(exclusive=True, group="row")
-    async def on_live_table_opened(self) -> None:
+    async def open_entry(self) -> None:
         """Show the row in full."""
         if (entry := self.table.entry) is not None:
             await self.read(*self.full(entry))

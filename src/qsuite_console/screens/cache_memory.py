@@ -73,7 +73,6 @@ class MemoryPane(Pane[MemoryPanel]):
     def on_resize(self) -> None:
         """Show more where there is room."""
         self.set_class(self.size.width >= 100, "-broad")
-        super().on_resize()
 
     def further(self) -> Iterable[tuple[Question[Any], Mapping[str, Any]]]:
         """Yield the question about the curves."""

@@ -17,7 +17,7 @@ from qsuite_console.widgets.text_view import pairs
 _FULL, _ALMOST = 85.0, 70.0  # percent of maxmemory
 _SLOW_MS: Final = 25.0
 _FRAGMENTED, _WASTED = 1.5, 100 * 1024**2
-_LABEL: Final = 13
+_LABEL: Final = 11
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 Entry = tuple[str, str, str]
 
@@ -57,9 +57,7 @@ def memory_lines(panel: MemoryPanel, width: int) -> Content:
         share = 100 * memory.used / memory.limit
         mark = "✖ " if share >= _FULL else "▲ " if share >= _ALMOST else ""
         style = "$error" if share >= _FULL else "$warning" if share >= _ALMOST else ""
-        rows.append(
-            ("used", f"{mark}{figures.size(memory.used)} of {figures.size(memory.limit)}, {share:.0f} %", style)
-        )
+        rows.append(("used", f"{mark}{figures.size(memory.used)} of {figures.size(memory.limit)}, {share:.0f}%", style))
     else:
         host = f" of the host's {figures.size(memory.host)}" if memory.host else ""
         rows.append(("used", f"{figures.size(memory.used)}{host}", ""))
@@ -101,14 +99,16 @@ def traffic_lines(panel: MemoryPanel, width: int) -> Content:
         ("commands", _rate(flow.commands), ""),
         ("lookups", _rate(flow.lookups), ""),
         ("hit rate", f"▲ {hit}" if is_low else hit, "$warning" if is_low else ""),
-        ("evicted", _alarm(flow.evicted), "$warning" if flow.evicted else ""),
+        ("evicted", f"{'▲ ' if flow.evicted else ''}{_rate(flow.evicted)}", "$warning" if flow.evicted else ""),
         ("expired", _rate(flow.expired), ""),
-        ("in / out", f"{_bytes(flow.received)} / {_bytes(flow.sent)}", ""),
+        ("received", _bytes(flow.received), ""),
+        ("sent", _bytes(flow.sent), ""),
         ("processor", figures.DASH if flow.processor is None else f"{flow.processor:.1f} % of a core", ""),
         ("clients", _clients(panel), ""),
-        ("refused", _alarm(flow.rejected), "$error" if flow.rejected else ""),
         _ping(panel),
     ]
+    if flow.rejected:
+        rows.append(("refused", f"▲ {_rate(flow.rejected)} connections", "$error"))
     for spike in panel.spikes[:3]:
         worst = milliseconds(spike.worst_ms)
         rows.append(("spike", f"▲ {clean(spike.event, 24)} {milliseconds(spike.latest_ms)}, worst {worst}", "$warning"))
@@ -220,11 +220,9 @@ def _join(rows: Sequence[Entry], width: int) -> Content:
 
 
 def _rate(value: float | None) -> str:
-    return figures.DASH if value is None else f"{value:,.1f} /s" if value < 10 else f"{value:,.0f} /s"
-
-
-def _alarm(value: float | None) -> str:
-    return f"▲ {_rate(value)}" if value else _rate(value)
+    if value is None:
+        return figures.DASH
+    return f"{value:,.1f} /s" if 0 < value < 10 else f"{value:,.0f} /s"
 
 
 def _bytes(value: float | None) -> str:

@@ -6,6 +6,7 @@ What was answered last stays until the next answer, with its age and with the re
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,7 +93,7 @@ class Feed:
         now = self._screen.now
         if question.is_due(now):
             question.asked_at, question.is_waiting = now, True
-            reading = self._read(question, quiet_s)
+            reading = functools.partial(self._read, question, quiet_s)  # made when it starts: it may be given up before
             self._screen.run_worker(reading, group=f"{question.probe} {id(question)}", exclusive=True)
 
     async def _read(self, question: Question[Any], quiet_s: float) -> None:

@@ -205,6 +205,18 @@ async def test_a_key_of_each_type_is_shown_safely(services: workers.Services, ot
         await probe.ask({"key": "bad\\q"})
 
 
+async def test_being_looked_at_makes_no_key_younger(services: workers.Services, other: Any) -> None:
+    await other.set("old", "x")
+    async with asyncio.timeout(20):
+        while await other.object("idletime", "old") < 2:
+            await asyncio.sleep(0.1)
+    for _ in range(2):
+        detail = await panels.KeyProbe(services).ask({"key": "old"})
+        await panels.FamiliesProbe(services).ask({})
+    assert detail.idle_s is not None
+    assert detail.idle_s >= 2
+
+
 async def test_a_hostile_name_is_harmless_and_still_exact(services: workers.Services, other: Any) -> None:
     await other.set(HOSTILE, "x")
     (key,) = (await panels.KeysProbe(services).ask({})).keys
