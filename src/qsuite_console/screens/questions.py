@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -93,7 +93,8 @@ class Feed:
         now = self._screen.now
         if question.is_due(now):
             question.asked_at, question.is_waiting = now, True
-            reading = functools.partial(self._read, question, quiet_s)  # made when it starts: it may be given up before
+            # made when it starts: it may be given up before
+            reading: Callable[[], Coroutine[Any, Any, None]] = functools.partial(self._read, question, quiet_s)
             self._screen.run_worker(reading, group=f"{question.probe} {id(question)}", exclusive=True)
 
     async def _read(self, question: Question[Any], quiet_s: float) -> None:
