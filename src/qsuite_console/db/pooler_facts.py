@@ -172,7 +172,8 @@ def _settings(rows: Rows) -> list[PoolerSetting]:
     found = []
     for row in rows:
         name, value, default = row["key"] or "", row["value"] or "", row.get("default") or ""
-        if value != default and name not in _HIDDEN and not (name == "unix_socket_mode" and value.isdigit()):
+        is_known = row.get("default") is not None and name not in _HIDDEN
+        if is_known and value != default and name != "unix_socket_mode":  # told in octal and in decimal
             found.append(
                 PoolerSetting(
                     name=clean(name, 60),

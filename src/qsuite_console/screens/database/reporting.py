@@ -12,6 +12,7 @@ from textual.content import Content
 from qsuite_console.model.text import clean
 from qsuite_console.screens.database.listing import Listing
 from qsuite_console.widgets import looks
+from qsuite_console.widgets.cells import fit
 
 A = TypeVar("A", bound=msgspec.Struct)
 E = TypeVar("E")
@@ -48,6 +49,5 @@ def _line(tone: str, label: str, text: str, width: int) -> Content:
     parts = clean(text, 400).split(" · ")
     while len(parts) > 1 and len(" · ".join(parts)) > room:
         parts.pop()
-    return Content.assemble(
-        (f"{_GLYPHS[tone]} ", looks.TONES[tone]), (f"{label:<{_LABEL}}", "$dim"), " ", " · ".join(parts)
-    )
+    told = fit(" · ".join(parts), room, is_right=False).rstrip()
+    return Content.assemble((f"{_GLYPHS[tone]} ", looks.TONES[tone]), (f"{label:<{_LABEL}}", "$dim"), " ", told)

@@ -73,7 +73,7 @@ class TimescalePane(Report[Timescale, Entry]):
             yield (
                 "error",
                 "jobs",
-                f"{number} in 24 h · job {first.id} {figures.age(first.ended_s_ago)} ago: {first.message}",
+                f"{number} in 24 h; job {first.id} {figures.age(first.ended_s_ago)} ago: {first.message}",
             )
         else:
             yield "ok", "jobs", f"{len(answer.jobs)} · no error in 24 h"
@@ -113,9 +113,7 @@ class TimescalePane(Report[Timescale, Entry]):
         """Yield what there is to say of it."""
         yield verdict(entry)
         if isinstance(entry, Hypertable):
-            span = (
-                "" if entry.chunk_s is None else f"chunks of {figures.duration(entry.chunk_s)} by {entry.time_column}"
-            )
+            span = "" if entry.chunk_s is None else f"chunks of {figures.age(entry.chunk_s)} by {entry.time_column}"
             reach = (
                 ""
                 if entry.oldest is None or entry.newest is None
@@ -132,7 +130,7 @@ class TimescalePane(Report[Timescale, Entry]):
                 if errors
                 else "no error in 24 h"
             )
-            every = f"every {figures.duration(entry.every_s)}, " if entry.every_s else ""
+            every = f"every {figures.age(entry.every_s)}, " if entry.every_s else ""
             yield "dim", f"{every}{told}"
 
     def on_live_table_opened(self) -> None:
@@ -176,7 +174,7 @@ def _of_aggregate(entry: Aggregate) -> tuple[str, str]:
         return "warn", "nothing refreshes it: add_continuous_aggregate_policy()"
     if entry.outcome == "Failed":
         return "error", "its last refresh failed"
-    every = figures.duration(entry.every_s)
+    every = figures.age(entry.every_s)
     if entry.every_s and entry.refreshed_s_ago is not None and entry.refreshed_s_ago > _LATE * entry.every_s:
         return "warn", f"refreshed {figures.age(entry.refreshed_s_ago)} ago, due every {every}"
     return "ok", f"refreshed every {every}"
@@ -191,7 +189,7 @@ def detail(entry: Entry, answer: Timescale) -> str:
             ("size", figures.size(entry.bytes)),
             ("rows", f"about {figures.count(entry.rows)}" if entry.rows is not None else ""),
             ("time column", entry.time_column),
-            ("chunk interval", figures.duration(entry.chunk_s)),
+            ("chunk interval", figures.age(entry.chunk_s)),
             (
                 "chunks",
                 f"{entry.chunks}, {entry.compressed} compressed, {figures.count(entry.partial)} of them written to",
@@ -205,7 +203,7 @@ def detail(entry: Entry, answer: Timescale) -> str:
     facts += [
         ("procedure", entry.procedure),
         ("hypertable", entry.hypertable),
-        ("every", figures.duration(entry.every_s)),
+        ("every", figures.age(entry.every_s)),
         ("last start", f"{figures.age(entry.started_s_ago)} ago" if entry.started_s_ago is not None else "never"),
         ("took", figures.duration(entry.took_s)),
         ("last success", f"{figures.age(entry.succeeded_s_ago)} ago" if entry.succeeded_s_ago is not None else "never"),
