@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from fakes.activity import activity_answers
 from fakes.backfilling import backfill_kind, demo_coverage, demo_plan
 from fakes.details import demo_detail
 from fakes.market import market_answers
@@ -72,6 +73,7 @@ class FakeControl:
         self.answers: dict[str, Callable[[Mapping[str, Any]], msgspec.Struct]] = {
             "backfill.coverage": demo_coverage,
             **market_answers(self.clock.now),
+            **activity_answers(self.clock.now),
         }
         self.kind_infos: tuple[KindInfo, ...] = (backfill_kind(),)
         self.operation_infos: tuple[OperationInfo, ...] = ()

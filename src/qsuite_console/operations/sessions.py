@@ -221,20 +221,20 @@ def _outcome(operation: str, pid: int, done: str, ended: bool | None, waited_s: 
 
 
 def _described(session: Session) -> tuple[str, ...]:
-    """Return who it is, since when, and what it runs."""
+    """Return who it is, what it does and since when, and its statement."""
     who = session.user or "a process of the server"
     where = " · ".join(part for part in (session.database, session.application, session.client) if part)
-    state = f"{session.state}{f', waits for {session.wait}' if session.wait_type == 'Lock' else ''}"
-    if session.kind and session.kind != "client backend":
-        state = f"{session.kind}, {state}"
-    ages = [f"transaction {_span(session.transaction_s)}"] if session.transaction_s is not None else []
-    if session.query_s is not None:
-        age = _span(session.query_s)
-        ages.append(f"statement {age}" if session.state == "active" else f"last statement {age} ago")
+    state = [f"{session.state or 'no state'} for {_span(session.state_s)}"]
+    if session.is_worker:
+        state.insert(0, session.kind)
+    if session.wait_type == "Lock":
+        state.append(f"waits for {session.wait}")
+    if session.transaction_s is not None:
+        state.append(f"transaction open for {_span(session.transaction_s)}")
     query = " ".join(session.query.split())
     return (
         f"pid {session.pid} · {who}{f' · {where}' if where else ''}",
-        f"{state}: {', '.join(ages) or 'no statement yet'}",
+        " · ".join(state),
         f"query: {clean(query, _QUERY_SHOWN) or 'none'}",
     )
 

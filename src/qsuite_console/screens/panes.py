@@ -265,6 +265,8 @@ class PaneScreen(ConsoleScreen):
         with self.app.batch_update():
             pane.refresh_note(now)
             self._tabs.show(self._current, pane.info(now))
+        if self.focused is None:  # what came with the answer may not have had its place then
+            pane.focus_first()
 
     def _take_answer(self, question: Question[Any]) -> None:
         pane = self.pane

@@ -65,7 +65,8 @@ async def test_terminating_the_root_frees_all(database_dsn: str) -> None:
         who, ages, query, consequence = proposal.lines
         assert who.startswith(f"pid {pid} · qsuite · ")
         assert "app-root" in who
-        assert ages.startswith("idle in transaction: transaction ")
+        assert ages.startswith("idle in transaction for ")
+        assert " · transaction open for " in ages
         assert query == "query: UPDATE accounts SET amount = amount + 1 WHERE id = 2"
         assert "is rolled back, what it has written since then is lost" in consequence
         assert consequence.endswith("It frees the 3 sessions that wait behind it.")

@@ -91,7 +91,8 @@ SELECT p.pid, 'BASE BACKUP', NULL, NULL, NULL, p.phase, p.backup_streamed, coale
   FROM pg_stat_progress_basebackup p
 UNION ALL
 SELECT p.pid, p.command, p.datid, p.relid, NULL, NULL, p.bytes_processed, p.bytes_total, 'B',
-       p.tuples_processed || ' rows' || CASE p.type WHEN 'PIPE' THEN ' through the connection'
+       to_char(p.tuples_processed, 'FM999,999,999,999,990') || ' rows'
+                                     || CASE p.type WHEN 'PIPE' THEN ' through the connection'
                                                     WHEN 'FILE' THEN ' of a file'
                                                     WHEN 'PROGRAM' THEN ' of a program' ELSE '' END
   FROM pg_stat_progress_copy p
@@ -151,7 +152,8 @@ SELECT p.pid, 'BASE BACKUP', NULL, NULL, NULL, p.phase, p.backup_streamed, coale
   FROM pg_stat_progress_basebackup p
 UNION ALL
 SELECT p.pid, p.command, p.datid, p.relid, NULL, NULL, p.bytes_processed, p.bytes_total, 'B',
-       p.tuples_processed || ' rows' || CASE p.type WHEN 'PIPE' THEN ' through the connection'
+       to_char(p.tuples_processed, 'FM999,999,999,999,990') || ' rows'
+                                     || CASE p.type WHEN 'PIPE' THEN ' through the connection'
                                                     WHEN 'FILE' THEN ' of a file'
                                                     WHEN 'PROGRAM' THEN ' of a program' ELSE '' END
   FROM pg_stat_progress_copy p

@@ -72,10 +72,10 @@ class ActivityPane(SessionListing[Activity, Session]):
         Column("query_age", "STMT", 8, is_right=True, keep=80),
         Column("transaction", "TRANS", 8, is_right=True, keep=85),
         Column("wait", "WAITS FOR", 22, narrow=15, keep=70),
-        Column("user", "USER", 12, keep=40, at_least=90),
-        Column("database", "DATABASE", 12, keep=20, at_least=130),
+        Column("user", "USER", 12, keep=40, at_least=130),
+        Column("database", "DATABASE", 12, keep=20, at_least=150),
         Column("who", "APPLICATION", 18, narrow=10, keep=60),
-        Column("client", "CLIENT", 20, keep=10, at_least=150),
+        Column("client", "CLIENT", 20, keep=10, at_least=170),
         Column("query", "STATEMENT", 16, is_flexible=True, keep=100),
     )
 
@@ -116,11 +116,11 @@ class ActivityPane(SessionListing[Activity, Session]):
         for number, word in (
             (sum(one.wait_type == "Lock" for one in sessions), "wait for a lock"),
             (sum(one.state == "active" and not one.is_own for one in sessions), "active"),
-            (sum(one.is_in_transaction for one in sessions), "idle in transaction"),
+            (sum(one.is_in_transaction for one in sessions), "idle in tx"),
         ):
             if number:
                 parts.append(f"{number} {word}")
-        parts.append(f"{clients} / {answer.usable} connections")
+        parts.append(f"{clients}/{answer.usable} connections")
         return " · ".join([*parts, self.ORDERS[self.order]])
 
     def row(self, session: Session) -> Row:
@@ -139,12 +139,13 @@ class ActivityPane(SessionListing[Activity, Session]):
             "database": Cell(session.database or figures.DASH, plain),
             "who": Cell(who(session) or figures.DASH, plain),
             "client": Cell(session.client or figures.DASH, plain),
-            "query": Cell(_statement(session), plain),
+            "query": Cell(_statement(session), plain or ("" if session.state == "active" else "dim")),
         }
 
     def foot(self, session: Session, now: datetime) -> Iterable[tuple[str, str]]:
         """Yield the statement at length, and who it is."""
-        yield "text", _statement(session)
+        last = "" if session.state == "active" or session.is_hidden or session.is_worker else "last statement: "
+        yield "text", last + _statement(session)
         parts = (f"{session.user}@{session.database}" if session.user else session.kind, who(session), session.client)
         state = "" if session.is_hidden else f"{session.state} for {figures.duration(session.state_s)}"
         own = "a session of the console" if session.is_own else ""
@@ -169,5 +170,4 @@ def fields_of(session: Session) -> dict[str, str]:
 def _statement(session: Session) -> str:
     if session.is_hidden:
         return "not shown to the console's role"
-    text = one_line(session.query)
-    return f"(last) {text}" if text and session.state != "active" and not session.is_worker else text or figures.DASH
+    return one_line(session.query) or figures.DASH

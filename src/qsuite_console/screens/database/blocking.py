@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from qsuite_console.model.activity import Blocking, Session
 from qsuite_console.model.blocking import Member, Node, tree
 from qsuite_console.screens.database.sessions import SessionListing, Subject, one_line, state_word, subject_of, who
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
+
+DEEPEST: Final = 4  # levels drawn as branches: the name must stay in sight
 
 
 class BlockingPane(SessionListing[Blocking, Node]):
@@ -23,12 +25,12 @@ class BlockingPane(SessionListing[Blocking, Node]):
     PERIOD_S = 2.0
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("role", "", 8, keep=100),
-        Column("session", "SESSION", 34, narrow=24, keep=100),
+        Column("session", "SESSION", 30, narrow=24, keep=100),
         Column("waits", "WAITS", 8, is_right=True, keep=95),
         Column("transaction", "TRANS", 8, is_right=True, keep=85),
         Column("state", "STATE", 8, keep=80),
         Column("user", "USER", 12, keep=20, at_least=130),
-        Column("lock", "WAITS FOR", 30, keep=60, at_least=100),
+        Column("lock", "WAITS FOR", 28, keep=60, at_least=100),
         Column("query", "STATEMENT", 14, is_flexible=True, keep=100),
     )
 
@@ -118,9 +120,11 @@ def _name(member: Member) -> str:
 
 
 def _guide(node: Node) -> str:
-    """Return the branches before a line."""
+    """Return the branches before a line; far down, a number stands for those above."""
     if not node.lasts:
         return ""
+    if node.depth > DEEPEST:
+        return f"{'   ' * (DEEPEST - 2)}⋯{node.depth} " + ("└─ " if node.lasts[-1] else "├─ ")
     return "".join("   " if last else "│  " for last in node.lasts[:-1]) + ("└─ " if node.lasts[-1] else "├─ ")
 
 

@@ -23,11 +23,11 @@ class ProgressPane(SessionListing[Tasks, Task]):
     EMPTY = "No long command is running\nCOPY, VACUUM, ANALYZE, CREATE INDEX, CLUSTER and base backups would show here"
     COLUMNS: ClassVar[tuple[Column, ...]] = (
         Column("pid", "PID", 7, is_right=True, keep=70),
-        Column("command", "COMMAND", 24, narrow=14, keep=100),
-        Column("subject", "ON", 18, is_flexible=True, keep=100),
-        Column("phase", "PHASE", 30, narrow=16, keep=90),
-        Column("progress", "THIS PHASE", 22, narrow=14, keep=95),
-        Column("done", "DONE", 20, is_right=True, keep=40, at_least=100),
+        Column("command", "COMMAND", 18, narrow=14, keep=100),
+        Column("subject", "ON", 16, is_flexible=True, keep=100),
+        Column("phase", "PHASE", 26, narrow=16, keep=90),
+        Column("progress", "THIS PHASE", 16, narrow=14, keep=95),
+        Column("done", "DONE", 18, is_right=True, keep=80, at_least=100),
         Column("running", "RUNNING", 8, is_right=True, keep=85),
         Column("user", "BY", 12, keep=20, at_least=130),
     )

@@ -5,6 +5,7 @@ A session is named by its pid and its start from the moment it is seen: whatever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar
@@ -34,6 +35,7 @@ _STATES: Final = {
     "fastpath function call": "fastpath",
 }
 _LOCKS_SHOWN: Final = 60
+_COMMENT: Final = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
 
 
 class Subject(NamedTuple):
@@ -88,6 +90,12 @@ class SessionListing(Listing[A, E], Generic[A, E]):
         """Yield the question about the session whose page is open."""
         if self._opened is not None:
             yield self._detail, {"pid": self._opened.pid}
+
+    def ask_due(self) -> None:
+        """Ask for the list, and for the page over it."""
+        super().ask_due()
+        for question, parameters in self.further():
+            self.paned.feed.ask(question, parameters)
 
     def show_answer(self, answer: A, now: datetime) -> None:
         """Show the list, or the page over it."""
@@ -231,8 +239,8 @@ def who(session: Session) -> str:
 
 
 def one_line(query: str) -> str:
-    """Return a statement in one line."""
-    return " ".join(query.split())
+    """Return a statement in one line, without lines that are only a comment."""
+    return " ".join(_COMMENT.sub("", query).split())
 
 
 def page_lines(detail: SessionDetail, subject: Subject, width: int) -> list[Content]:

@@ -1,0 +1,389 @@
+"""Activity, blocking and progress by their keys: what is seen, what is asked, what is signalled to whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from fakes.activity import demo_activity, demo_blocking, demo_sessions
+from fakes.control import FakeControl, demo
+from fakes.platform import NOW
+from qsuite_console.model.activity import Activity, Blocking, Edge, Prepared, Session, SessionDetail, Tasks
+from qsuite_console.model.advice import Unread
+from qsuite_console.model.errors import Conflict
+from qsuite_console.model.operations import Outcome, Proposal
+from qsuite_console.widgets.live_table import LiveTable
+from screens.seeing import console, seen, until, until_gone, until_seen
+
+WIDE, SMALL = (120, 40), (80, 24)
+SIZES = pytest.mark.parametrize("size", [SMALL, WIDE], ids=["80x24", "120x40"])
+
+
+def control() -> FakeControl:
+    made = demo()
+
+    def propose(title: str, does: str) -> Any:
+        def proposed(parameters: Mapping[str, Any]) -> Proposal:
+            return Proposal(
+                operation="",
+                title=title.format(**parameters),
+                lines=("query: UPDATE orders", "It frees the 3 sessions that wait behind it."),
+                do=does,
+                parameters=dict(parameters),
+            )
+
+        return proposed
+
+    made.proposals["database.cancel"] = propose("Cancel the statement of pid {pid}?", "cancel it")
+    made.proposals["database.terminate"] = propose("Terminate the session of pid {pid}?", "terminate it")
+    return made
+
+
+def calls(made: FakeControl, name: str) -> list[tuple[Any, ...]]:
+    return [arguments for call, arguments in made.calls if call == name]
+
+
+def line_of(pilot: Pilot[Any], text: str) -> str:
+    return next(line for line in seen(pilot.app).split("\n") if text in line)
+
+
+async def open_activity(pilot: Pilot[Any]) -> None:
+    await pilot.press("5")
+    await until_seen(pilot, "14 sessions")
+    await focused(pilot)
+
+
+async def open_blocking(pilot: Pilot[Any]) -> None:
+    await pilot.press(":", *"database blocking", "enter")
+    await until_seen(pilot, "SESSION")
+    await focused(pilot)
+
+
+async def focused(pilot: Pilot[Any]) -> None:
+    """Wait until the list has the focus, as it has before anybody can press a key."""
+    await until(pilot, lambda: isinstance(pilot.app.focused, LiveTable), "the focus")
+
+
+async def test_who_waits_stands_first_then_who_works_then_who_is_idle() -> None:
+    async with console(control()).run_test(notifications=True, size=WIDE) as pilot:
+        await open_activity(pilot)
+        await until_seen(pilot, "14 sessions · 3 wait for a lock · 5 active · 1 idle in tx · 13/97 connections")
+        pids = [line.split()[2] for line in seen(pilot.app).split("\n") if line.startswith("│ ") and " 4" in line[:12]]
+        assert pids[:3] == ["4712", "4713", "4714"]
+        assert pids.index("4715") < pids.index("4711") < pids.index("4800")
+        assert "▲" in line_of(pilot, " 4711 ")
+        assert "02:41" in line_of(pilot, " 4711 ")
+        assert "idle tx" in line_of(pilot, " 4711 ")
+        assert "autovacuum" in line_of(pilot, " 4716 ")
+        assert "qsuite-console/pa" in line_of(pilot, " 4730 ")
+        assert "Lock: transactionid" in line_of(pilot, " 4712 ")
+
+
+async def test_the_order_changes_with_s_and_says_so() -> None:
+    async with console(control()).run_test(notifications=True, size=WIDE) as pilot:
+        await open_activity(pilot)
+        await pilot.press("s")
+        await until_seen(pilot, "by age of the transaction")
+        lines = seen(pilot.app).split("\n")
+        head = next(n for n, line in enumerate(lines) if "PID" in line)
+        assert " 4711 " in lines[head + 1]
+        for _ in range(4):
+            await pilot.press("s")
+        await until_seen(pilot, "by pid")
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "first"),
+    [
+        ("app:web", 7, "4800"),
+        ("wait:lock !4712", 2, "4713"),
+        ("/filled.*88121/", 1, "4712"),
+        ("user:analyst", 1, "4715"),
+        ("pid:4711", 1, "4711"),
+    ],
+)
+async def test_the_filter_speaks_the_language_of_the_job_list(text: str, count: int, first: str) -> None:
+    async with console(control()).run_test(notifications=True, size=WIDE) as pilot:
+        await open_activity(pilot)
+        await pilot.press("/", *text, "enter")
+        await until_seen(pilot, f"{count} of 14 sessions")
+        assert f" {first} " in seen(pilot.app)
+        await pilot.press("escape")
+        await until_seen(pilot, "14 sessions · 3 wait")
+
+
+async def test_a_filter_that_cannot_be_understood_says_why_and_keeps_the_list() -> None:
+    async with console(control()).run_test(notifications=True, size=WIDE) as pilot:
+        await open_activity(pilot)
+        await pilot.press("/", *"/(/")
+        await until_seen(pilot, "✖ /(/ is not a regular expression")
+        assert " 4711 " in seen(pilot.app)
+
+
+async def test_enter_opens_the_session_and_escape_leads_back() -> None:
+    made = control()
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await open_activity(pilot)
+        await pilot.press("enter")
+        for text in (
+            "pid 4712",
+            "execution-engine from 10.0.3.7:44712",
+            "active for 01:38",
+            "waits          Lock: transactionid",
+            "waits for      pid 4711",
+            "blocks         pid 4713",
+            "▲ wants ShareLock on transaction 7141 for 01:38",
+            "RowExclusiveLock           public.execution_engine_order",
+        ):
+            await until_seen(pilot, text)
+        await pilot.press("x")
+        await until_seen(pilot, "Index Scan using execution_engine_order_pkey")
+        assert ("database.explain", {"pid": 4712}) in calls(made, "ask")
+        await pilot.press("escape")
+        await until_gone(pilot, "Index Scan")
+        await pilot.press("escape")
+        await until_seen(pilot, "14 sessions")
+
+
+async def test_a_session_that_ended_while_it_is_shown_says_so() -> None:
+    made = control()
+    made.answers["database.session"] = lambda _: SessionDetail(at=NOW, session=None)
+    async with console(made).run_test(notifications=True, size=SMALL) as pilot:
+        await open_activity(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "This session has ended.")
+        later = msgspec.structs.replace(demo_sessions(NOW)[0], backend_start=NOW)
+        made.answers["database.session"] = lambda _: SessionDetail(at=NOW, session=later)
+        made.clock.advance(3)
+        await until_seen(pilot, "belongs to another session now")
+
+
+@pytest.mark.parametrize(
+    ("key", "operation", "title"),
+    [
+        ("C", "database.cancel", "Cancel the statement of pid 4712?"),
+        ("K", "database.terminate", "Terminate the session of pid 4712?"),
+    ],
+)
+@pytest.mark.parametrize("is_opened", [False, True], ids=["list", "page"])
+async def test_a_signal_names_pid_and_start_and_is_asked_for(
+    key: str, operation: str, title: str, is_opened: bool
+) -> None:
+    made = control()
+    made.outcomes[operation] = lambda _: Outcome(operation=operation, is_done=True, message="pid 4712: ended")
+    async with console(made).run_test(notifications=True, size=SMALL) as pilot:
+        await open_activity(pilot)
+        if is_opened:
+            await pilot.press("enter")
+            await until_seen(pilot, "blocks ")
+        await pilot.press(key)
+        await until_seen(pilot, title)
+        await until_seen(pilot, "It frees the 3 sessions")
+        assert not calls(made, "perform")
+        await pilot.press("y")
+        await until_seen(pilot, "pid 4712: ended")
+        name, parameters, *_ = calls(made, "perform")[0]
+        start = (NOW - timedelta(seconds=3600 + 4712)).isoformat()
+        assert (name, parameters) == (operation, {"pid": 4712, "backend_start": start})
+
+
+async def test_a_session_of_another_life_is_refused_in_words() -> None:
+    made = control()
+
+    def refuse(_: Mapping[str, Any]) -> Outcome:
+        raise Conflict("nothing was done: pid 4712 is another session now", hint="look again")
+
+    made.outcomes["database.terminate"] = refuse
+    async with console(made).run_test(notifications=True, size=SMALL) as pilot:
+        await open_activity(pilot)
+        await pilot.press("K")
+        await until_seen(pilot, "Terminate the session of pid 4712?")
+        await pilot.press("y")
+        await until_seen(pilot, "nothing was done: pid 4712 is")
+
+
+async def test_y_copies_the_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, copied = console(control()), list[str]()
+    monkeypatch.setattr(app, "copy_text", copied.append)
+    async with app.run_test(notifications=True, size=SMALL) as pilot:
+        await open_activity(pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: copied)
+        assert copied[0].startswith("-- pid 4712\nUPDATE execution_engine_order SET status = 'FILLED'")
+
+
+async def test_what_the_role_may_not_see_is_named_and_not_signalled() -> None:
+    made = control()
+    hidden = tuple(
+        Session(pid=one.pid, user=one.user, database=one.database, application=one.application, is_hidden=True)
+        for one in demo_sessions(NOW)[:3]
+    )
+    unread = Unread(
+        what="state and query of 3 sessions of other roles",
+        why="the role may not see them",
+        hint="GRANT pg_monitor TO console",
+    )
+    answer = Activity(at=NOW, sessions=hidden, total=3, usable=97, unread=(unread,))
+    made.answers["database.activity"] = lambda _: answer
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await pilot.press("5")
+        await focused(pilot)
+        await until_seen(pilot, "can't read state and query of 3 sessions of other roles")
+        await until_seen(pilot, "GRANT pg_monitor TO console")
+        assert "hidden" in line_of(pilot, " 4712 ")
+        assert "not shown to the" in line_of(pilot, " 4712 ")
+        await pilot.press("K")
+        await until_seen(pilot, "may not see when pid")
+        assert not calls(made, "propose")
+
+
+async def test_the_tree_marks_the_root_with_a_word_and_everybody_can_be_signalled() -> None:
+    made = control()
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await open_blocking(pilot)
+        await until_seen(pilot, "3 sessions wait for a lock · 1 root: pid 4711 · longest wait 01:38")
+        drawn = [line_of(pilot, text) for text in ("4711 order-replay", "4712 ", "4713 ", "4714 ")]
+        assert [("ROOT" in line, "waits" in line) for line in drawn] == [(True, False), *[(False, True)] * 3]
+        for line, branch in zip(drawn[1:], ("├─ 4712", "│  └─ 4713", "└─ 4714"), strict=True):
+            assert branch in line
+        assert "transaction 7150 (Share)" in drawn[2]
+        await until_seen(pilot, "root: 3 sessions wait behind it; idle in its transaction for 02:38")
+        await pilot.press("j", "j", "K")
+        await until_seen(pilot, "Terminate the session of pid 4713?")
+        await pilot.press("escape")
+        await until_seen(pilot, "wants ShareLock on transaction 7150")
+
+
+async def test_nobody_waits_and_since_when() -> None:
+    made = control()
+    answer = Blocking(at=NOW, looks=90, clear_since=NOW - timedelta(minutes=3))
+    made.answers["database.blocking"] = lambda _: answer
+    async with console(made).run_test(notifications=True, size=SMALL) as pilot:
+        await open_blocking_empty(pilot)
+        await until_seen(pilot, "and nobody has in the last 03:0")
+        await until_seen(pilot, "90 looks, one every 2 s")
+        answer = msgspec.structs.replace(answer, looks=1, clear_since=NOW)
+        made.clock.advance(3)
+        await until_seen(pilot, "This is the first look")
+
+
+async def open_blocking_empty(pilot: Pilot[Any]) -> None:
+    await pilot.press(":", *"database blocking", "enter")
+    await until_seen(pilot, "Nobody waits for a lock")
+
+
+async def test_a_prepared_transaction_has_no_session_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = control()
+    waiter = demo_sessions(NOW)[0]
+    made.answers["database.blocking"] = lambda _: Blocking(
+        at=NOW,
+        edges=(Edge(waiter=4712, holder=0, gid="it's 66"),),
+        sessions=(waiter,),
+        prepared=(Prepared(gid="it's 66", owner="trading", age_s=7200.0),),
+        waiters=1,
+    )
+    app, copied = console(made), list[str]()
+    monkeypatch.setattr(app, "copy_text", copied.append)
+    async with app.run_test(notifications=True, size=WIDE) as pilot:
+        await open_blocking(pilot)
+        await until_seen(pilot, "1 root: prepared transaction it's 66")
+        assert "2:00:00" in line_of(pilot, "ROOT")
+        await pilot.press("K")
+        await until_seen(pilot, "66 has no session")
+        await pilot.press("y")
+        await until(pilot, lambda: copied)
+        assert copied == ["ROLLBACK PREPARED 'it''s 66';"]
+
+
+async def test_a_deep_chain_keeps_its_names_in_sight() -> None:
+    made = control()
+    pids = range(5000, 5030)
+    sessions = tuple(msgspec.structs.replace(demo_sessions(NOW)[0], pid=pid) for pid in pids)
+    edges = tuple(Edge(waiter=pid + 1, holder=pid) for pid in pids[:-1])
+    made.answers["database.blocking"] = lambda _: Blocking(at=NOW, edges=edges, sessions=sessions, waiters=29)
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await open_blocking(pilot)
+        await until_seen(pilot, "⋯29 └─ 5029")
+
+
+async def test_long_commands_show_how_far_they_are_or_that_nobody_knows() -> None:
+    made = control()
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await pilot.press(":", *"database progress", "enter")
+        await until_seen(pilot, "3 long commands · 1 by autovacuum")
+        assert "66%" in line_of(pilot, "CREATE INDEX")
+        assert "no total known" in line_of(pilot, "COPY FROM")
+        assert "412 MiB" in line_of(pilot, "COPY FROM")
+        await until_seen(pilot, "412,000 of 618,000 blocks")
+        await focused(pilot)
+        await pilot.press("j", "j")
+        await until_seen(pilot, "index 2 of 5")
+        made.answers["database.progress"] = lambda _: Tasks(at=NOW, tasks=())
+        made.clock.advance(3)
+        await until_seen(pilot, "No long command is running")
+
+
+async def test_five_hundred_sessions_stay_fluid() -> None:
+    made = control()
+    template = demo_sessions(NOW)
+    asked = 0
+
+    def many(_: Mapping[str, Any]) -> Activity:
+        nonlocal asked
+        asked += 1
+        sessions = tuple(
+            msgspec.structs.replace(
+                template[n % len(template)],
+                pid=10_000 + n,
+                transaction_s=float((n * 7919 + asked * 31) % 500),
+                query_s=float((n * 31 + asked) % 500),
+            )
+            for n in range(500)
+        )
+        return Activity(at=made.clock.now(), sessions=sessions, total=500, usable=597)
+
+    made.answers["database.activity"] = many
+    async with console(made).run_test(notifications=True, size=WIDE) as pilot:
+        await pilot.press("5")
+        await until_seen(pilot, "500 sessions")
+        await focused(pilot)
+        before, started = asked, time.process_time()
+        for _ in range(10):  # all ages differ, so does the order
+            made.clock.advance(2.5)
+            await until(pilot, lambda before=before: asked > before)
+            before = asked
+            await pilot.press("down")
+        spent = (time.process_time() - started) / 10
+        assert spent < 0.25, f"{1000 * spent:.0f} ms of processor for an answer of 500 sessions and a key"
+
+
+@SIZES
+@pytest.mark.parametrize("pane", ["activity", "blocking", "progress"])
+def test_pictures(snap_compare: Any, pane: str, size: tuple[int, int]) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press(":", *f"database {pane}", "enter")
+        await until_seen(pilot, {"activity": "14 sessions", "blocking": "ROOT", "progress": "COPY FROM"}[pane])
+        await focused(pilot)
+
+    assert snap_compare(console(control()), terminal_size=size, run_before=steps)
+
+
+@SIZES
+def test_picture_of_a_session(snap_compare: Any, size: tuple[int, int]) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await open_activity(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "blocks ")
+
+    assert snap_compare(console(control()), terminal_size=size, run_before=steps)
+
+
+def test_the_fakes_are_of_one_platform() -> None:
+    known = {one.pid for one in demo_activity(NOW).sessions}
+    assert {one.pid for one in demo_blocking(NOW).sessions} <= known
