@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from textual.worker import Worker
 
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.text import clean
@@ -94,8 +95,9 @@ class Feed:
         if question.is_due(now):
             question.asked_at, question.is_waiting = now, True
             # made when it starts: it may be given up before
-            reading: Callable[[], Coroutine[Any, Any, None]] = functools.partial(self._read, question, quiet_s)
-            self._screen.run_worker(reading, group=f"{question.probe} {id(question)}", exclusive=True)
+            reading: Callable[[], Coroutine[None, None, None]] = functools.partial(self._read, question, quiet_s)
+            group = f"{question.probe} {id(question)}"
+            _: Worker[None] = self._screen.run_worker(reading, group=group, exclusive=True)
 
     async def _read(self, question: Question[Any], quiet_s: float) -> None:
         """Take the answer, unless another subject was asked about meanwhile."""
