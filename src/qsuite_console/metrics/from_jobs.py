@@ -132,7 +132,7 @@ class JobsSource:
             success,
             share_limited,
             (
-                judged("backfill_success", "backfill requests good", text, success, names[0], success),
+                judged("backfill_success", "backfill ok", text, success, names[0], success),
                 judged("backfill_limited", "answered 429", units.percent(share_limited), share_limited, names[1],
                        share_limited),
             ),

@@ -1,4 +1,4 @@
-"""The first screen: four tiles of health, what runs, what needs attention. Everything on it opens with Enter."""
+"""The first screen: scores, tiles of health, trading, what runs, what needs attention. All of it opens with Enter."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from textual.widget import Widget
 
 from qsuite_console import commands
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.model.health import Alert, AlertState
+from qsuite_console.model.health import Alert, tally
 from qsuite_console.model.jobs import Job, JobState
 from qsuite_console.screens import causes
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.reading import ReadingDialog
-from qsuite_console.widgets import figures, frames, job_rows, looks
+from qsuite_console.screens.dialogs.scores import ScoreDialog
+from qsuite_console.widgets import alert_rows, figures, frames, job_rows, looks
 from qsuite_console.widgets.live_table import Cell, Column, Key, LiveTable, Row
 from qsuite_console.widgets.status_bar import reading_of
+from qsuite_console.widgets.strips import ReadingLine, ScoreLine, Strip
 from qsuite_console.widgets.tile import Tile
 
 LISTS = ("running", "attention", "finished")
@@ -33,7 +35,7 @@ INTERVALS_S = (0, 5, 15, 60)  # between new figures in the tiles; 0 is with ever
 _ATTENTION_COLUMNS = (
     Column("look", "", 1, keep=9),
     Column("when", "SINCE", 8, keep=5),
-    Column("state", "STATE", 9, keep=3),
+    Column("state", "STATE", 12, keep=3),
     Column("source", "SOURCE", 12, keep=4),
     Column("message", "WHAT", 20, is_flexible=True, keep=8),
 )
@@ -61,6 +63,9 @@ class OverviewScreen(ConsoleScreen):
         with Container(id="tiles"):
             for source, title in TILES:
                 yield Tile(source, title)
+        with Container(id="strips"):
+            yield ScoreLine(id="scores")
+            yield ReadingLine("application", "Trading", ("bar_age", "orders_1m", "pending"), id="trading")
         running = LiveTable(job_rows.RUNNING_COLUMNS, self._running_row, id="running", classes="panel")
         running.border_title = "Running"
         yield running
@@ -104,7 +109,8 @@ class OverviewScreen(ConsoleScreen):
 
     def _arrange(self) -> None:
         """Give each list the lines it needs, so that an empty one leaves its room to the others."""
-        room = self.size.height - 2 - self.query_one("#tiles").outer_size.height
+        above = sum(self.query_one(f"#{name}").outer_size.height for name in ("tiles", "strips"))
+        room = self.size.height - 2 - above
         running, attention, finished = (self.query_one(f"#{name}", LiveTable) for name in LISTS)
         lines = _lines_for(len(self._live), most=room // 2)
         _set_height(running, lines)
@@ -121,6 +127,12 @@ class OverviewScreen(ConsoleScreen):
             reading = reading_of(state, tile.source)
             if is_due or tile.would_look_different(reading, now):
                 tile.show(reading, now)
+        if is_due:
+            self.query_one(ScoreLine).show(state.snapshot.scores)
+        trading = self.query_one(ReadingLine)
+        reading = reading_of(state, trading.source)
+        if is_due or (reading is not None and looks.is_stale(reading, now)):
+            trading.show(reading, now)
 
     def _show_running(self, state: ConsoleState) -> None:
         table = self.query_one("#running", LiveTable)
@@ -137,14 +149,16 @@ class OverviewScreen(ConsoleScreen):
 
     def _show_attention(self, state: ConsoleState) -> None:
         table = self.query_one("#attention", LiveTable)
-        alerts: dict[Key, Alert | Job] = {f"alert:{alert.id}": alert for alert in state.snapshot.alerts}
+        alerts: dict[Key, Alert | Job] = {f"{alert.id} {alert.since}": alert for alert in state.snapshot.alerts}
         failed = [job for job in state.recent if job.state is JobState.FAILED]
         alerts.update({job.id: job for job in failed})
         before, self._attention = self._attention, dict(list(alerts.items())[:ATTENTION])
         table.empty = "Nothing needs attention: no alert, no failed job"
         _refill(table, before, self._attention)
-        firing = sum(alert.state is AlertState.FIRING for alert in state.snapshot.alerts)
-        frames.caption(table, Content(f"{firing} firing · {len(failed)} failed"))
+        quiet = tally(state.snapshot.alerts)
+        counts = [(quiet.acknowledged, "acknowledged"), (quiet.silenced, "silenced"), (len(failed), "failed")]
+        told = [f"{number} {word}" for number, word in counts if number or word == "failed"]
+        frames.caption(table, Content(" · ".join([f"{quiet.burning} firing", *told])))
 
     def tick(self, now: datetime) -> None:
         """Let readings grow old."""
@@ -165,12 +179,8 @@ class OverviewScreen(ConsoleScreen):
             message = f"{entry.title}: {entry.error or 'no reason given'}"
             at, word, source = entry.finished_at, look.word, f"job {entry.id}"
         else:
-            look = looks.LEVELS[entry.level]
-            is_firing = entry.state is AlertState.FIRING
-            at, source, message = entry.since, entry.source, entry.message
-            word = look.word if is_firing else "cleared"
-            if not is_firing:
-                look = looks.Look("✔", "cleared", "dim")
+            look = alert_rows.look_of(entry)
+            at, source, message, word = entry.since, entry.source, entry.message, look.word
         return {
             "look": Cell(look.glyph, look.tone),
             "when": Cell(figures.moment(at, zone, now), "dim"),
@@ -200,7 +210,8 @@ class OverviewScreen(ConsoleScreen):
 
     def _panels(self) -> list[Widget]:
         lists = (self.query_one(f"#{name}") for name in LISTS)
-        return [*self.query(Tile), *(table for table in lists if table.display)]
+        strips = (strip for strip in self.query(Strip) if strip.display)
+        return [*self.query(Tile), *strips, *(table for table in lists if table.display)]
 
     def action_step(self, by: int) -> None:
         """Focus the next or previous panel."""
@@ -221,9 +232,16 @@ class OverviewScreen(ConsoleScreen):
             self.query_one("#running").focus()
 
     async def action_open(self) -> None:
-        """Go where the cause of what the focused tile shows is to be seen."""
-        if isinstance(self.focused, Tile):
+        """Go where the cause of what the focused tile or line shows is to be seen."""
+        if isinstance(self.focused, Tile | ReadingLine):
             await self._go(causes.source_of(self.focused.source))
+        elif isinstance(self.focused, ScoreLine):
+            self.app.push_screen(ScoreDialog(self.control, lambda: self.state.snapshot.scores))
+
+    async def on_strip_opened(self, message: Strip.Opened) -> None:
+        """Open a line that was clicked."""
+        message.strip.focus()
+        await self.action_open()
 
     async def on_tile_opened(self, message: Tile.Opened) -> None:
         """Go where a clicked tile leads."""
@@ -244,7 +262,7 @@ class OverviewScreen(ConsoleScreen):
     def action_figures(self) -> None:
         """Show every figure of the reading behind the tile or the alert."""
         focused = self.focused
-        if isinstance(focused, Tile):
+        if isinstance(focused, Tile | ReadingLine):
             self._open_reading(focused.source)
         elif isinstance(focused, LiveTable) and focused.current is not None:
             entry = self._attention.get(focused.current)
@@ -258,14 +276,14 @@ class OverviewScreen(ConsoleScreen):
         focused = self.focused
         if isinstance(focused, LiveTable):
             return focused.id == "attention" and isinstance(self._attention.get(focused.current or ""), Alert)
-        return isinstance(focused, Tile)
+        return isinstance(focused, Tile | ReadingLine)
 
     def on_live_table_moved(self) -> None:
         """Dim and light the keys that depend on the row."""
         self.refresh_bindings()
 
     def _open_reading(self, source: str) -> None:
-        title = dict(TILES).get(source, source)
+        title = dict(TILES).get(source, "Trading" if source == "application" else source)
         self.app.push_screen(ReadingDialog(source, title, lambda: (reading_of(self.state, source), self.now)))
 
 

@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from qsuite_console.engine.state import ConsoleState, TargetView
-from qsuite_console.model.health import Level, Reading
+from qsuite_console.model.health import Level, Reading, tally
 from qsuite_console.model.jobs import JobState
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures, looks
@@ -125,6 +125,7 @@ class StatusBar(Widget):
         for source, short, name in LIGHTS:
             look = _light(state, source, now)
             parts.append((3, Content.assemble((look.glyph, looks.TONES[look.tone]), f" {name if is_roomy else short}")))
+        parts.extend((2, part) for part in alert_parts(state, is_roomy=is_roomy))
         running, queued = (state.counts.get(s, 0) for s in (JobState.RUNNING, JobState.QUEUED))
         failed = failed_lately(state)
         parts.append((2, _tally(looks.JOBS[JobState.RUNNING], running, is_roomy=is_roomy)))
@@ -168,6 +169,25 @@ def _light(state: ConsoleState, source: str, now: datetime | None) -> looks.Look
     if reading is None or now is None:
         return looks.LEVELS[Level.UNKNOWN]
     return looks.of_reading(reading, now)
+
+
+def alert_parts(state: ConsoleState, *, is_roomy: bool) -> list[Content]:
+    """Return the alerts that burn: the loud ones, and those that somebody took or silenced; nothing while all is well.
+
+    Each of the three has a glyph and, where there is room, a word of its own.
+    """
+    found = tally(state.snapshot.alerts)
+    level = looks.LEVELS[Level.CRITICAL if found.critical else Level.WARNING]
+    shown = (
+        (found.burning, level.glyph, looks.TONES[level.tone], "alert" if found.burning == 1 else "alerts"),
+        (found.acknowledged, "✓", "$dim", "acknowledged"),
+        (found.silenced, "∅", "$dim", "silenced"),
+    )
+    return [
+        Content.assemble((f"{glyph} ", tone), (f"{number}", "bold"), (f" {word}" if is_roomy else "", "$dim"))
+        for number, glyph, tone, word in shown
+        if number
+    ]
 
 
 def failed_lately(state: ConsoleState) -> int:
