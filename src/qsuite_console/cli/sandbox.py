@@ -225,6 +225,7 @@ def _inside(invocation: Invocation, found: Sandbox, environment: dict[str, str],
         "target.name": "sandbox",
         "target.word": "SANDBOX",
         "target.colour": "success",
+        "target.paper_execution": "true",
     }
     environ = {name: value for name, value in invocation.environ.items() if name != "QSUITE_CONSOLE_TARGET"}
     return dataclasses.replace(invocation, home=home, environ=environ, fixed=fixed)

@@ -47,6 +47,9 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "target.production": Entry(
         help="changes want the target's name typed; unset: where word or name says prod, production or live"
     ),
+    "target.paper_execution": Entry(
+        help="let `orders settle` fill pending orders on paper; only where nobody trades with them for real"
+    ),
     "database.dsn": Entry(
         help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
         env="DATABASE_URL",

@@ -33,6 +33,7 @@ class TargetSettings:
     colour: str = "primary"  # theme token: primary, success, warning, error
     read_only: bool = False
     production: bool | None = None  # changes want the name typed; None: by word and name (prod, production, live)
+    paper_execution: bool = False  # orders may be filled on paper: never where others trade with them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

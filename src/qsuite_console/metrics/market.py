@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from qsuite_console.cache.prices import read_prices
 from qsuite_console.db.calendar import read_sessions
 from qsuite_console.db.market import LEVELS, MarketReader, reading
 from qsuite_console.engine.parameters import decode
-from qsuite_console.metrics.cached_prices import read_prices
 from qsuite_console.model import calendar
 from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.market import Bars, Depth, HourVolume, Position, Positions, Session, Volatility, Watch

@@ -33,6 +33,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
     "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
+    "orders.settle": "qsuite_console.workers.orders:Settle",
     "partitions": "qsuite_console.workers.partitions:Partitions",
     "retention": "qsuite_console.workers.partitions:Retention",
     "vacuum": "qsuite_console.workers.vacuum:VacuumWorker",

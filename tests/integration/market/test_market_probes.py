@@ -13,9 +13,9 @@ import pytest
 
 from fakes.backfill import make_settings, open_services
 from qsuite_console import workers
+from qsuite_console.cache.prices import parse
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.metrics import market
-from qsuite_console.metrics.cached_prices import parse
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.wire import pack_answer, unpack_answer

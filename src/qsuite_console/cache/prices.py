@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from qsuite_console.cache.client import Cache
+from qsuite_console.cache.keys import PRICE
 
-KEY: Final = "price:"
 _LONGEST: Final = 4096
 _TIMES: Final = ("at", "timestamp", "time", "ts", "updated_at")
 _MILLISECONDS: Final = 1e11  # above this a number of seconds would lie beyond the year 5000
@@ -33,7 +33,7 @@ async def read_prices(cache: Cache, symbols: Sequence[str]) -> dict[str, CachedP
     if not symbols or not cache.is_configured:
         return {}
     async with cache.guard() as client:
-        values = await client.mget([f"{KEY}{symbol}" for symbol in symbols])
+        values = await client.mget([PRICE.key(symbol) for symbol in symbols])
     absent = sum(value is None for value in values)
     cache.lookups.add(hits=len(values) - absent, misses=absent)
     read = ((symbol, parse(value)) for symbol, value in zip(symbols, values, strict=True) if value is not None)

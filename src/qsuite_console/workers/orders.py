@@ -1,0 +1,221 @@
+"""Fills pending orders on paper, where the target allows it: claim, price, fill, all or nothing for each batch.
+
+Market prices come from the cache, else from the newest bar, which is then cached after the transaction: the price of a
+fill, with its slippage, never gets there. Any number of these jobs may run at once, in any number of processes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from qsuite_console.cache import keys
+from qsuite_console.cache.errors import CacheError
+from qsuite_console.cache.prices import read_prices
+from qsuite_console.cache.writer import write_keys
+from qsuite_console.db.errors import DatabaseError
+from qsuite_console.db.orders import Desk, Fill, OpenOrder, create_tries, split_by_price
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.model.cached import PriceEntry
+from qsuite_console.model.kinds import Plan, PlanLine
+
+if TYPE_CHECKING:
+    from qsuite_console.workers import Services
+
+BATCH: Final = 500
+_BUDGET_S: Final = 30.0
+_NO_PRICE: Final = "no price in the cache and no bar in the database"
+_REFUSAL: Final = "paper execution is not allowed on this target"
+_HINT: Final = "set target.paper_execution = true, only where nobody trades with these orders for real"
+
+
+class SettleParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders, and how patiently."""
+
+    limit_orders: Annotated[
+        bool, msgspec.Meta(title="Limit orders", description="fill limit orders too that the market has reached")
+    ] = False
+    max_orders: Annotated[
+        int, msgspec.Meta(title="At most", description="orders looked at by one run", ge=1, le=10_000_000)
+    ] = 100_000
+    max_tries: Annotated[
+        int, msgspec.Meta(title="Tries", description="looks for a price until an order is rejected", ge=1, le=20)
+    ] = 5
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What a run has done."""
+
+    claimed: int = 0
+    filled: int = 0
+    rejected: int = 0
+    put_off: int = 0
+    resting: int = 0
+    from_cache: int = 0
+    from_database: int = 0
+    quantity: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    commission: Decimal = Decimal(0)
+    latencies_s: list[float] = field(default_factory=list)
+
+
+class Settle:
+    """``orders.settle``."""
+
+    kind = JobKind(
+        name="orders.settle",
+        title="Settle orders",
+        description="Fill pending orders on paper at the market price, with slippage and commission.",
+        parameters=SettleParameters,
+        queue="execution",
+        soft_limit_s=1800.0,
+        hard_limit_s=1860.0,
+    )
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def title(self, parameters: SettleParameters) -> str:
+        """Return the line by which people recognise the job."""
+        return f"settle pending market{' and limit' if parameters.limit_orders else ''} orders on paper"
+
+    async def plan(self, parameters: SettleParameters) -> Plan:
+        """Return how many orders are due; changes nothing. Raises DatabaseError."""
+        services, now = self._services, self._services.clock.now()
+        async with services.database.session("orders plan", _BUDGET_S) as connection:
+            due = await connection.fetchval(
+                "SELECT count(*) FROM execution_engine_order WHERE status IN ('PENDING', 'PARTIALLY_FILLED') "
+                "AND order_type = ANY ($1::text[])",
+                list(_types(parameters)),
+            )
+        is_allowed = services.settings.target.paper_execution
+        return Plan(
+            kind=self.kind.name,
+            title=self.title(parameters),
+            lines=(PlanLine(label="pending orders", value=f"{due:,}", note=f"at {now:%H:%M:%S} UTC"),),
+            warnings=() if is_allowed else (f"{_REFUSAL}: {_HINT}",),
+            figures={"orders": due, "is_allowed": is_allowed},
+            is_noop=not due,
+        )
+
+    async def run(self, context: JobContext, parameters: SettleParameters) -> Mapping[str, Any]:
+        """Fill what can be filled; raises Permanent where it is forbidden, Retryable while the database is down."""
+        if not self._services.settings.target.paper_execution:
+            raise Permanent(_REFUSAL, hint=_HINT)
+        started, totals, after = time.monotonic(), _Totals(), 0
+        try:
+            async with self._services.database.session("orders tables", _BUDGET_S) as connection:
+                await create_tries(connection)
+            while totals.claimed < parameters.max_orders:
+                await context.breathe()
+                limit = min(BATCH, parameters.max_orders - totals.claimed)
+                last = await self._batch(context, parameters, after, limit, totals)
+                if last is None:
+                    break
+                after = last
+                figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
+                context.progress(totals.claimed, unit="orders", figures=figures)
+        except DatabaseError as error:
+            text = f"{error.message} ({error.hint})" if error.hint else error.message
+            raise (Retryable(text) if error.is_transient else Permanent(error.message, hint=error.hint)) from error
+        if totals.put_off:
+            context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
+        return _result(totals, time.monotonic() - started)
+
+    async def _batch(
+        self, context: JobContext, parameters: SettleParameters, after: int, limit: int, totals: _Totals
+    ) -> int | None:
+        """Settle one batch; returns the id it ended with, None when nothing was due. All of it or nothing."""
+        services = self._services
+        label = f"orders.settle/{context.job_id}"
+        async with services.database.session(label, _BUDGET_S) as connection, connection.transaction():
+            desk, now = Desk(connection, services.settings.tables), services.clock.now()
+            orders = await desk.claim(after, limit, now, _types(parameters))
+            if not orders:
+                return None
+            symbols = sorted({order.symbol for order in orders})
+            cached = await self._cached(context, symbols)
+            stored = await desk.prices([symbol for symbol in symbols if symbol not in cached])
+            prices = cached | {symbol: price for symbol, (price, _) in stored.items()}
+            fills, resting, priceless = split_by_price(orders, prices)
+            hopeless = [order for order in priceless if order.tries + 1 >= parameters.max_tries]
+            waiting = [order for order in priceless if order.tries + 1 < parameters.max_tries]
+            await desk.fill(fills, now)
+            await desk.put_off(waiting, now, _NO_PRICE)
+            await desk.reject(hopeless, now)
+        # Only now is any of it true.
+        _count(totals, orders, fills, now)
+        totals.resting += len(resting)
+        totals.put_off += len(waiting)
+        totals.rejected += len(hopeless)
+        totals.from_cache += sum(fill.order.symbol in cached for fill in fills)
+        totals.from_database += sum(fill.order.symbol in stored for fill in fills)
+        await self._remember(context, stored)
+        return orders[-1].id
+
+    async def _cached(self, context: JobContext, symbols: Sequence[str]) -> dict[str, Decimal]:
+        """Return what the cache knows; without a cache the database is asked for everything."""
+        try:
+            found = await read_prices(self._services.cache, symbols)
+        except CacheError as error:
+            context.log.warning("prices come from the database: %s", error.message)
+            return {}
+        return {symbol: cached.price for symbol, cached in found.items()}
+
+    async def _remember(self, context: JobContext, stored: Mapping[str, tuple[Decimal, datetime]]) -> None:
+        """Cache the market prices that had to be read."""
+        if not stored or not self._services.cache.is_configured:
+            return
+        entries = [
+            (keys.PRICE.key(symbol), keys.encode(PriceEntry(symbol=symbol, price=price, timestamp=at)))
+            for symbol, (price, at) in stored.items()
+        ]
+        try:
+            await write_keys(self._services.cache, entries, life_s=keys.PRICE.warmed_ttl_s)
+        except CacheError as error:
+            context.log.warning("prices are not cached: %s", error.message)
+
+
+def _types(parameters: SettleParameters) -> tuple[str, ...]:
+    return ("MARKET", "LIMIT") if parameters.limit_orders else ("MARKET",)
+
+
+def _count(totals: _Totals, orders: Sequence[OpenOrder], fills: Sequence[Fill], at: datetime) -> None:
+    totals.claimed += len(orders)
+    totals.filled += len(fills)
+    for fill in fills:
+        quantity = fill.order.open_quantity
+        totals.quantity += quantity
+        totals.notional += quantity * fill.price
+        totals.commission += fill.commission
+        totals.latencies_s.append(max(0.0, (at - fill.order.created_at).total_seconds()))
+
+
+def _result(totals: _Totals, duration_s: float) -> Mapping[str, Any]:
+    waits = sorted(totals.latencies_s)
+
+    def quantile(share: float) -> float | None:
+        return round(waits[min(len(waits) - 1, int(share * len(waits)))], 3) if waits else None
+
+    return {
+        "orders": totals.claimed,
+        "filled": totals.filled,
+        "rejected": totals.rejected,
+        "put_off": totals.put_off,
+        "resting": totals.resting,
+        "quantity": str(totals.quantity),
+        "notional": str(totals.notional),
+        "commission": str(totals.commission),
+        "from_cache": totals.from_cache,
+        "from_database": totals.from_database,
+        "latency_s": {"p50": quantile(0.5), "p95": quantile(0.95), "max": waits[-1] if waits else None},
+        "duration_s": round(duration_s, 3),
+        "orders_per_s": round(totals.claimed / duration_s) if duration_s > 0 else 0,
+    }
