@@ -1,12 +1,12 @@
-"""From anywhere: change the platform (``:act``), or which platform this is (``:target``). Half of the app, so that
-neither the app nor a screen has a rule of its own about either.
+"""From anywhere: change the platform (``:act``), see who did (``:audit``), go to another one (``:target``). Half of the
+app, so that neither the app nor a screen has a rule of its own about any of these.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual import work
 from textual.screen import ModalScreen
@@ -24,7 +24,10 @@ from qsuite_console.screens.operating import operate
 from qsuite_console.terminal import TerminalGuard
 from qsuite_console.widgets import figures
 
-VERBS: Final = frozenset({"app.act", "app.target"})
+if TYPE_CHECKING:
+    from qsuite_console.app import ConsoleApp
+
+VERBS: Final = frozenset({"app.act", "app.target", "app.audit"})
 
 
 class Changing(TerminalGuard[Leaving]):
@@ -46,7 +49,10 @@ class Changing(TerminalGuard[Leaving]):
         await self._fill_in(operation)
 
     async def change(self, command_id: str, argument: str) -> None:
-        """Do ``:act`` or ``:target`` with what was typed after it; must run in a worker."""
+        """Do ``:act``, ``:target`` or ``:audit`` with what was typed after it; must run in a worker."""
+        if command_id == "app.audit":
+            await cast("ConsoleApp", self).go("system", pane="audit", filter=argument.strip())
+            return
         screen = self.screen
         if not isinstance(screen, ConsoleScreen):
             return
@@ -70,6 +76,10 @@ class Changing(TerminalGuard[Leaving]):
         chosen = await self.push_screen_wait(OperationDialog(operations))
         if chosen is not None:
             await self._fill_in(chosen)
+
+    async def action_audit(self) -> None:
+        """Show who did what."""
+        await self.change("app.audit", "")
 
     async def _fill_in(self, operation: OperationInfo) -> None:
         parameters: dict[str, Any] | None = {}

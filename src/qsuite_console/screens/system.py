@@ -8,6 +8,7 @@ from textual.binding import BindingType
 
 from qsuite_console import commands
 from qsuite_console.screens.panes import Pane, PaneScreen
+from qsuite_console.screens.system_audit import AuditPane
 from qsuite_console.screens.system_console import ConsolePane
 from qsuite_console.screens.system_host import HostPane
 from qsuite_console.screens.system_io import DisksPane, NetworkPane
@@ -15,11 +16,18 @@ from qsuite_console.screens.system_processes import ProcessesPane
 
 
 class SystemScreen(PaneScreen):
-    """The machine first, the console last."""
+    """The machine first, then the console and what was done with it."""
 
     SCOPE = "system"
     SOURCE = "host"
     CSS_PATH = "system.tcss"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("system")
     BINDING_GROUP_TITLE = commands.SCOPES["system"]
-    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (HostPane, DisksPane, NetworkPane, ProcessesPane, ConsolePane)
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (
+        HostPane,
+        DisksPane,
+        NetworkPane,
+        ProcessesPane,
+        ConsolePane,
+        AuditPane,
+    )

@@ -29,6 +29,8 @@ ROWS: Final[tuple[Command, ...]] = (
             scope="app", action="target", verb="target", usage="[NAME]"),
     Command(id="app.act", keys="", title="Change the platform", scope="app", action="act", verb="act",
             usage="[OPERATION NAME=VALUE…]", help="Cancel a query, apply a setting, delete a key; asks first."),
+    Command(id="app.audit", keys="", title="Audit", help="Who did what on this platform, with what result.",
+            scope="app", action="audit", verb="audit", usage="[WORDS]"),
     Command(id="app.back", keys="escape", title="Back", help="Leave one layer: dialog, filter, page. Never quits.",
             scope="app", action="back", is_fixed=True),
     Command(id="app.quit", keys="q", title="Quit", help="Go back, or quit from a main screen; asks while jobs run.",

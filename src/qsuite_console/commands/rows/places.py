@@ -52,7 +52,6 @@ PLACES: Final[tuple[Place, ...]] = (
             "activity",
             "blocking",
             "progress",
-            "progress",
             "statements",
             "tables",
             "indexes",
@@ -78,8 +77,8 @@ PLACES: Final[tuple[Place, ...]] = (
         letter="s",
         title="System",
         target="qsuite_console.screens.system:SystemScreen",
-        help="this host: processors, memory, disks, network, processes, the console itself",
-        panes=("host", "disks", "network", "processes", "console"),
+        help="this host: processors, memory, disks, network, processes, the console itself, the audit",
+        panes=("host", "disks", "network", "processes", "console", "audit"),
     ),
     Place(
         name="alerts",
