@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -49,10 +50,15 @@ def bouncing(
     (home / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
     for path in (home, home / "users.txt", home / "pgbouncer.ini"):
         privileges.give_away(path)
-    user = privileges.server_user()
-    argv = [PROGRAM, "-q", *(("-u", user.pw_name) if user is not None else ()), str(home / "pgbouncer.ini")]
+    # Its own change of user would lose the order to end with us.
+    prepare = privileges.prepare_child(paths=(home / "log",), is_server=True, ends_with=signal.SIGKILL)
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.defpath}
+        [PROGRAM, "-q", str(home / "pgbouncer.ini")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": os.defpath},
+        preexec_fn=prepare,
     )
     try:
         _wait(port, process)

@@ -65,7 +65,7 @@ class ReplicationPane(Report[Replication, Entry]):
     def facts(self, answer: Replication, now: datetime) -> Iterator[tuple[str, str, str]]:
         """Yield the flow of WAL, checkpoints, writers, the archive, and on a standby where WAL comes from."""
         if answer.receiver is not None:
-            yield receiver_fact(answer.receiver, answer.window_s)
+            yield from receiver_facts(answer.receiver, answer.window_s)
         over = "measuring" if answer.interval_s is None else f"over {figures.duration(round(answer.interval_s))}"
         wal, lies = answer.wal, ""
         if wal.files is not None:
@@ -212,21 +212,21 @@ def _slot_verdict(entry: Slot) -> tuple[str, str]:
     return "ok", f"read; keeps {figures.size(entry.retained_bytes)} of WAL, {limit}"
 
 
-def receiver_fact(receiver: Receiver, window_s: float | None) -> tuple[str, str, str]:
-    """Return the line of a standby's own side."""
+def receiver_facts(receiver: Receiver, window_s: float | None) -> Iterator[tuple[str, str, str]]:
+    """Yield the line of a standby's own side, and one of the queries that replay cancelled."""
     if not receiver.status:
-        return "error", "standby", "no WAL receiver runs: nothing comes from the primary"
-    behind = "hidden" if receiver.behind_bytes is None else figures.size(receiver.behind_bytes)
-    lag = (
-        f" · replay {behind}, {figures.duration(receiver.replay_s)} behind" if receiver.behind_bytes else " · replayed"
-    )
+        yield "error", "standby", "no WAL receiver runs: nothing comes from the primary"
+        return
+    behind = receiver.behind_bytes
+    late = f"replay is {figures.size(behind)}, {figures.duration(receiver.replay_s)} behind" if behind else "replayed"
     source = f" from {receiver.sender}" if receiver.sender else ""
-    cancelled = sum((receiver.conflicts or {}).values())
-    causes = ", ".join(receiver.conflicts or {})
-    conflicts = f" · {figures.plural(cancelled, 'query', 'queries')} cancelled ({causes})" if cancelled else ""
-    paused = " · PAUSED: pg_wal_replay_resume() goes on" if receiver.is_paused else ""
-    tone = "warn" if receiver.is_paused or cancelled or (receiver.behind_bytes or 0) > _BEHIND else "ok"
-    return tone, "standby", f"{receiver.status}{source}{paused}{lag}{conflicts}"
+    paused = " · replay is PAUSED: pg_wal_replay_resume()" if receiver.is_paused else ""
+    tone = "warn" if receiver.is_paused or (behind or 0) > _BEHIND else "ok"
+    yield tone, "standby", f"{receiver.status}{source}{paused} · {late}"
+    if cancelled := sum((receiver.conflicts or {}).values()):
+        causes = ", ".join(receiver.conflicts or {})
+        number = figures.plural(cancelled, "query", "queries")
+        yield "warn", "conflicts", f"{number} cancelled by replay in {figures.duration(window_s)}: {causes}"
 
 
 def checkpoint_fact(answer: Replication) -> tuple[str, str, str]:

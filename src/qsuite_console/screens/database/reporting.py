@@ -17,6 +17,9 @@ from qsuite_console.widgets.cells import fit
 A = TypeVar("A", bound=msgspec.Struct)
 E = TypeVar("E")
 _LABEL = 12
+_ROOMY = 16  # lines of a pane below which only the most urgent facts are shown
+_FEW = 2
+_URGENCY = {"error": 0, "warn": 1, "ok": 2, "dim": 2, "text": 2}
 _GLYPHS = {"ok": "●", "warn": "▲", "error": "✖", "dim": "◌", "text": " "}
 
 
@@ -25,6 +28,7 @@ class Report(Listing[A, E], Generic[A, E]):
 
     DEFAULT_CSS = """
     Report .listing--head { height: auto; max-height: 8; padding: 0 1 1 1; color: $foreground; }
+    Report .listing--head.-tight { padding: 0 1; }
     """
 
     def facts(self, answer: A, now: datetime) -> Iterable[tuple[str, str, str]]:
@@ -33,7 +37,11 @@ class Report(Listing[A, E], Generic[A, E]):
 
     def _say(self, answer: A, now: datetime) -> None:
         width = self.size.width - 2
-        head = Content("\n").join(_line(*fact, width) for fact in self.facts(answer, now))
+        facts = list(self.facts(answer, now))
+        if self.size.height < _ROOMY:
+            facts = sorted(facts, key=lambda fact: _URGENCY[fact[0]])[:_FEW]
+        self._head.set_class(self.size.height < _ROOMY, "-tight")
+        head = Content("\n").join(_line(*fact, width) for fact in facts)
         entry = self.table.entry
         lines = [] if entry is None else [self.sentence(*one) for one in self.foot(entry, now)]
         foot = Content("\n").join(lines)
