@@ -6,7 +6,7 @@ from typing import Final
 
 from qsuite_console.model.errors import ReadOnly
 from qsuite_console.model.jobs import Submission
-from qsuite_console.screens.acting import ORIGIN
+from qsuite_console.screens import acting
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 
@@ -32,10 +32,10 @@ async def vacuum(screen: ConsoleScreen, table: str, mode: str) -> bool:
         return False
     facts = [f"{line.label:<13} {line.value}" + (f"  ({line.note})" if line.note else "") for line in plan.lines]
     lines = [*facts, "", *_MEANS[mode], *plan.warnings]
-    typed = target.name if target.is_production else ""
+    typed = acting.name_to_type(screen)
     if not await screen.agrees(ConfirmDialog(f"{_WORDS[mode]} {table}?", lines, do="start the job", typed=typed)):
         return False
-    submission = Submission(kind="vacuum", parameters=parameters, origin=ORIGIN, confirmation=typed)
+    submission = Submission(kind="vacuum", parameters=parameters, origin=acting.ORIGIN, confirmation=typed)
     receipt = await screen.attempt(screen.control.submit(submission))
     if receipt is not None:
         does = "is at it already" if receipt.joined else f"will {mode.replace('_', ' and ')} {table}"
