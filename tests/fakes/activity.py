@@ -119,8 +119,8 @@ def demo_tasks(now: datetime) -> Tasks:
             ),
             Task(
                 pid=4716, backend_start=started, command="VACUUM", database="trading",
-                subject="public.execution_engine_order", phase="vacuuming indexes", unit="blocks",
-                detail="index 2 of 5", running_s=33.0, is_automatic=True,
+                subject="public.execution_engine_order", phase="vacuuming indexes", done=2, total=5, unit="indexes",
+                running_s=33.0, is_automatic=True,
             ),
         ),
         cost_ms=0.8,

@@ -208,6 +208,17 @@ async def test_a_session_of_another_life_is_refused_in_words() -> None:
         await until_seen(pilot, "nothing was done: pid 4712 is")
 
 
+@pytest.mark.parametrize("key", ["C", "K"])
+async def test_a_read_only_target_refuses_before_anything_is_asked(key: str) -> None:
+    made = control()
+    made.set_state(target=msgspec.structs.replace(made.state.target, is_read_only=True))
+    async with console(made).run_test(notifications=True, size=SMALL) as pilot:
+        await open_activity(pilot)
+        await pilot.press(key)
+        await until_seen(pilot, "read-only")
+        assert not calls(made, "perform")
+
+
 async def test_y_copies_the_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     app, copied = console(control()), list[str]()
     monkeypatch.setattr(app, "copy_text", copied.append)
@@ -323,7 +334,7 @@ async def test_long_commands_show_how_far_they_are_or_that_nobody_knows() -> Non
         await until_seen(pilot, "412,000 of 618,000 blocks")
         await focused(pilot)
         await pilot.press("j", "j")
-        await until_seen(pilot, "index 2 of 5")
+        await until_seen(pilot, "2 of 5 indexes")
         made.answers["database.progress"] = lambda _: Tasks(at=NOW, tasks=())
         made.clock.advance(3)
         await until_seen(pilot, "No long command is running")

@@ -113,12 +113,12 @@ SELECT t.pid, a.backend_start, coalesce(t.command, '') AS command, a.usename::te
 -- @name progress_tasks @pg 17-18
 WITH tasks (pid, command, datid, relid, index_relid, phase, done, total, unit, detail) AS (
 SELECT p.pid, 'VACUUM', p.datid, p.relid, NULL::oid, p.phase,
-       CASE WHEN p.phase = 'vacuuming heap' THEN p.heap_blks_vacuumed ELSE p.heap_blks_scanned END,
-       CASE WHEN p.phase IN ('scanning heap', 'vacuuming heap') THEN p.heap_blks_total ELSE 0 END, 'blocks',
-       concat_ws(', ', CASE WHEN p.indexes_total > 0
-                            THEN 'index ' || p.indexes_processed || ' of ' || p.indexes_total END,
-                       CASE WHEN p.index_vacuum_count > 0
-                            THEN 'indexes passed ' || p.index_vacuum_count || ' times' END)
+       CASE WHEN p.phase LIKE '%indexes' THEN p.indexes_processed
+            WHEN p.phase = 'vacuuming heap' THEN p.heap_blks_vacuumed ELSE p.heap_blks_scanned END,
+       CASE WHEN p.phase LIKE '%indexes' THEN p.indexes_total
+            WHEN p.phase IN ('scanning heap', 'vacuuming heap') THEN p.heap_blks_total ELSE 0 END,
+       CASE WHEN p.phase LIKE '%indexes' THEN 'indexes' ELSE 'blocks' END,
+       CASE WHEN p.index_vacuum_count > 0 THEN 'indexes passed ' || p.index_vacuum_count || ' times' END
   FROM pg_stat_progress_vacuum p
 UNION ALL
 SELECT p.pid, 'ANALYZE', p.datid, p.relid, NULL, p.phase, p.sample_blks_scanned,

@@ -30,7 +30,7 @@ def _pressing(session: Session) -> tuple[int, float]:
     """Return where it stands: who waits for a lock, who works, who holds a transaction, the others, who is idle."""
     if session.wait_type == "Lock":
         rank = 0
-    elif session.is_worker and session.kind != "parallel worker":
+    elif session.is_own or (session.is_worker and session.kind != "parallel worker"):
         rank = 3
     else:
         rank = {"active": 1, "idle": _LAST}.get(session.state, 2 if session.is_in_transaction else 4)

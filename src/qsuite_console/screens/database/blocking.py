@@ -161,7 +161,7 @@ def _state(node: Node) -> str:
 
 def _wanted(node: Node) -> str:
     if node.wait is None:
-        return f"{node.frees} behind it go on without it" if node.frees else figures.DASH
+        return f"nobody; frees {node.frees}" if node.frees else "nobody"
     return f"{node.wait.lock.subject} ({node.wait.lock.mode.removesuffix('Lock')})"
 
 

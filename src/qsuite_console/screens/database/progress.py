@@ -58,7 +58,7 @@ class ProgressPane(SessionListing[Tasks, Task]):
         return {
             "pid": Cell(str(task.pid), plain),
             "command": Cell("hidden" if task.is_hidden else task.command, plain),
-            "subject": Cell(task.subject or figures.DASH, plain),
+            "subject": Cell(task.subject.removeprefix("public.") or figures.DASH, plain),
             "phase": Cell(task.phase or ("running" if not task.is_hidden else figures.DASH), plain),
             "progress": Cell("no total known", "dim") if percent is None else Meter(percent / 100),
             "done": Cell(amount(task), plain),
@@ -75,7 +75,8 @@ class ProgressPane(SessionListing[Tasks, Task]):
         )
         by = "autovacuum" if task.is_automatic else task.user
         own = "a session of the console" if task.is_own else ""
-        yield "dim", " · ".join(part for part in (f"pid {task.pid}", by, task.database, own) if part)
+        what = f"{task.command} {task.subject}".rstrip()
+        yield "dim", " · ".join(part for part in (what, f"pid {task.pid}", by, task.database, own) if part)
 
 
 def amount(task: Task) -> str:
