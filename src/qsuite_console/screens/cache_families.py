@@ -11,7 +11,7 @@ from textual import work
 from textual.binding import BindingType
 
 from qsuite_console import commands
-from qsuite_console.model.cache import TTL_LABELS, Family, FamilyPanel
+from qsuite_console.model.cache import Family, FamilyPanel
 from qsuite_console.screens.cache_listing import CacheListing
 from qsuite_console.screens.cache_views import histogram, histogram_words
 from qsuite_console.screens.database.listing import glyph, share
@@ -88,7 +88,7 @@ class FamiliesPane(CacheListing[FamilyPanel, Family]):
             "name": Cell(entry.name or "(all others)", "" if entry.name else "dim"),
             "use": Cell(_USES.get(entry.use, ""), "dim" if entry.use == "cache" else "accent"),
             "keys": f"{about}{figures.short(entry.keys)}",
-            "part": Cell(share(entry.size / total).replace(" ", "") if entry.size and total else "", "dim"),
+            "part": Cell(figures.percent(entry.size / total) if entry.size and total else "", "dim"),
             "size": figures.DASH if entry.size is None else f"≈{figures.size(entry.size)}",
             "mean": figures.DASH if entry.size is None else figures.size(entry.size / max(1.0, entry.keys)),
             "ageless": Cell(share(entry.ageless), "warn" if is_lasting else ""),
@@ -100,7 +100,7 @@ class FamiliesPane(CacheListing[FamilyPanel, Family]):
         """Yield its lives, an example, and what the blocks mean."""
         yield "text", f"expire in: {histogram_words(entry.ttl)}"
         measured = f"{entry.measured:,} of {entry.seen:,} names seen were measured"
-        yield "dim", f"{measured} · for example {entry.example} · TTL blocks: {', '.join(TTL_LABELS)}"
+        yield "dim", f"{measured} · for example {entry.example}"
 
     @work(exclusive=True, group="row")
     async def open_entry(self) -> None:

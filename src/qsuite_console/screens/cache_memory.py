@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -31,6 +32,14 @@ WINDOW_S: Final = 1800
 _POINTS: Final = 200
 
 
+class Facts(TextView):
+    """Lines whose breaks depend on the width: drawn anew when that is known or changes."""
+
+    def on_resize(self) -> None:
+        """Have the pane draw again."""
+        self.query_ancestor(MemoryPane).refresh_pane()
+
+
 class MemoryPane(Pane[MemoryPanel]):
     """Three texts above, two curves below; in a narrow terminal one."""
 
@@ -39,8 +48,9 @@ class MemoryPane(Pane[MemoryPanel]):
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("memory")
     BINDING_GROUP_TITLE = commands.SCOPES["memory"]
     DEFAULT_CSS = """
-    MemoryPane .cache--upper { height: auto; max-height: 14; }
-    MemoryPane .cache--upper TextView { width: 1fr; height: 13; }
+    MemoryPane .cache--upper { height: 12; }
+    MemoryPane .cache--upper TextView { width: 1fr; height: 1fr; }
+    MemoryPane.-broad .cache--upper { height: 15; }
     MemoryPane .cache--lower { height: 1fr; min-height: 5; }
     MemoryPane Plot { width: 1fr; height: 1fr; }
     MemoryPane #memory-curve-1 { display: none; }
@@ -53,7 +63,7 @@ class MemoryPane(Pane[MemoryPanel]):
     def __init__(self) -> None:
         super().__init__()
         self._memory, self._traffic, self._kept = (
-            TextView(id=f"memory-{name}", classes="panel") for name in ("figures", "traffic", "kept")
+            Facts(id=f"memory-{name}", classes="panel") for name in ("figures", "traffic", "kept")
         )
         self._plots = [Plot(id=f"memory-curve-{index}", empty="Nothing recorded yet") for index in (0, 1)]
         for one in self._plots:
@@ -80,6 +90,8 @@ class MemoryPane(Pane[MemoryPanel]):
 
     def show_answer(self, answer: MemoryPanel, now: datetime) -> None:
         """Show the figures and the curves."""
+        if not self._memory.size.width:  # just made, or hidden: it is shown when its width is known
+            return
         self._memory.border_title = Content(f"Memory · {answer.server}")
         self._memory.show(cache_views.memory_lines(answer, self._memory.text_width))
         self._traffic.border_title = Content(cache_views.traffic_title(answer))
@@ -94,7 +106,8 @@ class MemoryPane(Pane[MemoryPanel]):
             plot.border_title = Content(f"{CURVES[name]}, last {WINDOW_S // 60} min")
             line = known.get(name)
             if series is not None and line is not None:
-                plot.show(curve(line, series), unit=line.unit)
+                value, *limits = curve(line, series)
+                plot.show((replace(value, name=CURVES[name].lower()), *limits), unit=line.unit)
             else:
                 plot.show(())
 

@@ -57,12 +57,13 @@ def memory_lines(panel: MemoryPanel, width: int) -> Content:
         share = 100 * memory.used / memory.limit
         mark = "✖ " if share >= _FULL else "▲ " if share >= _ALMOST else ""
         style = "$error" if share >= _FULL else "$warning" if share >= _ALMOST else ""
-        rows.append(("used", f"{mark}{figures.size(memory.used)} of {figures.size(memory.limit)}, {share:.0f}%", style))
+        rows.append(("used", f"{mark}{figures.size(memory.used)}, {share:.1f} %", style))
+        rows.append(("limit", f"{figures.size(memory.limit)}, {memory.policy or 'policy unknown'}", ""))
     else:
-        host = f" of the host's {figures.size(memory.host)}" if memory.host else ""
-        rows.append(("used", f"{figures.size(memory.used)}{host}", ""))
-        rows.append(("limit", "▲ none: it may grow until the host is full", "$warning"))
-    rows.append(("policy", memory.policy or figures.DASH, ""))
+        rows.append(("used", figures.size(memory.used), ""))
+        host = f", host {figures.size(memory.host)}" if memory.host else ""
+        rows.append(("limit", f"▲ none{host}", "$warning"))
+        rows.append(("policy", memory.policy or figures.DASH, ""))
     rows.append(("peak", figures.size(memory.peak), ""))
     rows.append(("resident", figures.size(memory.resident), ""))
     rows.append(("data", _of(memory.dataset, memory.used), ""))
@@ -127,7 +128,7 @@ def _ping(panel: MemoryPanel) -> Entry:
     if median is None or most is None:
         return "ping", figures.DASH, ""
     is_slow = most > _SLOW_MS
-    text = f"{'▲ ' if is_slow else ''}p50 {milliseconds(median)}, p99 {milliseconds(most)}"
+    text = f"{'▲ ' if is_slow else ''}{milliseconds(median)}, p99 {milliseconds(most)}"
     return "ping", text, "$warning" if is_slow else ""
 
 
