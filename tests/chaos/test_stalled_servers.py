@@ -33,7 +33,7 @@ from qsuite_console.engine.ports import Claiming
 from qsuite_console.paths import resolve
 from qsuite_console.runtime import open_runtime
 from qsuite_console.sandbox import servers
-from qsuite_console.screens.panes import PaneScreen
+from qsuite_console.screens.panes import Pane, PaneScreen
 from qsuite_console.widgets.tile import Tile
 from screens.seeing import seen
 
@@ -185,9 +185,8 @@ class Scene:
     async def visit_panes(self) -> list[str]:
         """Look at every pane until it has an answer; return those that got one."""
         loaded = []
-        for _ in self.screen.PANES:
-            pane = self.screen.pane
-            assert pane is not None
+        for kind in self.screen.PANES:
+            pane = await self.show_pane(kind.NAME)
             if pane.PROBE:
                 question = pane.question
                 await wait_for(
@@ -197,8 +196,17 @@ class Scene:
                 )
                 if question.answer is not None:
                     loaded.append(pane.NAME)
-            await self.pilot.press("tab")
+        await self.show_pane(loaded[0])
         return loaded
+
+    async def show_pane(self, name: str) -> Pane[Any]:
+        """Go to a pane and wait until it is the one that is seen."""
+        await self.screen.turn_to(name)
+        pane = self.screen.pane
+        assert pane is not None
+        assert name == pane.NAME
+        await self.pilot.pause()
+        return pane
 
     async def steady(self) -> int:
         """The number of connections once it holds still."""
@@ -246,13 +254,10 @@ async def stall(
     started = time.monotonic()
     pane_s = await scene.pane_is(True, STALE_WITHIN_S * SLACK)
     others = {}
-    for _ in range(len(scene.screen.PANES) - 1):
-        await pilot.press("tab")
-        pane = scene.screen.pane
-        assert pane is not None
-        if pane.NAME in loaded:
-            others[pane.NAME] = await scene.pane_is(True, STALE_WITHIN_S * SLACK)
-    await pilot.press("tab")
+    for name in loaded[1:]:
+        await scene.show_pane(name)
+        others[name] = await scene.pane_is(True, STALE_WITHIN_S * SLACK)
+    await scene.show_pane(loaded[0])
     pane_key_s = await key_time(pilot)
     await asyncio.sleep(max(0.0, STALL_S - (time.monotonic() - started)))
     assert "stale" in seen(scene.app)
@@ -263,8 +268,9 @@ async def stall(
     report(
         f"{scene.tile}: tile stale after {tile_s:.2f} s ({words}), back after {tile_back_s:.2f} s; pane stale after "
         f"{pane_s:.2f} s, others {{{', '.join(f'{name} {s:.2f} s' for name, s in others.items())}}}, still so after "
-        f"{STALL_S:g} s ({line.strip()}), back after {pane_back_s:.2f} s; a key takes {1000 * quiet_s:.0f} ms and "
-        f"{1000 * pane_quiet_s:.0f} ms, stalled {1000 * tile_key_s:.0f} and {1000 * pane_key_s:.0f} ms; connections {before} before, {after} after"
+        f"{STALL_S:g} s ({line.strip()}), back after {pane_back_s:.2f} s; a key takes {1000 * quiet_s:.0f} ms on the "
+        f"overview and {1000 * pane_quiet_s:.0f} ms here, stalled {1000 * tile_key_s:.0f} ms and "
+        f"{1000 * pane_key_s:.0f} ms; connections {before} before, {after} after"
     )
     assert tile_key_s < max(KEY_WITHIN_S, 3 * quiet_s)
     assert pane_key_s < max(KEY_WITHIN_S, 3 * pane_quiet_s)

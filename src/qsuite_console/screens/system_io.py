@@ -42,8 +42,8 @@ _INTERFACES: Final = (
     Column("in", "IN", 11, is_right=True, keep=80),
     Column("out", "OUT", 11, is_right=True, keep=80),
     Column("packets", "PACKETS IN / OUT", 18, is_right=True, keep=20),
-    Column("errors", "ERRORS", 16, is_right=True, keep=70),
-    Column("drops", "DROPPED", 16, is_right=True, keep=60),
+    Column("errors", "ERRORS", 17, is_right=True, keep=70),
+    Column("drops", "DROPPED", 17, is_right=True, keep=60),
     Column("speed", "SPEED", 9, is_right=True, keep=10),
     Column("address", "ADDRESS", 15, keep=30),
 )
