@@ -29,6 +29,7 @@ VERBS: Final = {
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),
     "act": (f"{_CLI}.act:act", "change the platform at once: cancel a query, apply a setting"),
     "audit": (f"{_CLI}.audit:audit", "who did what, from where, with what result"),
+    "alerts": (f"{_CLI}.alerts:alerts", "what burns, what burned"),
     "status": (f"{_CLI}.status:status", "is it well: engine, jobs, readings"),
     "stats": (f"{_CLI}.status:stats", "success, failures and durations over a window"),
     "analyze": (f"{_CLI}.analyze:analyze", "score the platform, say what to change and why"),

@@ -117,7 +117,8 @@ def _example_thresholds() -> Iterator[str]:
         stated = [f"{name} = {value:g}" for name, value in limits if value is not None]
         times = (f"for_s = {rule.for_s:g}", f"clear_s = {rule.clear_s:g}")
         unit = f", {rule.unit}" if rule.unit else ""
-        yield f'# "{rule.id}" = {{ {", ".join((*stated, *times))} }}  # {rule.title}{unit}'
+        off = () if rule.enabled else ("enabled = false",)
+        yield f'# "{rule.id}" = {{ {", ".join((*off, *stated, *times))} }}  # {rule.title}{unit}'
 
 
 def _thresholds_reference() -> Iterator[str]:
@@ -138,7 +139,7 @@ def _thresholds_reference() -> Iterator[str]:
         calm = "" if rule.calm is None else f"{rule.calm:g}"
         yield (
             f"| `{rule.id}` | {rule.unit} | {' | '.join(limits)} | {calm} | {rule.for_s:g} | {rule.clear_s:g} |"
-            f" {rule.title}. {rule.about} |"
+            f" {rule.title}{'' if rule.enabled else ' (off by default)'}. {rule.about} |"
         )
     yield ""
 

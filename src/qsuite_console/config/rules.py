@@ -56,7 +56,6 @@ def _answers(source: str, title: str) -> Rule:
         id=f"{source}.answers",
         title=f"{title} does not answer",
         about="Samples in a row without an answer; nothing else of it is known meanwhile.",
-        unit="failures",
         critical=2,
         clear=0,
         for_s=0,

@@ -85,11 +85,11 @@ def alert_facts(alert: Alert, newest: Figure | None, now: datetime, zone: tzinfo
     entries = [
         ("now", _text(newest), ""),
         ("limits", alert.limit or figures.DASH, ""),
-        ("fired at", figures.instant(alert.since, zone) + _value(alert), ""),
+        ("fired", figures.moment(alert.since, zone, now) + _value(alert), ""),
         ("lasts" if alert.is_burning else "lasted", figures.duration(lasted_s(alert, now)), ""),
     ]
     if alert.cleared_at is not None:
-        entries.append(("cleared", figures.instant(alert.cleared_at, zone), ""))
+        entries.append(("cleared", figures.moment(alert.cleared_at, zone, now), ""))
     if alert.acknowledged_by is not None:
         at = figures.moment(alert.acknowledged_at, zone, now)
         entries.append(("taken by", f"{alert.acknowledged_by}, {at}", ""))

@@ -7,7 +7,7 @@ so they are thinned to what the cells can show, keeping the extremes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -51,6 +51,19 @@ def finite(points: Sequence[Point], limit: int) -> list[tuple[float, float]]:
         low, high = min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])
         thinned.extend(sorted({low, high}))
     return thinned
+
+
+def unbroken(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
+    """Yield the stretches between gaps, so that no line leads over what was not measured."""
+    part: list[Point] = []
+    for point in points:
+        if point[1] is not None and math.isfinite(point[1]):
+            part.append(point)
+        elif part:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def time_ticks(start: float, end: float, width: int, zone: tzinfo | None) -> tuple[list[float], list[str]]:
@@ -130,7 +143,7 @@ class Plot(Widget):
             return Content.styled("too small for a chart"[: max(0, width)], "$dim")
         key = (self._series, self._unit, width, height, self.app.theme)
         if self._drawn is None or self._drawn[0] != key:
-            lines = [(s, finite(s.points, 2 * width)) for s in self._series]
+            lines = [(s, finite(part, 2 * width)) for s in self._series for part in unbroken(s.points)]
             lines = [(series, points) for series, points in lines if len(points) > 1]
             is_measured = any(not series.tone for series, _ in lines)
             drawn = self._draw(lines, width, height) if is_measured else Content.styled(self._empty, "$dim")
@@ -140,8 +153,10 @@ class Plot(Widget):
     def _draw(self, lines: Sequence[tuple[Series, list[tuple[float, float]]]], width: int, height: int) -> Content:
         import plotext  # 0.3 s of processor time: not before a chart is really on the screen
 
+        drawn = list(dict.fromkeys(series for series, _ in lines))  # each once, however many stretches it has
         usual = iter(_TONES * len(lines))
-        tones = [series.tone or next(usual) for series, _ in lines]
+        tone_of = {series: series.tone or next(usual) for series in drawn}
+        tones = [tone_of[series] for series, _ in lines]
         colours = {name: self._rgb(name) for name in (*tones, "dim", "track")}
         pixels = {name: plotext.pixel(foreground=rgb) if rgb else plotext.pixel() for name, rgb in colours.items()}
         plotext.add_theme("console", canvas=None, text=pixels["dim"], sequence=[pixels[name] for name in tones])
@@ -153,10 +168,14 @@ class Plot(Widget):
         figure.theme("console")
         start = min(points[0][0] for _, points in lines)
         end = max(points[-1][0] for _, points in lines)
+        labelled: set[Series] = set()
         has_levels = any(series.tone for series, _ in lines)  # a legend would cover them: they are named above
         for series, points in lines:
             signal = figure.signal([x - start for x, _ in points], [y for _, y in points], marker="braille").lines(True)
-            figure.draw(signal.label(clean(series.name, 30)) if len(lines) > 1 and not has_levels else signal)
+            is_first = series not in labelled
+            labelled.add(series)
+            is_named = len(drawn) > 1 and not has_levels and is_first
+            figure.draw(signal.label(clean(series.name, 30)) if is_named else signal)
         positions, labels = time_ticks(start, end, width, self.zone)
         figure.ruler("x").lim(0, max(1.0, end - start))
         figure.ruler("x").ticks([p - start for p in positions], labels)
@@ -170,7 +189,7 @@ class Plot(Widget):
         )
         legend = [
             Content.assemble(("  ━ ", f"${tone}"), (clean(series.name, 30), "$dim"))
-            for (series, _), tone in zip(lines, tones, strict=True)
+            for series, tone in tone_of.items()
             if has_levels
         ]
         head = Content.assemble((title, "$dim"), *legend).truncate(width, ellipsis=True)
