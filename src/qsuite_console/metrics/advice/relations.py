@@ -61,7 +61,7 @@ def _partitions(rows: Sequence[Row]) -> Iterator[Finding]:
                 wording.word("then", f"rows go to {row['strays_in']}" if has_default else "inserts fail"),
             ),
             formula=f"partitions reach {HORIZON_DAYS:.0f} days ahead of tables that rows come into",
-            advice="make the next months now, and regularly",
+            advice="make the next months now, and regularly: qsuite-console run partitions",
             fix=row["next_month"] or "",
         )
     for row in [row for row in rows if (row["strays"] or 0) > 0][:WORST]:
@@ -71,7 +71,7 @@ def _partitions(rows: Sequence[Row]) -> Iterator[Finding]:
             "Rows lie in the default partition: their month can't be made any more",
             evidence=(wording.word("partition", row["strays_in"]), wording.count("rows", row["strays"])),
             formula="an empty default partition",
-            advice="in one transaction: detach it, make the months, insert from it, attach it emptied",
+            advice="qsuite-console run partitions makes their months and moves them there",
         )
 
 

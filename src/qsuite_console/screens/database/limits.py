@@ -108,7 +108,7 @@ class LimitsPane(Listing[Limits, Entry]):
             feeds = f" for {one.feeds}" if one.feeds else ""
             yield tone, f"{one.name}{feeds}: {figures.count(left)} numbers left, then {end}"
             if tone != "ok":
-                yield "dim", "make the column bigint: a new column, filled and swapped in, avoids the long lock"
+                yield "dim", "make the column bigint: add a column, fill it, swap them"
             return
         left = SHUTDOWN - max(one.xid_age, one.mxid_age)
         yield tone, f"{kind} {one.name}: {figures.count(left)} transactions left until the server refuses to write"

@@ -24,6 +24,7 @@ from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 A = TypeVar("A", bound=msgspec.Struct)
 E = TypeVar("E")
 _GLYPHS = {"ok": "●", "warn": "▲", "error": "✖", "dim": "◌"}
+MICROSECONDS = 0.01  # milliseconds below which they say nothing
 TWO_DIGITS, THREE_DIGITS = 10, 100  # milliseconds from which a decimal says nothing any more
 
 
@@ -129,13 +130,15 @@ def glyph(tone: str) -> Cell:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a short time: 0.04 ms, 4.2 ms, 420 ms, 1.2 s, 02:41."""
+    """Return a short time: 4 µs, 0.04 ms, 4.20 ms, 420 ms, 1.2 s, 02:41."""
     if value is None:
         return figures.DASH
     if value >= 1000:
         return figures.duration(value / 1000)
     if value >= THREE_DIGITS:
         return f"{value:.0f} ms"
+    if 0 < value < MICROSECONDS:
+        return f"{value * 1000:.0f} µs"
     return f"{value:.1f} ms" if value >= TWO_DIGITS or value == 0 else f"{value:.2f} ms"
 
 
