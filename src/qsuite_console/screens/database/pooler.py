@@ -119,7 +119,8 @@ class PoolerPane(Report[Pooler, Pool]):
     def foot(self, pool: Pool, now: datetime) -> Iterable[tuple[str, str]]:
         """Yield how the pool does and who waits first."""
         yield verdict(pool)
-        waiting = [one for one in self.answer.waiting if one.database == pool.database] if self.answer else []
+        queue = self.answer.waiting if self.answer is not None else ()
+        waiting = [one for one in queue if (one.database, one.user) == (pool.database, pool.user)]
         if waiting:
             first = waiting[0]
             who = f"{first.application} " if first.application else ""
