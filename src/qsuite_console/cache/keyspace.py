@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qsuite_console.cache.errors import CacheError
+from qsuite_console.cache.errors import CacheError, CacheUnauthorized
 from qsuite_console.cache.panels import Command, Look
 from qsuite_console.model.cache import Key
 from qsuite_console.model.keys import escape
@@ -22,7 +22,8 @@ BATCH: Final = 100  # keys measured by one pipeline
 LONGEST: Final = 2000  # bytes of a name that is shown whole
 SAMPLE: Final = 20_000
 SAMPLE_S: Final = 1.0
-SIZED: Final = 5000
+SIZED: Final = 50_000  # names whose size may be asked to find the biggest
+SIZED_S: Final = 1.5
 BIGGEST: Final = 200
 _MEASURES: Final[tuple[tuple[str, Command, Command], ...]] = (
     ("types of keys", ("TYPE",), ()),
@@ -94,21 +95,23 @@ async def measure(look: Look, names: Sequence[bytes]) -> list[Key]:
 
 
 async def biggest(look: Look, pattern: bytes) -> tuple[list[Key], Walk, int]:
-    """Return the biggest of a random sample, the walk it was taken from, and how many were sized."""
-    walked = await walk(look, pattern=pattern, seconds=SAMPLE_S)
-    chosen = walked.names if len(walked.names) <= SIZED else random.sample(walked.names, SIZED)
+    """Return the biggest of a sample, the walk it was taken from, and how many were sized in random order."""
+    walked = await walk(look, pattern=pattern, wanted=SIZED)
+    chosen = random.sample(walked.names, len(walked.names))
     sized: list[tuple[int, bytes]] = []
-    for start in range(0, len(chosen), BATCH):
-        part = chosen[start : start + BATCH]
+    asked, until = 0, time.monotonic() + SIZED_S
+    while asked < len(chosen) and time.monotonic() < until:
+        part = chosen[asked : asked + BATCH]
         answers = await look.many([("MEMORY", "USAGE", name, "SAMPLES", 5) for name in part])
-        refused = next((one for one in answers if isinstance(one, CacheError)), None)
-        if refused is not None:
+        refused = next((one for one in answers if isinstance(one, CacheUnauthorized)), None)
+        if refused is not None and all(isinstance(one, CacheError) for one in answers):
             look.miss("sizes of keys", refused)
             return await measure(look, chosen[:BIGGEST]), walked, 0
-        sized += [(size, name) for size, name in zip(answers, part, strict=True) if size is not None]
+        asked += len(part)
+        sized += [(size, name) for size, name in zip(answers, part, strict=True) if isinstance(size, int)]
     sized.sort(key=lambda one: (-one[0], one[1]))
     keys = await measure(look, [name for _, name in sized[:BIGGEST]])
-    return sorted(keys, key=lambda key: -(key.size or 0)), walked, len(sized)
+    return sorted(keys, key=lambda key: -(key.size or 0)), walked, asked
 
 
 def shown(name: bytes) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,6 +310,31 @@ async def test_a_user_without_rights_is_told_which_rule_is_missing(
             f"ACL SETUSER looker +{rule}" for rule in ("type", "pttl", "memory|usage")
         }
         assert families.ttl == (), "an unknown life is not an endless one"
+
+
+async def test_the_user_of_the_manual_reads_everything(
+    valkey_url: str, other: Any, connect: Callable[[str], Any]
+) -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "operating.md").read_text()
+    rules = manual.partition("ACL SETUSER console on >secret")[2].partition("```")[0].split()
+    assert len(rules) > 30
+    await other.set("string", "x", ex=100)
+    await other.hset("hash", "a", "1")
+    await other.rpush("list", "a")
+    await other.sadd("set", "a")
+    await other.zadd("zset", {"a": 1})
+    await other.xadd("stream", {"a": "1"})
+    async with limited(valkey_url, other, *rules) as url:
+        services = await connect(url)
+        for probe in (
+            panels.MemoryProbe, panels.FamiliesProbe, panels.KeysProbe, panels.SlowlogProbe, panels.ClientsProbe,
+            panels.CommandsProbe, panels.AdviceProbe,
+        ):  # fmt: skip
+            assert (await probe(services).ask({})).unread == (), probe.name
+        for key in ("string", "hash", "list", "set", "zset", "stream"):
+            detail = await panels.KeyProbe(services).ask({"key": key})
+            assert detail.unread == ()
+            assert detail.lines or detail.elements, key
 
 
 async def test_a_user_who_may_read_some_keys_is_told_of_the_others(
