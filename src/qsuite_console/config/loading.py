@@ -111,9 +111,11 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
     _from_file(file, draft)
     if chosen and not target_is_flag:
         _from_target(file, chosen, draft)
+    stated = draft.origins.get("target.read_only", "") if draft.values.get("target.read_only") else ""
     _from_environment(environ, draft)
     if chosen and target_is_flag:
         _from_target(file, chosen, draft)
+    _add_read_only(stated, environ, draft)
     for flag, key in FLAGS.items():
         raw = flags.get(flag)
         if raw is not None:
@@ -329,6 +331,16 @@ def _from_environment(environ: Mapping[str, str], draft: _Draft) -> None:
         raw = environ.get(entry.env) if entry.env else None
         if raw:
             draft.put(key, raw.strip().upper() if key == "log_level" else raw, f"env {entry.env}", is_text=True)
+
+
+def _add_read_only(stated: str, environ: Mapping[str, str], draft: _Draft) -> None:
+    """Let file and environment each add read-only, neither take it away; ``stated`` is where the file says it."""
+    entry, trial = CATALOGUE["target.read_only"], _Draft()
+    if raw := environ.get(entry.env):
+        trial.put("target.read_only", raw, f"env {entry.env}", is_text=True)
+    origin = stated or (trial.origins["target.read_only"] if trial.values.get("target.read_only") else "")
+    if origin and not draft.values.get("target.read_only"):
+        draft.values["target.read_only"], draft.origins["target.read_only"] = True, origin
 
 
 def _build(draft: _Draft) -> Settings:

@@ -187,6 +187,28 @@ def test_the_files_default_target_yields_to_the_environment(paths: Paths) -> Non
     assert loaded.settings.database.dsn.reveal() == "postgresql://left/over"
 
 
+@pytest.mark.parametrize("flags", [{}, {"target": "prod"}, {"target": "staging"}])
+@pytest.mark.parametrize("variable", ["", "0", "1"])
+def test_read_only_is_added_by_whoever_says_so_and_taken_away_by_nobody(
+    paths: Paths, flags: dict[str, str], variable: str
+) -> None:
+    file = write(paths, 'default_target = "prod"\n' + TARGETS)
+    loaded = load(paths, {"QSUITE_CONSOLE_READ_ONLY": variable} if variable else {}, flags)
+    is_stated = flags.get("target") != "staging"
+    assert loaded.settings.target.read_only is (is_stated or variable == "1")
+    if is_stated and variable == "0":
+        assert loaded.origins["target.read_only"].startswith(str(file))
+
+
+def test_the_main_target_is_the_default_or_the_only_one(paths: Paths) -> None:
+    write(paths, TARGETS)
+    assert (load(paths, {}, {}).chosen, load(paths, {}, {}).main) == ("", "")
+    write(paths, 'default_target = "staging"\n' + TARGETS)
+    assert (load(paths, {}, {"target": "prod"}).chosen, load(paths, {}, {}).main) == ("prod", "staging")
+    write(paths, '[targets.one]\nword = "ONE"\n')
+    assert (load(paths, {}, {}).chosen, load(paths, {}, {}).main) == ("", "one")
+
+
 def test_the_target_variable_chooses_too_and_an_unknown_one_is_refused(paths: Paths) -> None:
     file = write(paths, TARGETS)
     environ = {"QSUITE_CONSOLE_TARGET": "staging"}
