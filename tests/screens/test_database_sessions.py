@@ -390,7 +390,8 @@ def test_picture_of_a_session(snap_compare: Any, size: tuple[int, int]) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await open_activity(pilot)
         await pilot.press("enter")
-        await until_seen(pilot, "blocks ")
+        await until_seen(pilot, "blocks         pid 4713")
+        await until_seen(pilot, "execution-engine from 10.0.3.7:44712")
 
     assert snap_compare(console(control()), terminal_size=size, run_before=steps)
 

@@ -114,7 +114,8 @@ async def read_tasks(look: Look) -> Tasks:
     tasks = tuple(_task_of(row, look.panels.application) for row in rows)
     hidden = sum(task.is_hidden for task in tasks)
     if hidden:
-        look.note(f"{hidden} commands of other roles", "the role may not see them", _grant(look))
+        what = "1 command of another role" if hidden == 1 else f"{hidden} commands of other roles"
+        look.note(what, "the role may not see them", _grant(look))
     if server.version < 14:
         look.note("COPY", f"PostgreSQL {server.version} does not report it; 14 and later do")
     return Tasks(at=look.at, tasks=tasks, unread=look.unread, cost_ms=look.cost_ms)

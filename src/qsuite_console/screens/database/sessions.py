@@ -118,6 +118,7 @@ class SessionListing(Listing[A, E], Generic[A, E]):
         self.ask_due()
         self.refresh_pane()
         (self.table if subject is None else self._page).focus()
+        self.call_after_refresh(self.refresh_pane)  # the page knows its width only now
         self.screen.refresh_bindings()
 
     def back(self) -> bool:
