@@ -95,14 +95,12 @@ def _read_name(note: Path) -> str | None:
 
 def _claim(note: Path, name: str) -> str:
     """Write whose directory it is and return that: another process may have been faster."""
-    draft = note.with_name(f"{note.name}.{os.getpid()}")
-    draft.write_text(f"{name}\n", encoding="utf-8")
     try:
-        os.link(draft, note)  # unlike a rename, never takes another's place
+        write_whole(note, f"{name}\n", is_forced=False)
     except FileExistsError:
         return _read_name(note) or name
-    finally:
-        draft.unlink(missing_ok=True)
+    except OSError:  # nothing can be written here: no engine can start either, only look
+        return name
     return name
 
 
