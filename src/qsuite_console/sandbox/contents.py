@@ -18,7 +18,7 @@ from qsuite_console.sandbox.exchange.server import Exchange
 from qsuite_console.sandbox.harvest import Harvest
 from qsuite_console.sandbox.market import Market
 from qsuite_console.sandbox.record import DATABASE, SandboxOptions, SandboxRecord
-from qsuite_console.sandbox.seed import SeedOptions, anchor_session, is_seeded, seed
+from qsuite_console.sandbox.seed import SeedOptions, anchor_session, is_seeded, plant_troubles, seed
 from qsuite_console.sandbox.traffic import Traffic
 
 _log: Final = logging.getLogger(__name__)
@@ -66,14 +66,16 @@ class Contents:
             await maintenance.close()
             await database.close()
 
-    async def _analyze(self) -> None:
-        """Gather the planner's figures of what was just loaded; the server's autovacuum would do it later."""
+    async def _finish(self) -> None:
+        """Plant what an operator should find, and gather the planner's figures of all that was loaded."""
         database = self._open(self._database_url, "sandbox")
         try:
+            async with database.session("troubles", _SEED_S) as connection:
+                await plant_troubles(connection)
             async with database.session("analyze", _SEED_S) as connection:
                 await connection.execute("ANALYZE")
         except ConsoleError as error:
-            _log.warning("statistics were not gathered: %s", error)
+            _log.warning("the sandbox is not finished: %s", error)
         finally:
             await database.close()
 
@@ -98,7 +100,7 @@ class Contents:
     def start_upkeep(self, *, has_traffic: bool) -> None:
         """Let trading begin, if it is to, and finish in the background what nobody needs to wait for."""
         if self._harvest is not None:
-            self._tasks.append(asyncio.create_task(self._analyze()))
+            self._tasks.append(asyncio.create_task(self._finish()))
         if not has_traffic:
             return
         self._database = self._open(self._database_url, "sandbox", _TRAFFIC_S)

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from qsuite_console.config.settings import TableSettings
+from qsuite_console.db.errors import is_unique_violation
 from qsuite_console.db.schema import create_schema, ensure_months
 from qsuite_console.model import calendar
 from qsuite_console.sandbox.harvest import Harvest, is_listed
@@ -77,6 +78,18 @@ async def seed(
             await connection.execute("DROP TABLE pg_temp.level; DROP FUNCTION pg_temp.u")
     finally:
         bars.close()
+
+
+async def plant_troubles(connection: asyncpg.Connection) -> None:
+    """Make what an operator should find: late vacuum, bad indexes, a sequence near its end; once, after ``seed``."""
+    if await connection.fetchval("SELECT to_regclass('legacy_audit') IS NOT NULL"):
+        return
+    for statement in load("troubles").values():
+        try:
+            await connection.execute(statement)
+        except Exception as error:
+            if not is_unique_violation(error):  # that one leaves its index behind, unfit for use
+                raise
 
 
 def anchor_session(options: SeedOptions, now: datetime) -> date:
