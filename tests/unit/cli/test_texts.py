@@ -7,8 +7,8 @@ import pytest
 
 from fakes.backfilling import backfill_kind
 from qsuite_console.cli import output
-from qsuite_console.cli.jobs import parse_ids
 from qsuite_console.cli.flags import flag_of
+from qsuite_console.cli.jobs import parse_ids
 from qsuite_console.cli.run import command_for
 from qsuite_console.cli.status import parse_window
 from qsuite_console.model.errors import UsageProblem
