@@ -26,7 +26,7 @@ from qsuite_console.sandbox import servers
 MARK = "@@"
 # What only looks. CREATE and INSERT INTO pg_temp would be a change too: nothing here makes any.
 LOOKING = re.compile(
-    r"(?is)^\s*(select|with|show|set|reset|begin|start|commit|rollback|discard|explain|values|close)\b"
+    r"(?is)^\s*(select|with|show|set|reset|begin|start|commit|rollback|savepoint|release|discard|explain|values|close)\b"
 )
 ACTING = re.compile(
     r"(?i)\b(insert|update|delete|truncate|alter|create|drop|vacuum|analyze|copy|grant|notify|nextval|setval|"
