@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -275,7 +274,6 @@ async def test_commands_are_counted_over_the_interval(services: workers.Services
     assert "HGET" not in found, "it ran before the interval"
 
 
-@asynccontextmanager
 async def test_no_keys_command_and_small_scans_only(services: workers.Services, other: Any, valkey_url: str) -> None:
     await other.mset({f"k:{n}": "v" for n in range(3000)})
     watcher = Cache(CacheSettings(url=Secret(valkey_url)), application="watcher")

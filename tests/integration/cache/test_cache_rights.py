@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from integration.cache.conftest import as_user
 from qsuite_console.metrics import cache_panels as panels
 
 
+@asynccontextmanager
 async def limited(url: str, other: Any, *rules: str) -> AsyncIterator[str]:
     await other.execute_command("ACL", "SETUSER", "looker", "reset", "on", ">pw", *rules)
     yield as_user(url, "looker", "pw")
