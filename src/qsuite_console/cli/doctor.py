@@ -122,6 +122,7 @@ async def _services(settings: Settings) -> list[Finding]:
 
     groups = await asyncio.gather(
         services.database(settings.database, settings.tables),
+        services.pooler(settings),
         services.cache(settings.cache),
         services.provider(settings.provider),
     )

@@ -10,6 +10,7 @@ import pytest
 
 from fakes.backfill import open_services
 from fakes.pooler import NEW, OLD, POOL, STATS, RecordedPooler, setting
+from qsuite_console.cli.checks import Verdict, services
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings, PoolerSettings, Settings
 from qsuite_console.db.errors import DatabaseDown, DatabaseError, DatabaseRefused, DatabaseRejected, DatabaseSlow
@@ -195,3 +196,14 @@ def test_clients_that_wait_at_a_full_pool_are_a_finding() -> None:
     found = {one.id: one for one in pooler_findings(sessions=5, usable=100, is_pooled=True, facts=facts)}
     assert found["PB03"].fix == "default_pool_size = 80"
     assert {one.name: one.value for one in found["PB03"].evidence}["longest wait"] == 3.5
+
+
+async def test_doctor_tells_of_the_pooler_where_one_is_configured(recorded: RecordedPooler) -> None:
+    assert await services.pooler(Settings()) == []
+    found = await services.pooler(pointed(recorded.url))
+    assert [finding.verdict for finding in found] == [Verdict.OK, Verdict.WARN, Verdict.WARN]
+    assert "PgBouncer 1." in found[0].what
+    assert "Prepared statements of clients break" in found[1].what
+    (down,) = await services.pooler(pointed("postgresql://stats:wrong-one@127.0.0.1:1/pgbouncer"))
+    assert (down.verdict, "nothing listens there" in down.what) == (Verdict.WARN, True)
+    assert "wrong-one" not in down.what + down.todo

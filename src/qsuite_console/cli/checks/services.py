@@ -8,9 +8,13 @@ from typing import Any, Final
 
 from qsuite_console.cache.client import Cache
 from qsuite_console.cli.checks import Finding, fail, ok, warn
-from qsuite_console.config.settings import CacheSettings, DatabaseSettings, ProviderSettings, TableSettings
+from qsuite_console.config.settings import CacheSettings, DatabaseSettings, ProviderSettings, Settings, TableSettings
 from qsuite_console.db import queries
 from qsuite_console.db.database import Database
+from qsuite_console.db.pooler import SHOWN, PoolerConsole
+from qsuite_console.db.pooler_facts import facts_of
+from qsuite_console.metrics.advice.pooler import pooler_findings
+from qsuite_console.model.advice import Severity
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.providers.alpaca import AlpacaClient
 
@@ -89,6 +93,28 @@ def _tables(found: Any) -> Finding:
             f"GRANT INSERT, UPDATE ON {', '.join(unwritable)}",
         )
     return ok(name, f"all {len(found)} are there")
+
+
+async def pooler(settings: Settings) -> list[Finding]:
+    """Check PgBouncer's console and what breaks behind it; nothing where none is configured."""
+    console = PoolerConsole(settings)
+    if not console.is_configured:
+        return []
+    try:
+        started = time.monotonic()
+        facts = facts_of(await console.show(SHOWN, BUDGET_S), datetime.now(UTC))
+        took_s = time.monotonic() - started
+    except ConsoleError as error:
+        todo = error.hint if settings.pooler.dsn else f"{error.hint}; or set pooler.dsn"
+        return [warn("pooler", f"{error.message}: its pane stays empty", todo)]
+    finally:
+        await console.close()
+    pools = f"{len(facts.pools)} pools" if len(facts.pools) != 1 else "1 pool"
+    findings = [ok("pooler", f"{console.where}, PgBouncer {facts.version_text}, {pools}, {took_s * 1000:.0f} ms")]
+    for finding in pooler_findings(sessions=0, usable=0, is_pooled=True, facts=facts):
+        if finding.severity is not Severity.INFO:
+            findings.append(warn("pooler settings", finding.title, finding.fix or finding.advice))
+    return findings
 
 
 async def cache(settings: CacheSettings) -> list[Finding]:
