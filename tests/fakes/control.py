@@ -16,6 +16,7 @@ from fakes.backfilling import backfill_kind, demo_coverage, demo_plan
 from fakes.details import demo_detail
 from fakes.market import market_answers
 from fakes.platform import NOW, QUEUES, alerts, history_jobs, readings, running_jobs, waiting_jobs
+from fakes.system import system_answers
 from qsuite_console.engine.state import ConsoleState, TargetView, reduce
 from qsuite_console.model.errors import Conflict, ConsoleError, NotFound, ReadOnly, Unconfirmed
 from qsuite_console.model.events import AnyEvent, JobChanged, JobDeleted, JobProgressed, Sampled
@@ -73,6 +74,7 @@ class FakeControl:
         self.answers: dict[str, Callable[[Mapping[str, Any]], msgspec.Struct]] = {
             "backfill.coverage": demo_coverage,
             **market_answers(self.clock.now),
+            **system_answers(self.clock.now),
             **activity_answers(self.clock.now),
         }
         self.kind_infos: tuple[KindInfo, ...] = (backfill_kind(),)

@@ -12,7 +12,7 @@ from qsuite_console.config.rules import RULES
 from qsuite_console.screens import causes
 from qsuite_console.screens.jobs import JobsScreen
 from qsuite_console.screens.panes import PaneScreen
-from screens.seeing import console, until, until_seen
+from screens.seeing import console, until, until_gone, until_seen
 
 PLACES = {place.name: place for place in commands.PLACES}
 
@@ -75,3 +75,19 @@ async def test_enter_on_an_alert_goes_to_its_cause_with_the_filter_and_leaves_pa
         await pilot.press("home", "enter")
         await until_seen(pilot, "/state:failed")
         assert isinstance(app.screen, JobsScreen)
+
+
+async def test_the_command_line_offers_the_panes_of_a_screen_and_completes_them() -> None:
+    app = console(demo())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("colon", *"database ")
+        for pane in ("activity", "blocking", "statements", "settings"):
+            await until_seen(pilot, f"database {pane}")
+        await pilot.press(*"rep", "tab")
+        await until_seen(pilot, ":database replication")
+        await until_gone(pilot, "database activity")
+        await pilot.press("escape", "colon", *"s proc", "tab", "enter")
+        await until(pilot, lambda: app.current_mode == "system")
+        screen = app.screen
+        assert isinstance(screen, PaneScreen)
+        await until(pilot, lambda: screen.pane is not None and screen.pane.NAME == "processes", "the pane")

@@ -68,6 +68,12 @@ async def market(pilot: Pilot[Any]) -> None:
     await until_seen(pilot, "trader0014")
 
 
+async def processes(pilot: Pilot[Any]) -> None:
+    await pilot.app.go("system", pane="processes")
+    await until_seen(pilot, "1200")
+    await pilot.pause()
+
+
 PLACES: dict[str, Opening] = {
     "overview": overview,
     "tile": tile,
@@ -78,6 +84,7 @@ PLACES: dict[str, Opening] = {
     "attempts": attempts,
     "backfill": backfill,
     "market": market,
+    "processes": processes,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from qsuite_console.commands.row import Command
@@ -54,12 +55,23 @@ def job_ids(argument: str) -> list[int]:
 
 
 def complete(line: str) -> list[Command]:
-    """Return the verbs that begin like ``line``, or contain it, in table order."""
-    typed = line.strip().removeprefix(":")
-    if " " in typed:
-        command = verbs().get(SHORT_VERBS.get(typed.split(" ")[0], typed.split(" ")[0]))
-        return [command] if command else []
+    """Return the verbs that begin like ``line``, or contain it, in table order; after a screen's verb, its panes."""
+    typed = line.lstrip().removeprefix(":")
+    verb, space, rest = typed.partition(" ")
+    if space:
+        command = verbs().get(SHORT_VERBS.get(verb, verb))
+        if command is None:
+            return []
+        place = next((place for place in PLACES if command.id == f"go.{place.name}"), None)
+        panes = [pane for pane in place.panes if pane.startswith(rest.strip())] if place is not None else []
+        return [_pane(command, verb, pane) for pane in panes] or [command]
+    typed = typed.strip()
     found = list(verbs().values())
     return [c for c in found if c.verb.startswith(typed)] + [
         c for c in found if typed in c.verb and not c.verb.startswith(typed)
     ]
+
+
+def _pane(command: Command, verb: str, pane: str) -> Command:
+    """Return what leads to a pane as if it were a command of its own, for the hints above the line."""
+    return replace(command, verb=f"{verb} {pane}", usage="[FILTER]", help=f"Show {command.title}: {pane}.")

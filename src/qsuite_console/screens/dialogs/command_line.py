@@ -15,7 +15,7 @@ from qsuite_console.model.errors import UsageProblem
 from qsuite_console.model.text import clean
 from qsuite_console.screens.leaving import Dialog
 
-SHOWN = 8
+SHOWN = 10
 
 
 class CommandLine(Dialog[commands.Invocation | None]):
@@ -69,11 +69,11 @@ class CommandLine(Dialog[commands.Invocation | None]):
     def action_complete(self) -> None:
         """Complete the verb as far as it is certain."""
         line = self.query_one("#line", Input)
-        found = [c.verb for c in commands.complete(line.value) if c.verb.startswith(line.value)]
-        if not found or " " in line.value:
+        found = [c for c in commands.complete(line.value) if c.verb.startswith(line.value)]
+        if not found:
             return
-        same = found[0] if len(found) == 1 else _common(found)
-        line.value = same + (" " if len(found) == 1 and commands.verbs()[same].usage else "")
+        same = found[0].verb if len(found) == 1 else _common([c.verb for c in found])
+        line.value = same + (" " if len(found) == 1 and found[0].usage else "")
         line.cursor_position = len(line.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
