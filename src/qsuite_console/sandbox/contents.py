@@ -72,6 +72,7 @@ class Contents:
         try:
             async with database.session("troubles", _SEED_S) as connection:
                 await plant_troubles(connection)
+            await database.close()  # what a session has counted is told at its end: ANALYZE must come after that
             async with database.session("analyze", _SEED_S) as connection:
                 await connection.execute("ANALYZE")
         except ConsoleError as error:

@@ -23,6 +23,7 @@ _BIG: Final = 100 * 1024**2  # bloat below which the estimate is no reason to ac
 _BLOATED: Final = 0.3
 _SEEN: Final = 10_000  # rows from which missing statistics matter
 _OLD: Final = 1.5  # age as a multiple of what forces a vacuum
+_SOON_S: Final = 1.5
 _SOURCE: Final = "by the planner's statistics"
 
 
@@ -183,8 +184,9 @@ class TablesPane(Listing[Tables, Table]):
     @work(exclusive=True, group="table")
     async def action_vacuum(self, mode: str) -> None:
         """Vacuum or analyze the table under the cursor as a job, after asking."""
-        if (entry := self.table.entry) is not None:
-            await vacuum(self.paned, entry.name, mode)
+        entry = self.table.entry
+        if entry is not None and await vacuum(self.paned, entry.name, mode):
+            self.set_timer(_SOON_S, self.reload)  # most are done by then
 
     @work(exclusive=True, group="table")
     async def action_reset(self) -> None:
