@@ -92,6 +92,6 @@ class AlertsScreen(PaneScreen):
         elif isinstance(found, Silence):
             text = f"{found.subject} silenced until {found.until.isoformat()} by {found.by}: {found.reason}"
         else:
-            text = f"{found.since.isoformat()}\t{found.id}\t{found.level}\t{found.message}"
+            text = f"{found.since.isoformat()}  {found.id}  {found.level}  {found.message}"
         self.console.copy_text(clean(text, 1000, one_line=False))
         self.tell("Copied")

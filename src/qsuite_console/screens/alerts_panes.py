@@ -291,13 +291,14 @@ def window(alert: Alert, now: datetime) -> Mapping[str, Any]:
 def curve(line: Line, answer: Series) -> tuple[plot.Series, ...]:
     """Return a line as the plot takes it, with its limits across the whole window."""
     worst = "low" if line.is_low_bad else "high"
-    return (
+    start, end = answer.start, answer.end
+    warning = f"warn {alert_rows.quantity(line.warning, line.unit)}"
+    critical = f"critical {alert_rows.quantity(line.critical, line.unit)}"
+    return (  # the value last: where they meet, it is the value that is seen
+        *plot.level(warning, line.warning, start, end, "warning"),
+        *plot.level(critical, line.critical, start, end, "error"),
         plot.Series("value", tuple((point.at, getattr(point, worst)) for point in line.points)),
-        *plot.level(f"warn {alert_rows.quantity(line.warning, line.unit)}", line.warning, answer.start, answer.end,
-                    "warning"),
-        *plot.level(f"critical {alert_rows.quantity(line.critical, line.unit)}", line.critical, answer.start,
-                    answer.end, "error"),
-    )  # fmt: skip
+    )
 
 
 PANES: Final[tuple[type[Pane[Any]], ...]] = (OpenPane, HistoryPane, SilencesPane, RulesPane)

@@ -189,7 +189,7 @@ class Plot(Widget):
         )
         legend = [
             Content.assemble(("  ━ ", f"${tone}"), (clean(series.name, 30), "$dim"))
-            for series, tone in tone_of.items()
+            for series, tone in sorted(tone_of.items(), key=lambda named: bool(named[0].tone))
             if has_levels
         ]
         head = Content.assemble((title, "$dim"), *legend).truncate(width, ellipsis=True)

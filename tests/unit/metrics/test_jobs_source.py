@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from qsuite_console.metrics.from_jobs import JobsSource
+from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.health import Figure, Level
-from qsuite_console.model.jobs import KindStatistics, QueueView, Statistics
+from qsuite_console.model.jobs import Job, JobState, KindStatistics, Progress, QueueView, Statistics
 
 COUNTS = {"running": 3, "queued": 700, "interrupted": 5, "scheduled": 2, "paused": 1, "succeeded": 90}
 
@@ -48,3 +51,33 @@ async def test_few_jobs_are_no_failure_rate() -> None:
     sample = await JobsSource(lambda: {}, statistics=one_failed).read()
     assert named(sample.figures, "failure_rate").text == "too few jobs"
     assert sample.watched["jobs.failure_rate"] is None
+
+
+def backfill(requests: float, limited: float = 0, retries: float = 0, *, ended_ago_s: float | None = None) -> Job:
+    clock = SystemClock()
+    figures = {"phase": "fetch", "requests": requests, "http_429": limited, "retries": retries}
+    return Job(
+        id=1, kind="backfill", title="backfill", queue="q", priority=5, state=JobState.RUNNING, parameters={},
+        created_at=clock.now(), run_at=clock.now(), correlation_id="c", progress=Progress(figures=figures),
+        finished_at=None if ended_ago_s is None else clock.now() - timedelta(seconds=ended_ago_s),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("jobs", "success", "limited"),
+    [
+        ((backfill(200),), 100.0, 0.0),
+        ((backfill(100, limited=4, retries=6),), 90.0, 4.0),
+        ((backfill(100, limited=10), backfill(100, ended_ago_s=60)), 95.0, 5.0),
+        ((backfill(100, limited=10), backfill(1000, ended_ago_s=7200)), 90.0, 10.0),
+        ((backfill(10),), None, None),
+        ((), None, None),
+    ],
+)
+async def test_backfills_of_the_last_hour_are_judged_by_their_requests(
+    jobs: tuple[Job, ...], success: float | None, limited: float | None
+) -> None:
+    sample = await JobsSource(lambda: COUNTS, backfills=lambda: jobs).read()
+    assert (sample.watched["jobs.backfill_success"], sample.watched["jobs.backfill_limited"]) == (success, limited)
+    names = {figure.name for figure in sample.figures}
+    assert ("backfill_success" in names) is (success is not None)
