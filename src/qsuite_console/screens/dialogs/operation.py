@@ -17,6 +17,7 @@ from qsuite_console.model.operations import OperationInfo
 from qsuite_console.model.text import clean
 from qsuite_console.screens.leaving import Dialog
 
+AROUND = 9  # lines of border, padding, help and keys
 _KEY = "bold $footer-key-foreground"
 
 
@@ -31,8 +32,9 @@ class OperationDialog(Dialog[OperationInfo | None]):
     DEFAULT_CSS = """
     OperationDialog { align: center middle; }
     OperationDialog .dialog { width: 84; max-width: 96%; max-height: 90%; }
-    OperationDialog OptionList { height: auto; max-height: 20; background: transparent; border: none; padding: 0; }
+    OperationDialog OptionList { height: auto; background: transparent; border: none; padding: 0; }
     OperationDialog OptionList:focus { border: none; }
+    OperationDialog #about { margin-top: 1; height: 2; color: $dim; }
     OperationDialog #keys { margin-top: 1; }
     """
 
@@ -45,11 +47,21 @@ class OperationDialog(Dialog[OperationInfo | None]):
         with Vertical(classes="dialog") as box:
             box.border_title = "Change the platform"
             yield OptionList(*(Option(_line(each), id=f"o{n}") for n, each in enumerate(self._operations)))
+            box.styles.max_height = "100%"
+            yield Static("", id="about")
             yield Static(Content.assemble(("Enter ", _KEY), "choose    ", ("Esc ", _KEY), "leave"), id="keys")
 
     def on_mount(self) -> None:
         """Begin at the top."""
         self.query_one(OptionList).focus()
+
+    def on_resize(self) -> None:
+        """Keep help and keys on the screen however small it is."""
+        self.query_one(OptionList).styles.max_height = max(2, self.size.height - AROUND)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Say what the operation under the cursor does."""
+        self.query_one("#about", Static).update(Content(clean(self._operations[event.option_index].help, 200)))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Return what was chosen."""
@@ -122,10 +134,7 @@ class ParameterDialog(Dialog[dict[str, Any] | None]):
 
 
 def _line(operation: OperationInfo) -> Content:
-    return Content.assemble(
-        (f"{clean(operation.title, 28):<28} ", "bold"),
-        (clean(operation.help, 120), "$dim"),
-    )
+    return Content.assemble((f"{clean(operation.name, 26):<27}", "bold"), (clean(operation.title, 36), "$dim"))
 
 
 def _label(spec: ParameterSpec) -> Content:
