@@ -169,7 +169,7 @@ async def test_the_advice_is_written_to_a_file_and_never_over_another_one_unaske
         for suffix in ("sql", "conf", "json"):
             await pilot.press("e")
             await until_seen(pilot, "Export the settings advice")
-            await pilot.press(*(["backspace"] * 40), *f"advice.{suffix}", "enter")
+            await pilot.press("end", "ctrl+u", *f"advice.{suffix}", "enter")
             await until_gone(pilot, "Export the settings advice")
         sql, conf = (tmp_path / "advice.sql").read_text(), (tmp_path / "advice.conf").read_text()
         assert "ALTER SYSTEM SET \"effective_cache_size\" = '12GB';" in sql.splitlines()
@@ -178,7 +178,7 @@ async def test_the_advice_is_written_to_a_file_and_never_over_another_one_unaske
         (tmp_path / "advice.sql").write_text("mine")
         await pilot.press("e")
         await until_seen(pilot, "Export the settings advice")
-        await pilot.press(*(["backspace"] * 40), *"advice.txt", "enter")
+        await pilot.press("end", "ctrl+u", *"advice.txt", "enter")
         await until_seen(pilot, "end its name with .sql, .conf, .json")
         await pilot.press(*(["backspace"] * 3), *"sql", "enter")
         await until_seen(pilot, "exists: Enter again overwrites it")

@@ -104,7 +104,11 @@ async def test_rates_and_counts_are_of_the_time_looked_at(pair: Pair) -> None:
         for _ in range(2):
             await connection.execute("CHECKPOINT")
         await connection.execute("SELECT pg_stat_force_next_flush()")  # a session tells its counts now and then only
-        second = await probe.ask({})
+
+        async def ask() -> Replication:
+            return await probe.ask({})
+
+        second = await until(ask, lambda found: found.checkpoints.requested == 2)  # the checkpointer tells it later
         end = await position(connection)
         assert second.interval_s * second.wal.bytes_per_s == pytest.approx(end - start, rel=0.05)
         assert second.checkpoints.requested == 2
