@@ -3,7 +3,7 @@
 
 -- @name panels_server @pg 13-18
 SELECT current_setting('server_version_num')::int               AS version_num,
-       current_user::text                                       AS role,
+       quote_ident(current_user)                                AS role,
        current_database()::text                                 AS database,
        current_setting('is_superuser') = 'on'                   AS is_superuser,
        pg_has_role('pg_monitor', 'USAGE')                       AS is_monitor,
