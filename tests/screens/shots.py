@@ -23,7 +23,10 @@ os.environ.update(TEXTUAL_ANIMATIONS="none", TEXTUAL_COLOR_SYSTEM="truecolor", T
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
+from fakes import cache, objects, system
+from fakes.alerting import alerting
 from fakes.control import FakeControl, demo
+from fakes.flows import give_flows
 from screens.seeing import console, seen, until
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -44,6 +47,15 @@ class Shot:
     make: Callable[[], FakeControl] = demo
 
 
+def whole() -> FakeControl:
+    """A platform that answers the questions of every pane."""
+    control = give_flows(alerting())
+    now = control.clock.now
+    control.answers |= {**objects.object_answers(now), **cache.cache_answers(now), **system.system_answers(now)}
+    control.answers["metrics.series"] = lambda parameters: system.series(now(), parameters)
+    return control
+
+
 SHOTS = (
     Shot("overview", (), "PostgreSQL"),
     Shot("jobs", ("2",), "backfill AAPL"),
@@ -53,6 +65,13 @@ SHOTS = (
     Shot("backfill-run", ("3", "w"), "rows"),
     Shot("market", ("4",), "AAPL"),
     Shot("market-chart", ("4", "enter"), "volume"),
+    Shot("database", ("5",), "pid", whole),
+    Shot("database-blocking", ("colon", *"database blocking", "enter"), "root", whole),
+    Shot("database-statements", ("colon", *"database statements", "enter"), "SELECT t.symbol", whole),
+    Shot("database-replication", ("colon", *"database replication", "enter"), "replica-b", whole),
+    Shot("cache", ("6",), "hit rate", whole),
+    Shot("system", ("7",), "busy", whole),
+    Shot("alerts", ("8",), "critical", alerting),
 )
 
 
