@@ -24,7 +24,8 @@ from qsuite_console.history.rows import moment, stamp
 from qsuite_console.history.troubles import error_name, unavailable
 
 SPANS: Final[Mapping[int, int]] = {0: 3600, 60: 7 * 86_400, 900: 90 * 86_400}  # seconds a row stands for -> kept
-FLUSH_S: Final = 10.0
+FLUSH_S: Final = 60.0  # each figure has a page of its own: the more values share a write, the less is written
+WAL_PAGES: Final = 500
 PRUNE_EVERY_S: Final = 60
 MOST_NAMES: Final = 500
 _WAITING: Final = 50_000
@@ -267,6 +268,7 @@ def open_samples(path: Path, target: str, now: datetime, *, busy_ms: int = BUSY_
     """Open the file for writing; only the owner of the history beside it may. Raises HistoryUnavailable."""
     connection, warning = open_for_writing(path, durability="normal", name="samples", steps=STEPS, now=now)
     connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     if warning:
         log.warning("%s", warning)
     return Samples(connection, path, target)
