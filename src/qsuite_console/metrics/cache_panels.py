@@ -19,7 +19,7 @@ from qsuite_console.cache import keyspace, server
 from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.families import read_families
 from qsuite_console.cache.inspecting import read_key
-from qsuite_console.cache.panels import Look
+from qsuite_console.cache.panels import Look, parse_info
 from qsuite_console.cache.survey import read_cache
 from qsuite_console.engine.parameters import decode
 from qsuite_console.metrics import cache_figures
@@ -92,6 +92,12 @@ class _Probe:
 
     def _look(self) -> Look:
         return Look(self._cache.panel)
+
+    async def _note_limits(self, look: Look) -> None:
+        """Note what one connection to this kind of server can't show of its keys; raises CacheError."""
+        said = await look.allowed("what kind of server it is", "INFO", "server")
+        if said is not None:
+            look.unread.extend(server.not_covered(parse_info(said)))
 
     async def _interval(self, look: Look) -> Interval:
         """Return what happened since the last reading, or in half a second from now; raises CacheError."""
@@ -172,7 +178,9 @@ class FamiliesProbe(_Probe):
     async def ask(self, parameters: Mapping[str, Any]) -> FamilyPanel:
         """Return the families of keys, by a bounded sample; raises CacheError."""
         decode(NoParameters, parameters)
-        return await read_families(self._look(), self._clock)
+        look = self._look()
+        await self._note_limits(look)
+        return await read_families(look, self._clock)
 
 
 class KeysProbe(_Probe):
@@ -185,6 +193,8 @@ class KeysProbe(_Probe):
         """Return a page of keys, or the biggest of a sample; raises CacheError, InvalidParameters."""
         wanted = decode(KeysParameters, parameters)
         look, pattern = self._look(), keyspace.as_pattern(wanted.pattern)
+        if not wanted.cursor:
+            await self._note_limits(look)
         total = int(await look.ask("DBSIZE"))
         if wanted.order is KeyOrder.BIGGEST:
             keys, walked, sized = await keyspace.biggest(look, pattern)
