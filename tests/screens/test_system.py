@@ -60,7 +60,7 @@ async def test_the_host_tells_cores_memory_swap_and_pressure() -> None:
             "12.5 GiB of 16.0 GiB used, 78 %; 3.5 GiB available",
             "▲ warning",
             "600 MiB of 4.0 GiB used; 0 B/s in, 46.9 KiB/s out",
-            "memory  all                      2.0 %   0.8 %   0.3 %",
+            "memory  all                       2.0 %   0.8 %   0.3 %",
             "41d 03:00",
         ):
             await until_seen(pilot, text)

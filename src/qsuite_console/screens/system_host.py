@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +25,7 @@ LABEL: Final = 11
 WINDOW_S: Final = 1800.0
 _CORE_CELLS: Final = 22
 _CORE_ROWS: Final = 8
+_UNIT: Final = re.compile(r"(?<=\d) (?=%|[KMGT]?i?B)")
 
 
 class HostPane(Pane[HostView]):
@@ -67,25 +70,30 @@ class HostPane(Pane[HostView]):
 def host_lines(answer: HostView, width: int, now: datetime, levels: Mapping[str, Level]) -> Content:
     """Return the machine in lines of ``width`` cells; ``levels`` are those of the sampler's figures."""
     lines = [
-        _line("Processor", _cpu_words(answer), levels.get("cpu")),
+        *_line("Processor", _cpu_words(answer), width, levels.get("cpu")),
         *core_lines(answer.cores, width),
-        *([_line("Load", _load_words(answer))] if answer.load is not None else []),
+        *(_line("Load", _load_words(answer), width) if answer.load is not None else []),
         Content(""),
         *_memory_lines(answer.memory, width, levels.get("memory")),
-        _line("Swap", _swap_words(answer)),
+        *_line("Swap", _swap_words(answer), width),
     ]
     if answer.pressures:
-        lines += [Content(""), *_pressure_lines(answer.pressures)]
+        lines += [Content(""), *_pressure_lines(answer.pressures, width)]
     if answer.booted_at is not None:
         up = (now - answer.booted_at).total_seconds()
-        lines += [Content(""), _line("Running", figures.duration(up))]
+        lines += [Content(""), *_line("Running", figures.duration(up), width)]
     return Content("\n").join(line.truncate(width, ellipsis=True) for line in lines)
 
 
-def _line(label: str, words: str, level: Level | None = None) -> Content:
+def _line(label: str, words: str, width: int, level: Level | None = None) -> list[Content]:
+    """Return a labelled fact; what does not fit goes on under itself."""
     look = looks.LEVELS[level] if level in (Level.WARNING, Level.CRITICAL) else None
-    mark = (f"{look.glyph} {look.word} ", looks.TONES[look.tone]) if look is not None else ("", "")
-    return Content.assemble((f"{label:<{LABEL}}", "$dim"), mark, (words, "$foreground"))
+    mark = f"{look.glyph} {look.word} " if look is not None else ""
+    whole = _UNIT.sub("\u00a0", mark + words)  # a number is not torn from its unit
+    parts = [part.replace("\u00a0", " ") for part in textwrap.wrap(whole, max(20, width - LABEL))] or [""]
+    tone = looks.TONES[look.tone] if look is not None else ""
+    first = Content.assemble((f"{label:<{LABEL}}", "$dim"), (mark, tone), (parts[0][len(mark) :], "$foreground"))
+    return [first, *(Content.styled(f"{'':{LABEL}}{part}", "$foreground") for part in parts[1:])]
 
 
 def _cpu_words(answer: HostView) -> str:
@@ -133,7 +141,7 @@ def _memory_lines(memory: Memory, width: int, level: Level | None) -> list[Conte
     total = memory.total or 1
     share = 100.0 * memory.used / total
     words = f"{figures.size(memory.used)} of {figures.size(memory.total)} used, {share:.0f} %"
-    lines = [_line("Memory", f"{words}; {figures.size(memory.available)} available", level)]
+    lines = _line("Memory", f"{words}; {figures.size(memory.available)} available", width, level)
     room = max(10, min(60, width - LABEL - 2))
     used = min(room, round(room * memory.used / total))
     cached = min(room - used, round(room * min(memory.cached or 0, memory.available) / total))
@@ -152,9 +160,9 @@ def _memory_lines(memory: Memory, width: int, level: Level | None) -> list[Conte
     for row in parts:
         told = ", ".join(f"{name} {figures.size(value)}" for name, value in row if value is not None)
         if told:
-            lines.append(_line("", told))
+            lines += _line("", told, width)
     if memory.limit is not None:
-        lines.append(_line("", f"this container may use {figures.size(memory.limit)}"))
+        lines += _line("", f"this container may use {figures.size(memory.limit)}", width)
     return lines
 
 
@@ -170,13 +178,16 @@ def _swap_words(answer: HostView) -> str:
     return f"{figures.size(swap.used)} of {figures.size(swap.total)} used{moved}"
 
 
-def _pressure_lines(pressures: tuple[Pressure, ...]) -> list[Content]:
-    lines = [_line("Pressure", "time in which tasks waited for…   10 s   1 min   5 min")]
+def _pressure_lines(pressures: tuple[Pressure, ...], width: int) -> list[Content]:
+    rows: list[tuple[str, tuple[str, ...]]] = [("time in which tasks waited for…", ("10 s", "1 min", "5 min"))]
     for one in pressures:
-        rows = (("some", one.some), ("all", one.full))
-        for who, values in rows:
-            if values is None or (who == "all" and not any(values)):
-                continue
-            a, b, c = values
-            lines.append(_line("", f"{one.resource:<7} {who:<21} {a:>6.1f} % {b:>5.1f} % {c:>5.1f} %"))
-    return lines
+        rows.append((f"{one.resource:<7} some", tuple(f"{value:.1f} %" for value in one.some)))
+        if one.full is not None and any(one.full):
+            rows.append((f"{one.resource:<7} all", tuple(f"{value:.1f} %" for value in one.full)))
+    room = 31 if width >= LABEL + 31 + 24 else 14
+    rows[0] = (rows[0][0] if room == 31 else "tasks waited", rows[0][1])
+    texts = [f"{name:<{room}}" + "".join(f"{value:>8}" for value in values) for name, values in rows]
+    return [
+        Content.assemble((f"{'Pressure' if number == 0 else '':<{LABEL}}", "$dim"), (text, "$foreground"))
+        for number, text in enumerate(texts)
+    ]
