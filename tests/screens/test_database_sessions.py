@@ -73,7 +73,7 @@ async def focused(pilot: Pilot[Any]) -> None:
 async def test_who_waits_stands_first_then_who_works_then_who_is_idle() -> None:
     async with console(control()).run_test(notifications=True, size=WIDE) as pilot:
         await open_activity(pilot)
-        await until_seen(pilot, "14 sessions · 3 wait for a lock · 5 active · 1 idle in tx · 13/97 connections")
+        await until_seen(pilot, "14 sessions · 3 wait for a lock · 2 active · 1 idle in tx · 13/97 connections")
         pids = [line.split()[2] for line in seen(pilot.app).split("\n") if line.startswith("│ ") and " 4" in line[:12]]
         assert pids[:3] == ["4712", "4713", "4714"]
         assert pids.index("4715") < pids.index("4711") < pids.index("4800")

@@ -115,7 +115,7 @@ class ActivityPane(SessionListing[Activity, Session]):
                  else figures.plural(shown, "session")]  # fmt: skip
         for number, word in (
             (sum(one.wait_type == "Lock" for one in sessions), "wait for a lock"),
-            (sum(one.state == "active" and not one.is_own for one in sessions), "active"),
+            (sum(one.state == "active" and one.wait_type != "Lock" and not one.is_own for one in sessions), "active"),
             (sum(one.is_in_transaction for one in sessions), "idle in tx"),
         ):
             if number:
