@@ -45,7 +45,14 @@ DOWN = Settings(
 class Patient:
     """Takes half a second to come to an end, and says whether it was left in peace."""
 
-    kind = JobKind(name="patient", title="Patient", description="waits", parameters=NoParameters, max_attempts=1)
+    kind = JobKind(
+        name="patient",
+        title="Patient",
+        description="waits",
+        parameters=NoParameters,
+        max_attempts=1,
+        changes_data=False,  # production wants no name for it
+    )
 
     def __init__(self, services: workers.Services) -> None:
         self.services = services
