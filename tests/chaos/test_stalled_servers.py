@@ -37,7 +37,7 @@ from qsuite_console.screens.panes import Pane, PaneScreen
 from qsuite_console.widgets.tile import Tile
 from screens.seeing import seen
 
-STALL_S = float(os.environ.get("QSUITE_TEST_STALL_S", "8"))
+STALL_S = float(os.environ.get("QSUITE_TEST_STALL_S", "4"))
 SLACK = float(os.environ.get("QSUITE_TEST_SLACK", "2"))  # this machine may be busy with other tests
 ELSEWHERE = {"pooler"}  # panes that ask another server
 STALE_WITHIN_S, BACK_WITHIN_S, KEY_WITHIN_S = 3.0, 2.0, 0.1
@@ -304,6 +304,7 @@ async def killed(
     assert key_s < max(KEY_WITHIN_S, 3 * quiet_s)
 
 
+@pytest.mark.slow
 async def test_postgresql_stops_and_dies(
     platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,6 +330,7 @@ async def test_postgresql_stops_and_dies(
         assert platform.postgres.port == port
 
 
+@pytest.mark.slow
 async def test_valkey_stops_and_dies(platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def report(line: str) -> None:
         with capsys.disabled():
