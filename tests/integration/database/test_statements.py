@@ -32,8 +32,8 @@ COLUMNS = (
     " jit_emission_time, jit_deform_time"
 )
 COUNT = (
-    f"INSERT INTO stats.counted ({COLUMNS}) SELECT current_user::regrole, d.oid, true, $1, $2, 0, 0, $3, $4::float8, $4::float8 / 2,"
-    " $5, $6, $7, 0, $8, 1, 1, $9, 0, 0, 0, 0, 0 FROM pg_database d WHERE datname = current_database()"
+    f"INSERT INTO stats.counted ({COLUMNS}) SELECT current_user::regrole, d.oid, true, $1, $2, 0, 0, $3, $4::float8,"
+    " $4::float8 / 2, $5, $6, $7, 0, $8, 1, 1, $9, 0, 0, 0, 0, 0 FROM pg_database d WHERE datname = current_database()"
 )
 
 

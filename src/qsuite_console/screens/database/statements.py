@@ -79,7 +79,9 @@ class StatementsPane(Listing[Statements, Statement]):
     def head(self, answer: Statements, now: datetime) -> str:
         """Return how many, over which time, and whether the server had to forget some."""
         shown = len(answer.statements)
-        number = figures.plural(answer.total, "statement") if shown == answer.total else f"{shown} of {answer.total:,}"
+        number = figures.plural(answer.total, "statement")
+        if shown < answer.total:
+            number = f"{shown} of {number}"
         order = self.ORDERS.get(answer.order, "")
         seconds = f"{answer.interval_s:.0f} s" if answer.interval_s else "seconds (looking)"
         window = f"last {seconds}" if answer.is_recent else f"all, {since(answer.since, now)}"
@@ -224,9 +226,9 @@ _LINES: Final[tuple[tuple[str, Callable[[Counters, int], str]], ...]] = (
     ("calls", lambda c, _: figures.count(c.calls)),
     ("time", lambda c, _: milliseconds(c.total_ms)),
     ("time of a call", lambda c, _: milliseconds(c.mean_ms)),
-    ("time in planning", lambda c, _: milliseconds(c.plan_ms)),
-    ("time in I/O", lambda c, _: milliseconds(c.io_ms)),
-    ("time in JIT", lambda c, _: milliseconds(c.jit_ms)),
+    ("time in planning", lambda c, _: milliseconds(c.plan_ms or None)),
+    ("time in I/O", lambda c, _: milliseconds(c.io_ms or None)),
+    ("time in JIT", lambda c, _: milliseconds(c.jit_ms or None)),
     ("rows", lambda c, _: figures.count(c.rows)),
     ("pages found in memory", lambda c, block: figures.size(c.hit * block)),
     ("pages read", lambda c, block: figures.size(c.read * block)),
