@@ -236,3 +236,15 @@ async def test_tabs_of_what_is_here_appear_by_themselves() -> None:
         made.failures.clear()
         made.clock.advance(11)
         await until_seen(pilot, "TimescaleDB")
+
+
+async def test_the_overview_has_a_line_for_the_pooler_that_leads_to_its_pane() -> None:
+    async with console(control()).run_test(size=WIDE) as pilot:
+        await until_seen(pilot, "PgBouncer")
+        assert "▲ PgBouncer  transactions 840 /s" in seen(pilot.app)
+        pilot.app.screen.query_one("#pooler").focus()
+        await pilot.press("enter")
+        await until_seen(pilot, "14 clients waiting")
+    async with console(control(has_pooler=False)).run_test(size=WIDE) as pilot:
+        await until_seen(pilot, "PostgreSQL")
+        assert not pilot.app.screen.query_one("#pooler").display

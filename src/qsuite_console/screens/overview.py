@@ -59,6 +59,7 @@ class OverviewScreen(OverviewWays):
         with Container(id="strips"):
             yield ScoreLine(id="scores")
             yield ReadingLine("application", "Trading", ("bar_age", "orders_1m", "pending"), id="trading")
+            yield ReadingLine("pgbouncer", "PgBouncer", ("waiting", "max_wait", "clients"), id="pooler")
         running = LiveTable(job_rows.RUNNING_COLUMNS, self._running_row, id="running", classes="panel")
         running.border_title = "Running"
         yield running
@@ -122,10 +123,10 @@ class OverviewScreen(OverviewWays):
                 tile.show(reading, now)
         if is_due:
             self.query_one(ScoreLine).show(state.snapshot.scores)
-        trading = self.query_one(ReadingLine)
-        reading = reading_of(state, trading.source)
-        if is_due or (reading is not None and looks.is_stale(reading, now)):
-            trading.show(reading, now)
+        for line in self.query(ReadingLine):
+            reading = reading_of(state, line.source)
+            if is_due or (reading is not None and looks.is_stale(reading, now)):
+                line.show(reading, now)
 
     def _show_running(self, state: ConsoleState) -> None:
         table = self.query_one("#running", LiveTable)
