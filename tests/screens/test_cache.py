@@ -190,6 +190,21 @@ async def test_a_key_is_deleted_after_asking(opens: bool) -> None:
         await until_gone(pilot, "90,112 elements")
 
 
+async def test_a_read_only_target_refuses_every_change() -> None:
+    made = control()
+    made.set_state(target=msgspec.structs.replace(made.state.target, is_read_only=True), is_read_only=True)
+    for operation in ("cache.delete-key", "cache.kill-client", "cache.apply-setting", "cache.reset-slowlog"):
+        made.proposals[operation] = lambda parameters: Proposal(operation="", title="never")
+    async with console(made).run_test(size=WIDE) as pilot:
+        for pane, key in (("keys", "D"), ("clients", "K"), ("advice", "a"), ("slowlog", "X")):
+            await go(pilot, pane)
+            before = len(made.calls)
+            await pilot.press(key)
+            await until(pilot, lambda at=before: any(name == "propose" for name, _ in made.calls[at:]), pane)
+            await until_seen(pilot, "is read-only")
+        assert not any(name == "perform" for name, _ in made.calls)
+
+
 async def test_only_the_clients_of_others_can_be_closed() -> None:
     made = control()
     made.proposals["cache.kill-client"] = lambda parameters: Proposal(

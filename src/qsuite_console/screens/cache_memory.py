@@ -106,8 +106,8 @@ class MemoryPane(Pane[MemoryPanel]):
             plot.border_title = Content(f"{CURVES[name]}, last {WINDOW_S // 60} min")
             line = known.get(name)
             if series is not None and line is not None:
-                value, *limits = curve(line, series)
-                plot.show((replace(value, name=CURVES[name].lower()), *limits), unit=line.unit)
+                *limits, value = curve(line, series)
+                plot.show((*limits, replace(value, name=CURVES[name].lower())), unit=line.unit)
             else:
                 plot.show(())
 
