@@ -51,13 +51,14 @@ class MarketScreen(ConsoleScreen):
         self._feed = MarketFeed(self, self._take)
         self._table = WatchList(id="watch", classes="panel")
         self._chart = Candles(id="chart", classes="panel")
+        self._tabs = Tabs("", id="tabs", markup=False)
         self._note = Static("", id="note", markup=False)
         self._standings: tuple[Standing, ...] = ()
         self._panels = {name: TextView(id=name, classes="panel") for name in VIEWS[2:]}
 
     def compose_body(self) -> ComposeResult:
         """Yield the list and the panels; the style sheet decides which are seen."""
-        yield Tabs("", id="tabs", markup=False)
+        yield self._tabs
         yield self._note
         with Horizontal(id="body"):
             with Vertical(id="left"):
@@ -130,6 +131,8 @@ class MarketScreen(ConsoleScreen):
 
     def _refresh_all(self) -> None:
         """Ask what is due and bring every panel up to date; what looks the same is not painted again."""
+        if not all(widget.is_mounted for widget in (self._tabs, self._note, self._table, self._chart)):
+            return  # a verb may come first: the first look shows what it asked for
         self._ask_all()
         feed, now, quote = self._feed, self.now, self._table.quote
         self._standings = self._stand()
@@ -141,7 +144,7 @@ class MarketScreen(ConsoleScreen):
             market_panels.show_chart(self._chart, feed.chart, chart, quote, self._timeframe, now)
             for name, question, state in zip(VIEWS[2:], feed.every[2:], books, strict=True):
                 market_panels.show_panel(self._panels[name], question, state, quote, self.console.zone)
-            self.query_one(Tabs).show(self._view)
+            self._tabs.show(self._view)
 
     # moving
 
