@@ -201,7 +201,7 @@ async def test_a_read_only_target_refuses_every_change() -> None:
             before = len(made.calls)
             await pilot.press(key)
             await until(pilot, lambda at=before: any(name == "propose" for name, _ in made.calls[at:]), pane)
-            await until_seen(pilot, "is read-only")
+            await until(pilot, lambda: any("is read-only" in one.message for one in pilot.app._notifications), "why")
         assert not any(name == "perform" for name, _ in made.calls)
 
 
