@@ -13,7 +13,7 @@ from qsuite_console import commands
 from qsuite_console.model.advice import Finding, Severity
 from qsuite_console.model.cache import CacheAdvice
 from qsuite_console.screens.cache_listing import CacheListing
-from qsuite_console.screens.database.listing import glyph, labelled
+from qsuite_console.screens.listing import glyph, labelled
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row

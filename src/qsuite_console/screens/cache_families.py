@@ -14,7 +14,7 @@ from qsuite_console import commands
 from qsuite_console.model.cache import Family, FamilyPanel
 from qsuite_console.screens.cache_listing import CacheListing
 from qsuite_console.screens.cache_views import histogram, histogram_words
-from qsuite_console.screens.database.listing import glyph, share
+from qsuite_console.screens.listing import glyph, share
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row

@@ -9,7 +9,7 @@ import msgspec
 from textual import work
 
 from qsuite_console.model.text import clean
-from qsuite_console.screens.database.listing import Listing
+from qsuite_console.screens.listing import Listing
 from qsuite_console.widgets.live_table import Key
 
 if TYPE_CHECKING:

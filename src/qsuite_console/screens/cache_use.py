@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from qsuite_console import commands
 from qsuite_console.model.cache import Client, ClientPanel, CommandPanel, CommandUse, SlowCall, SlowPanel
 from qsuite_console.screens.cache_listing import CacheListing
-from qsuite_console.screens.database.listing import ago, glyph, labelled, milliseconds
+from qsuite_console.screens.listing import ago, glyph, labelled, milliseconds
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets import figures

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from qsuite_console.model.cache import TTL_LABELS, KeyDetail, MemoryPanel, Persistence, Replication
 from qsuite_console.model.text import clean
-from qsuite_console.screens.database.listing import milliseconds
+from qsuite_console.screens.listing import milliseconds
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.text_view import pairs
 

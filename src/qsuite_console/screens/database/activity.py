@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Final
 
 from qsuite_console.model.activity import Activity, Session
 from qsuite_console.model.errors import UsageProblem
-from qsuite_console.screens.database.listing import glyph
 from qsuite_console.screens.database.sessions import (
     SessionListing,
     Subject,
@@ -18,6 +17,7 @@ from qsuite_console.screens.database.sessions import (
     subject_of,
     who,
 )
+from qsuite_console.screens.listing import glyph
 from qsuite_console.widgets import figures, row_filter
 from qsuite_console.widgets.filter_bar import FilterBar
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row

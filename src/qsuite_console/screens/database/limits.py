@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from textual import work
 
 from qsuite_console.model.objects import Age, Limits, Sequence
-from qsuite_console.screens.database.listing import Listing, ago, glyph, labelled, share
+from qsuite_console.screens.listing import Listing, ago, glyph, labelled, share
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 

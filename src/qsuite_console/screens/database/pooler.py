@@ -10,8 +10,8 @@ from textual import work
 
 from qsuite_console.model.advice import Severity
 from qsuite_console.model.pooler import Passage, Pool, Pooler
-from qsuite_console.screens.database.listing import glyph, labelled, milliseconds
 from qsuite_console.screens.database.reporting import Report
+from qsuite_console.screens.listing import glyph, labelled, milliseconds
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row

@@ -10,7 +10,7 @@ import msgspec
 from textual.content import Content
 
 from qsuite_console.model.text import clean
-from qsuite_console.screens.database.listing import Listing
+from qsuite_console.screens.listing import Listing
 from qsuite_console.widgets import looks
 from qsuite_console.widgets.cells import fit
 

@@ -20,8 +20,8 @@ from qsuite_console import commands
 from qsuite_console.model.activity import Explained, Lock, Session, SessionDetail
 from qsuite_console.model.errors import Conflict
 from qsuite_console.model.text import clean
-from qsuite_console.screens.database.listing import Listing
 from qsuite_console.screens.database.statements import explained
+from qsuite_console.screens.listing import Listing
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import Question
 from qsuite_console.widgets import figures, text_view

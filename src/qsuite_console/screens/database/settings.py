@@ -17,9 +17,9 @@ from qsuite_console.model.advice import Effect, Finding, Machine, Severity
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.tuning import SettingLine, Tuning
 from qsuite_console.paths import write_whole
-from qsuite_console.screens.database.listing import glyph, labelled
 from qsuite_console.screens.database.reporting import Report
 from qsuite_console.screens.dialogs.file import FileDialog
+from qsuite_console.screens.listing import glyph, labelled
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets import figures

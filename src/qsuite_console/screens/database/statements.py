@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from qsuite_console import commands
 from qsuite_console.model.activity import Explained
 from qsuite_console.model.statements import Counters, Statement, Statements, StatementText
-from qsuite_console.screens.database.listing import Listing, glyph, labelled, milliseconds, share, since
+from qsuite_console.screens.listing import Listing, glyph, labelled, milliseconds, share, since
 from qsuite_console.screens.operating import operate
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Column, Key, Row

@@ -11,8 +11,8 @@ from textual.binding import BindingType
 
 from qsuite_console import commands
 from qsuite_console.model.objects import Table, TableDetail, Tables
-from qsuite_console.screens.database.listing import Listing, ago, glyph, labelled, share, since
 from qsuite_console.screens.database.vacuuming import vacuum
+from qsuite_console.screens.listing import Listing, ago, glyph, labelled, share, since
 from qsuite_console.screens.operating import operate
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row

@@ -9,8 +9,8 @@ from typing import ClassVar, Final
 from textual import work
 
 from qsuite_console.model.timescale import Aggregate, Hypertable, Timescale, TimescaleJob
-from qsuite_console.screens.database.listing import glyph, labelled
 from qsuite_console.screens.database.reporting import Report
+from qsuite_console.screens.listing import glyph, labelled
 from qsuite_console.screens.panes import contains
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Column, Key, Row
