@@ -244,7 +244,7 @@ async def test_advice_is_applied_where_it_is_a_setting() -> None:
 async def test_curves_take_turns_and_what_is_kept_has_its_own() -> None:
     async with console(control()).run_test(size=SMALL) as pilot:
         await go(pilot, "memory")
-        await until_seen(pilot, "warn 85 %")
+        await until_seen(pilot, "━ ▲ warning 85 %")
         for title in ("Hit rate, last", "Commands, last", "Evictions, last", "Kept and copied", "Memory, last"):
             await pilot.press("c")
             await until_seen(pilot, title)

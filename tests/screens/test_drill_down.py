@@ -9,6 +9,7 @@ from fakes.control import demo
 from fakes.platform import alerts, readings
 from qsuite_console import commands
 from qsuite_console.config.rules import RULES
+from qsuite_console.model.health import Figure, Level
 from qsuite_console.screens import causes
 from qsuite_console.screens.jobs import JobsScreen
 from qsuite_console.screens.panes import PaneScreen
@@ -42,7 +43,7 @@ def test_a_source_that_does_not_answer_leads_to_its_own_screen() -> None:
     assert causes.cause_of("something.else") == causes.Cause("alerts")
 
 
-@pytest.mark.parametrize("tile", ["postgresql", "redis", "host", "jobs"])
+@pytest.mark.parametrize("tile", ["postgresql", "redis", "jobs"])
 async def test_enter_on_a_tile_goes_to_its_screen(tile: str) -> None:
     app = console(demo())
     async with app.run_test(size=(120, 40)) as pilot:
@@ -56,6 +57,48 @@ async def test_enter_on_a_tile_goes_to_its_screen(tile: str) -> None:
             await until(pilot, lambda: screen.pane is not None and causes.source_of(tile).pane == screen.pane.NAME)
         await pilot.press("minus")
         await until(pilot, lambda: app.current_mode == "overview")
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "pane"),
+    [("lock_waits", Level.WARNING, "blocking"), ("replication_lag", Level.CRITICAL, "replication")],
+)
+async def test_enter_on_a_tile_goes_where_its_worst_figure_has_its_cause(name: str, level: Level, pane: str) -> None:
+    made = demo()
+    postgresql, *others = readings()
+    bad = Figure(name=name, label="what is wrong", text="3", value=3, level=level)
+    warned = Figure(name="connections", label="connections", text="90", value=90, level=Level.WARNING)
+    worse = msgspec.structs.replace(postgresql, level=level, figures=(*postgresql.figures, bad))
+    if level is Level.CRITICAL:  # it comes before a warning that stands above it
+        worse = msgspec.structs.replace(worse, headline=warned)
+    made.set_state(snapshot=msgspec.structs.replace(made.state.snapshot, readings=(worse, *others)))
+    app = console(made)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "what is wrong 3")  # where there is room for one figure, it is that one
+        app.screen.query_one("#tile-postgresql").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "database")
+        screen = app.screen
+        assert isinstance(screen, PaneScreen)
+        await until(pilot, lambda: screen.pane is not None and pane == screen.pane.NAME)
+
+
+async def test_while_nothing_runs_enter_alone_leads_to_the_cause_of_what_burns() -> None:
+    made = demo()
+    burning = msgspec.structs.replace(alerts()[0], id="postgresql.lock_waits", source="postgresql")
+    quiet = msgspec.structs.replace(made.state.snapshot, alerts=())
+    made.set_state(running=(), recent=(), snapshot=quiet)
+    app = console(made)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "Nothing needs attention")
+        assert app.focused is app.screen.query_one("#running")
+        made.set_state(snapshot=msgspec.structs.replace(quiet, alerts=(burning,)))
+        await until(pilot, lambda: app.focused is app.screen.query_one("#attention"))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "database")
+        screen = app.screen
+        assert isinstance(screen, PaneScreen)
+        await until(pilot, lambda: screen.pane is not None and screen.pane.NAME == "blocking")
 
 
 async def test_enter_on_an_alert_goes_to_its_cause_with_the_filter_and_leaves_pages_behind() -> None:

@@ -16,12 +16,13 @@ from textual.content import Content
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.alerts import AlertPage, RuleList, RuleView, Silence, SilenceList
 from qsuite_console.model.health import Alert, Figure
-from qsuite_console.model.series import Line, Series
+from qsuite_console.model.series import Series
 from qsuite_console.screens.panes import Pane, Question, contains
-from qsuite_console.widgets import alert_rows, figures, frames, plot
+from qsuite_console.widgets import alert_rows, figures, frames
 from qsuite_console.widgets.entry_table import EntryTable
 from qsuite_console.widgets.live_table import Key, Row
 from qsuite_console.widgets.plot import Plot
+from qsuite_console.widgets.series_plot import between_limits
 from qsuite_console.widgets.status_bar import reading_of
 from qsuite_console.widgets.text_view import TextView
 
@@ -97,7 +98,7 @@ class AlertPane(Pane[AlertPage]):
         answer = self._series.answer
         line = answer.lines[0] if answer is not None and answer.lines else None
         if line is not None and line.name == alert.id and answer is not None:
-            self._plot.show(curve(line, answer), unit=line.unit)
+            self._plot.show(between_limits(line, answer.start, answer.end), unit=line.unit)
             frames.caption(self._plot, Content(f"{line.title}"[:60]))
         elif not self._series.is_waiting:
             self._plot.show(())
@@ -286,19 +287,6 @@ def window(alert: Alert, now: datetime) -> Mapping[str, Any]:
     }
     is_over = alert.cleared_at is not None and end < now
     return parameters | {"end": end.isoformat()} if is_over else parameters
-
-
-def curve(line: Line, answer: Series) -> tuple[plot.Series, ...]:
-    """Return a line as the plot takes it, with its limits across the whole window."""
-    worst = "low" if line.is_low_bad else "high"
-    start, end = answer.start, answer.end
-    warning = f"warn {alert_rows.quantity(line.warning, line.unit)}"
-    critical = f"critical {alert_rows.quantity(line.critical, line.unit)}"
-    return (  # the value last: where they meet, it is the value that is seen
-        *plot.level(warning, line.warning, start, end, "warning"),
-        *plot.level(critical, line.critical, start, end, "error"),
-        plot.Series("value", tuple((point.at, getattr(point, worst)) for point in line.points)),
-    )
 
 
 PANES: Final[tuple[type[Pane[Any]], ...]] = (OpenPane, HistoryPane, SilencesPane, RulesPane)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -16,10 +15,11 @@ from qsuite_console import commands
 from qsuite_console.model.cache import MemoryPanel
 from qsuite_console.model.series import Series
 from qsuite_console.screens import cache_views
-from qsuite_console.screens.alerts_panes import curve
 from qsuite_console.screens.panes import Pane
 from qsuite_console.screens.questions import Question
+from qsuite_console.widgets import frames
 from qsuite_console.widgets.plot import Plot
+from qsuite_console.widgets.series_plot import between_limits, first_measured, measured_window
 from qsuite_console.widgets.text_view import TextView
 
 CURVES: Final = {
@@ -103,13 +103,14 @@ class MemoryPane(Pane[MemoryPanel]):
         names = list(CURVES)
         for index, plot in enumerate(self._plots):
             name = names[(self._first + index) % len(names)]
-            plot.border_title = Content(f"{CURVES[name]}, last {WINDOW_S // 60} min")
             line = known.get(name)
-            if series is not None and line is not None:
-                *limits, value = curve(line, series)
-                plot.show((*limits, replace(value, name=CURVES[name].lower())), unit=line.unit)
-            else:
+            first = first_measured([line]) if line is not None else None
+            if series is None or line is None or first is None:
+                frames.title(plot, Content(CURVES[name]))
                 plot.show(())
+                continue
+            frames.title(plot, Content(f"{CURVES[name]}, {measured_window([line], series)}"))
+            plot.show(between_limits(line, first, series.end, CURVES[name].lower()), unit=line.unit)
 
     def action_curve(self) -> None:
         """Show the next curve; in a narrow terminal what is kept has its turn."""

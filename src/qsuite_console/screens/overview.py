@@ -50,6 +50,7 @@ class OverviewScreen(OverviewWays):
         self._finished: dict[Key, Job] = {}
         self._interval_s = INTERVALS_S[0]
         self._tiles_at: datetime | None = None
+        self._has_led = False  # from an empty list to what needs attention; once, so that it never surprises
 
     def compose_body(self) -> ComposeResult:
         """Tiles above, lists below."""
@@ -95,7 +96,14 @@ class OverviewScreen(OverviewWays):
         table = self.query_one("#finished", LiveTable)
         before, self._finished = self._finished, {job.id: job for job in state.recent}
         _refill(table, before, self._finished)
+        self._lead()
         self._arrange()
+
+    def _lead(self) -> None:
+        """Put the focus on what needs attention while nothing runs: there Enter leads to the cause."""
+        if not self._has_led and self._attention and not self._live and self.focused is self.query_one("#running"):
+            self._has_led = True
+            self.query_one("#attention").focus()
 
     def on_resize(self) -> None:
         """Share the lines again."""

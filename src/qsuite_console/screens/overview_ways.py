@@ -13,7 +13,7 @@ from qsuite_console.screens.dialogs.scores import ScoreDialog
 from qsuite_console.widgets.live_table import Key, LiveTable
 from qsuite_console.widgets.status_bar import reading_of
 from qsuite_console.widgets.strips import ReadingLine, ScoreLine, Strip
-from qsuite_console.widgets.tile import Tile
+from qsuite_console.widgets.tile import Tile, worst_figure
 
 LISTS = ("running", "attention", "finished")
 TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
@@ -52,7 +52,7 @@ class OverviewWays(ConsoleScreen):
     async def action_open(self) -> None:
         """Go where the cause of what the focused tile or line shows is to be seen."""
         if isinstance(self.focused, Tile | ReadingLine):
-            await self._go(causes.source_of(self.focused.source))
+            await self._go_to(self.focused.source)
         elif isinstance(self.focused, ScoreLine):
             self.app.push_screen(ScoreDialog(self.control, lambda: self.state.snapshot.scores))
 
@@ -63,7 +63,7 @@ class OverviewWays(ConsoleScreen):
 
     async def on_tile_opened(self, message: Tile.Opened) -> None:
         """Go where a clicked tile leads."""
-        await self._go(causes.source_of(message.source))
+        await self._go_to(message.source)
 
     async def on_live_table_opened(self, message: LiveTable.Opened) -> None:
         """Open a job, or the pane that shows the cause of an alert."""
@@ -73,6 +73,12 @@ class OverviewWays(ConsoleScreen):
             alert = self._attention.get(message.key)
             if isinstance(alert, Alert):
                 await self._go(causes.cause_of(alert.id))
+
+    async def _go_to(self, source: str) -> None:
+        """Go where a source's worst figure has its cause; where all are well, to the source's own screen."""
+        reading = reading_of(self.state, source)
+        worst = worst_figure(reading) if reading is not None and reading.error is None else None
+        await self._go(causes.source_of(source) if worst is None else causes.cause_of(f"{source}.{worst.name}"))
 
     async def _go(self, cause: causes.Cause) -> None:
         await self.console.go(cause.place, pane=cause.pane, filter=cause.filter)

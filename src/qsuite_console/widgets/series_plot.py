@@ -7,7 +7,7 @@ any case, so that a calm curve is not pressed flat by a limit far above it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from textual.content import Content
@@ -40,8 +40,8 @@ class SeriesPlot(Plot):
         lines = () if answer is None else tuple(line for line in answer.lines if line.name in self.names)
         why = problem or (answer.problem if answer is not None else "")
         self.say_empty(clean(why, 200) or ("Loading…" if answer is None else "Nothing recorded in this time yet"))
-        window = "" if answer is None else f", last {_span((answer.end - answer.start).total_seconds())}"
-        frames.title(self, Content(f"{self._title}{window}"))
+        window = "" if answer is None else measured_window(lines, answer)
+        frames.title(self, Content(f"{self._title}, {window}" if window else self._title))
         frames.caption(self, Content("  ".join(limit_words(lines))))
         self.show(drawable(lines), unit=clean(lines[0].unit, 10) if lines else None)
 
@@ -86,5 +86,31 @@ def _quantity(value: float | None, unit: str) -> str:
     return f"{figures.short(value)} {clean(unit, 10)}".strip()
 
 
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+def between_limits(line: model.Line, start: datetime, end: datetime, name: str = "value") -> tuple[plot.Series, ...]:
+    """Return the worst of each step of a line, and its limits from ``start`` to ``end`` whatever they are."""
+    worst = "low" if line.is_low_bad else "high"
+    levels = (
+        one
+        for word, field, tone in _LIMITS
+        for one in plot.level(
+            f"{word} {_quantity(getattr(line, field), line.unit)}", getattr(line, field), start, end, tone
+        )
+    )
+    points = tuple((point.at, getattr(point, worst)) for point in line.points)
+    return (*levels, plot.Series(name, points))  # the value last: where they meet, it is the value that is seen
+
+
+def first_measured(lines: Sequence[model.Line]) -> datetime | None:
+    """Return when the first of what was measured is from: there the time axis begins."""
+    return min((point.at for line in lines for point in line.points if point.mean is not None), default=None)
+
+
+def measured_window(lines: Sequence[model.Line], answer: model.Series) -> str:
+    """Return how far back a curve reaches: "last 30 min", "last 2 h"; less than asked for in a young console."""
+    first = first_measured(lines)
+    if first is None:
+        return ""
+    minutes = round((answer.end - max(first, answer.start)).total_seconds() / 60)
+    if minutes <= 1:
+        return "last minute"
+    return f"last {minutes} min" if minutes < 120 else f"last {minutes / 60:.0f} h"

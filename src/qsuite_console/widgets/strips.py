@@ -53,15 +53,16 @@ class Strip(Widget, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._line = Content("")
+        self._parts: tuple[Content, ...] = ()
         self.display = False
 
-    def put(self, line: Content) -> None:
-        """Show this line; an empty one takes no room."""
-        if line != self._line:
-            self._line = line
-            if self.display != bool(line.plain):
-                self.display = bool(line.plain)
+    def put(self, parts: Sequence[Content]) -> None:
+        """Show as many of these parts as there is room for; none takes no room."""
+        kept = tuple(part for part in parts if part.plain)
+        if kept != self._parts:
+            self._parts = kept
+            if self.display != bool(kept):
+                self.display = bool(kept)
             self.refresh()
 
     def on_click(self) -> None:
@@ -69,8 +70,19 @@ class Strip(Widget, can_focus=True):
         self.post_message(self.Opened(self))
 
     def render(self) -> Content:
-        """Draw the line."""
-        return self._line.truncate(max(0, self.content_size.width), ellipsis=True)
+        """Draw the parts that fit whole; only a single one that doesn't is cut."""
+        return whole(self._parts, max(0, self.content_size.width))
+
+
+def whole(parts: Sequence[Content], width: int) -> Content:
+    """Return the first parts that fit into ``width`` cells, none torn but the second, which would leave a bare name."""
+    line = Content("")
+    for number, part in enumerate(parts):
+        longer = line + _GAP + part if number else part
+        if longer.cell_length > width:
+            return line if number > 1 else longer.truncate(width, ellipsis=True)
+        line = longer
+    return line
 
 
 class ScoreLine(Strip):
@@ -81,7 +93,7 @@ class ScoreLine(Strip):
     def show(self, scores: Sequence[Score]) -> None:
         """Show these scores."""
         if not scores:
-            self.put(Content(""))
+            self.put(())
             return
         parts = []
         for score in scores:
@@ -92,7 +104,7 @@ class ScoreLine(Strip):
             tone = looks.TONES[look.tone] if is_told else "$foreground"
             parts.append(Content.assemble((glyph, tone), (f"{name} ", "$dim"), (value_text(score), f"bold {tone}")))
         tail = Content.styled("of 100", "$dim")
-        self.put(Content(_GAP).join([parts[0] + Content(" ") + tail, *parts[1:]]))
+        self.put([parts[0] + Content(" ") + tail, *parts[1:]])
 
 
 class ReadingLine(Strip):
@@ -109,7 +121,7 @@ class ReadingLine(Strip):
     def show(self, reading: Reading | None, now: datetime) -> None:
         """Show a reading as it is now; one that is not watched here takes no room."""
         if reading is None or (reading.sampled_at is None and reading.level is Level.UNKNOWN):
-            self.put(Content(""))
+            self.put(())
             return
         look = looks.of_reading(reading, now)
         tone = looks.TONES[look.tone]
@@ -120,7 +132,7 @@ class ReadingLine(Strip):
             parts = [Content.styled(old, tone), Content.styled(clean(reading.error or "", 200), tone)]
         else:
             parts = [_part(one) for one in self._ordered(reading)]
-        self.put(Content(_GAP).join([head, *(part for part in parts if part.plain)]))
+        self.put([head, *parts])
 
     def _ordered(self, reading: Reading) -> list[Figure]:
         found = [reading.headline, *reading.figures]

@@ -23,6 +23,7 @@ from qsuite_console.model.text import clean
 from qsuite_console.widgets import braille, figures, looks
 
 TREND_EVERY_S: Final = 10.0
+ROOM_FOR_FIGURES: Final = 5  # lines from which the figures are shown, not the headline alone
 _TONE_CLASSES: Final = ("-ok", "-warn", "-error", "-dim")
 
 
@@ -113,7 +114,7 @@ class Tile(Widget, can_focus=True):
         if age > 2 * reading.interval_s:
             return f"{figures.age(age)} ago"
         seconds = len(self._trend) * reading.interval_s
-        if seconds < 60:  # a frame that changes repaints its whole tile: it shall not with every sample
+        if seconds < 120:  # a frame that changes repaints its whole tile: it shall not with every sample
             return "last minute" if len(self._trend) > 1 else ""
         return f"last {span(seconds - seconds % 60)}"
 
@@ -131,11 +132,12 @@ class Tile(Widget, can_focus=True):
         reading = self._reading
         if reading is None:
             return Content.styled("waiting for the first sample…"[:width], "$dim")
-        lines = [self._headline(reading, width, with_title=height == 1)]
+        is_small = height < ROOM_FOR_FIGURES
+        lines = [self._headline(reading, width, with_title=height == 1, with_worst=is_small)]
         if reading.error and height > 1:
             cause = textwrap.wrap(clean(reading.error, 400), max(8, width))[: max(1, (height - 1) // 2)]
             lines.extend(Content.styled(part, looks.TONES[self._look.tone]) for part in cause)
-        shown = reading.figures if height >= 5 else ()
+        shown = () if is_small else reading.figures
         room = height - len(lines) - min(len(shown), max(0, height - len(lines) - 3))
         if room > 0 and len(braille.finite(self._trend)) > 1:
             lines.extend(trend(self._trend, width, min(room, 5), reading.headline.unit, self._tone()))
@@ -146,8 +148,11 @@ class Tile(Widget, can_focus=True):
     def _tone(self) -> str:
         return {"ok": "$primary", "dim": "$dim"}.get(self._look.tone, looks.TONES[self._look.tone])
 
-    def _headline(self, reading: Reading, width: int, *, with_title: bool) -> Content:
+    def _headline(self, reading: Reading, width: int, *, with_title: bool, with_worst: bool) -> Content:
         value = "$dim" if self._look.tone == "dim" else "bold $foreground"
+        cause = worst_figure(reading) if with_worst and self._look.tone in ("warn", "error") else None
+        if cause is not None and cause is not reading.headline and reading.error is None:
+            return self._cause(reading, cause, width, with_title=with_title)
         left = Content.assemble(
             (self._look.glyph + " ", looks.TONES[self._look.tone]),
             (f"{clean(reading.title, 24)} " if with_title else "", "$dim"),
@@ -160,6 +165,30 @@ class Tile(Widget, can_focus=True):
         if left.cell_length + right.cell_length + 1 > width:
             return left
         return Content.assemble(left, " " * (width - left.cell_length - right.cell_length), right)
+
+    def _cause(self, reading: Reading, cause: Figure, width: int, *, with_title: bool) -> Content:
+        """Return the figure that is not well in the headline's place, and that behind it if there is room."""
+        tone = looks.TONES[self._look.tone]
+        left = Content.assemble(
+            (f"{self._look.glyph} ", tone),
+            (f"{clean(reading.title, 24)} " if with_title else "", "$dim"),
+            (f"{clean(cause.label, 40)} ", "$dim"),
+            (clean(cause.text, 40), f"bold {tone}"),
+        )
+        right = Content.styled(clean(reading.headline.text, 40), "$dim")
+        if left.cell_length + right.cell_length + 2 > width:
+            return left.truncate(width, ellipsis=True)
+        return Content.assemble(left, " " * (width - left.cell_length - right.cell_length), right)
+
+
+def worst_figure(reading: Reading) -> Figure | None:
+    """Return the figure that is worst of all beyond its limits, the headline before others; None: all are well."""
+    figures_of = (reading.headline, *reading.figures)
+    for bad in (Level.CRITICAL, Level.WARNING):
+        found = next((one for one in figures_of if one.level is bad), None)
+        if found is not None:
+            return found
+    return None
 
 
 def limits(text: str) -> str:

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from fakes.platform import NOW, readings
-from qsuite_console.model.series import Line, Point
+from qsuite_console.model.series import Line, Point, Series
 from qsuite_console.screens.questions import Question
 from qsuite_console.screens.standing import FRESH_S, Kind, cost_text, standing
-from qsuite_console.widgets.series_plot import drawable, limit_words
+from qsuite_console.widgets.series_plot import between_limits, drawable, limit_words, measured_window
 from qsuite_console.widgets.tab_line import window
 
 
@@ -40,6 +40,27 @@ def test_a_limit_is_drawn_where_the_curve_comes_near_it_and_always_on_an_axis_of
 def test_limits_are_named_even_where_they_are_not_drawn() -> None:
     assert limit_words([line(1, 2, 3)]) == ["3 ▲ 80"]
     assert limit_words([msgspec.structs.replace(line(1.0), is_low_bad=True, unit="%")]) == ["1 % ▲ below 80 %"]
+
+
+def test_the_curve_of_an_alert_is_named_like_every_other_and_has_all_its_limits() -> None:
+    both = msgspec.structs.replace(line(1, 2, unit="%"), critical=95.0)
+    start, end = NOW - timedelta(minutes=5), NOW
+    *levels, value = between_limits(both, start, end, "memory")
+    assert [one.name for one in levels] == ["▲ warning 80 %", "✖ critical 95 %"]
+    assert all([at for at, _ in one.points] == [start, end] for one in levels)
+    assert (value.name, [number for _, number in value.points]) == ("memory", [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(20, "last minute"), (119, "last 2 min"), (1800, "last 30 min"), (9000, "last 2 h")]
+)
+def test_a_title_says_how_far_back_the_curve_reaches_not_what_was_asked_for(seconds: float, words: str) -> None:
+    asked = Series(at=NOW, start=NOW - timedelta(hours=6), end=NOW, step_s=2.0)
+    early = Point(NOW - timedelta(hours=5))  # nothing was measured there
+    points = (early, Point(NOW - timedelta(seconds=seconds), 1.0, 1.0, 1.0), Point(NOW, 1.0, 1.0, 1.0))
+    one = Line(name="host.cpu", title="CPU", points=points)
+    assert measured_window([one], asked) == words
+    assert measured_window([line()], asked) == ""
 
 
 def answered(age_s: float, period_s: float = 2.0) -> Question[Line]:
