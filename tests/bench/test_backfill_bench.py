@@ -20,14 +20,14 @@ import msgspec
 from fakes.backfill import FakeContext, make_settings, open_services
 from qsuite_console.model import calendar
 from qsuite_console.model.market import Session
+from qsuite_console.model.markets import STOCKS
 from qsuite_console.model.quota import Quota
+from qsuite_console.model.timeframes import Grid
 from qsuite_console.providers.alpaca import Asset, BarsQuery
 from qsuite_console.providers.session import Reply
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
 from qsuite_console.workers.backfill.encode import Layout, encode_page
-from qsuite_console.workers.backfill.markets import STOCKS
 from qsuite_console.workers.backfill.planner import make_batches, make_periods
-from qsuite_console.workers.backfill.timeframes import Grid
 
 START, END = date(2025, 3, 3), date(2025, 3, 31)
 SYMBOLS = [f"S{number:03d}" for number in range(40)]

@@ -55,9 +55,10 @@ class Target:
 
 @dataclass(slots=True)
 class Stored:
-    """What came of a page: rows inserted or changed, and bars that the table refused."""
+    """What came of a page: rows inserted or changed, how many of them are new, and bars that the table refused."""
 
     written: int = 0
+    created: int = 0
     was_straight: bool = True
     refused: list[Refused] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ async def store_page(connection: asyncpg.Connection, target: Target, page: PageW
     stored = Stored(was_straight=page.is_straight)
     async with connection.transaction():
         if page.count:
-            await _store_rows(connection, target, page.rows, stored)
+            await store_rows(connection, target, page.rows, stored)
         covered = _less_refused(page.covered, stored.refused)
         await ledger.forget(connection, target.coverage, target.rivals, covered)
         names = (target.timeframe, target.ledger_name)
@@ -81,12 +82,17 @@ async def store_page(connection: asyncpg.Connection, target: Target, page: PageW
     return stored
 
 
-async def _store_rows(connection: asyncpg.Connection, target: Target, rows: bytes, stored: Stored) -> None:
-    """Store all rows, or halve them until the ones that the table refuses stand alone."""
+async def store_rows(connection: asyncpg.Connection, target: Target, rows: bytes, stored: Stored) -> None:
+    """Store COPY text into ``stored``, halved until the rows that the table refuses stand alone.
+
+    Runs within the caller's transaction; raises DatabaseRejected when the table refuses too many.
+    """
     if stored.was_straight:
         try:
             async with connection.transaction():
-                stored.written += _count(await _copy(connection, target, rows))
+                copied = _count(await _copy(connection, target, rows))
+            stored.written += copied
+            stored.created += copied
             return
         except asyncpg.UniqueViolationError:
             stored.was_straight = False  # somebody wrote here since the plan: merge instead
@@ -97,7 +103,9 @@ async def _store_rows(connection: asyncpg.Connection, target: Target, rows: byte
             return
     try:
         async with connection.transaction():
-            stored.written += await _merge(connection, target, rows)
+            created, changed = await _merge(connection, target, rows)
+        stored.written += created + changed
+        stored.created += created
     except asyncpg.PostgresError as error:
         if not _is_about_data(error):
             raise
@@ -118,8 +126,8 @@ async def _halve(
             ) from error
         return
     middle = len(lines) // 2
-    await _store_rows(connection, target, b"".join(lines[:middle]), stored)
-    await _store_rows(connection, target, b"".join(lines[middle:]), stored)
+    await store_rows(connection, target, b"".join(lines[:middle]), stored)
+    await store_rows(connection, target, b"".join(lines[middle:]), stored)
 
 
 async def _copy(connection: asyncpg.Connection, target: Target, rows: bytes) -> str:
@@ -134,7 +142,8 @@ async def _copy(connection: asyncpg.Connection, target: Target, rows: bytes) -> 
     return status
 
 
-async def _merge(connection: asyncpg.Connection, target: Target, rows: bytes) -> int:
+async def _merge(connection: asyncpg.Connection, target: Target, rows: bytes) -> tuple[int, int]:
+    """Return how many rows are new and how many were changed; what is the same already is left alone."""
     destination = target.destination
     columns = ", ".join(f'"{name}"' for name in destination.columns)
     key = ", ".join(f'"{name}"' for name in destination.key)
@@ -155,13 +164,15 @@ async def _merge(connection: asyncpg.Connection, target: Target, rows: bytes) ->
     await connection.copy_to_table(
         _STAGE, source=BytesIO(rows), columns=list(destination.columns), schema_name="pg_temp", format="text"
     )
-    status = await connection.execute(
-        f"INSERT INTO {destination.quoted} AS b ({into}) SELECT {sent} FROM pg_temp.{_STAGE} "
-        f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)} WHERE ({old}) IS DISTINCT FROM ({new})",
-        *arguments,
+    insert = (
+        f"INSERT INTO {destination.quoted} AS b ({into}) SELECT {sent} FROM pg_temp.{_STAGE} ON CONFLICT ({key}) DO"
     )
+    created = _count(await connection.execute(f"{insert} NOTHING", *arguments))
+    # Rows made by the first statement equal what the second one brings: it touches none of them.
+    update = f"UPDATE SET {', '.join(changes)} WHERE ({old}) IS DISTINCT FROM ({new})"
+    changed = _count(await connection.execute(f"{insert} {update}", *arguments))
     await connection.execute(f"DROP TABLE pg_temp.{_STAGE}")
-    return _count(status)
+    return created, changed
 
 
 def _is_about_data(error: asyncpg.PostgresError) -> bool:

@@ -112,6 +112,14 @@ async def ticker_ids(connection: asyncpg.Connection, tables: TableSettings, symb
     return {row["symbol"]: row["id"] for row in await connection.fetch(sql, list(symbols))}
 
 
+async def add_tickers(connection: asyncpg.Connection, tables: TableSettings, symbols: Sequence[str]) -> None:
+    """Make tickers of ``symbols``, pairs with a slash as crypto where the platform tells; those there are stay."""
+    table = quote_table(tables.tickers)
+    has_class = await connection.fetchval(load("ticker_has_class"), table)
+    sql = load("ticker_add_classed" if has_class else "ticker_add").replace("{{tickers}}", table)
+    await connection.execute(sql, sorted(symbols))
+
+
 async def ticker_symbols(
     connection: asyncpg.Connection, tables: TableSettings, *, active: bool, crypto: bool = False
 ) -> list[str]:

@@ -69,8 +69,8 @@ class BarFile(Protocol):
     def check(self) -> None:
         """Raise FileProblem when the file can't hold bars at all."""
 
-    def chunks(self, offset: int, number: int) -> Iterator[Chunk]:
-        """Yield what follows ``offset`` and record ``number`` (0, 0: all of it); raises FileProblem."""
+    def chunks(self, offset: int, number: int, size: int = 0) -> Iterator[Chunk]:
+        """Yield what follows ``offset`` and record ``number``, ``size`` records a chunk (0: the usual number)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class _LineFile:
         except OSError as error:
             raise unreadable(self._path, error) from error
 
-    def chunks(self, offset: int, number: int) -> Iterator[Chunk]:
+    def chunks(self, offset: int, number: int, size: int = 0) -> Iterator[Chunk]:
         """Yield the records behind ``offset``, which ended line ``number``."""
         try:
             with self._path.open("rb") as stream:
@@ -164,7 +164,7 @@ class _LineFile:
                     number = first
                 while True:
                     chunk = Chunk(number=number)
-                    is_end = self._fill(stream, chunk)
+                    is_end = self._fill(stream, chunk, size or CHUNK_RECORDS)
                     chunk.offset, number = stream.tell(), chunk.number
                     yield chunk
                     if is_end:
@@ -178,9 +178,9 @@ class _LineFile:
             stream.seek(0)
         return 0
 
-    def _fill(self, stream: BinaryIO, chunk: Chunk) -> bool:
+    def _fill(self, stream: BinaryIO, chunk: Chunk, most: int) -> bool:
         size = 0
-        while len(chunk.records) < CHUNK_RECORDS and size < _CHUNK_BYTES:
+        while len(chunk.records) < most and size < _CHUNK_BYTES:
             line = stream.readline(LINE_LIMIT)
             if not line:
                 return True
@@ -275,11 +275,11 @@ class _ParquetFile:
         if missing:
             raise FileProblem(f"{self._name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
 
-    def chunks(self, offset: int, number: int) -> Iterator[Chunk]:
+    def chunks(self, offset: int, number: int, size: int = 0) -> Iterator[Chunk]:
         """Yield the rows behind ``number``."""
         names = self._names()
         wanted = [name for name, long in names.items() if long in (*REQUIRED, *OPTIONAL)]
-        for rows in self._bars.batches(wanted, number, CHUNK_RECORDS):
+        for rows in self._bars.batches(wanted, number, size or CHUNK_RECORDS):
             chunk = Chunk(number=number)
             for row in rows:
                 chunk.number += 1

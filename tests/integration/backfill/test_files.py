@@ -96,7 +96,7 @@ async def test_csv_is_stored_to_the_last_digit_and_again_is_a_noop(
 
 
 BAD = {
-    "AAPL,2025-01-02,100,101,99,,10,1,1": "missing close",
+    "AAPL,2025-01-02,100,101,99,,10,1,1": "missing field close",
     "AAPL,2025-01-02,NaN,101,99,100,10,1,1": "open is not a number",
     "AAPL,2025-01-02,100,98,99,100,10,1,1": "high < low",
     "AAPL,2025-01-02,102,101,99,100,10,1,1": "open outside low to high",
@@ -187,7 +187,7 @@ async def test_json_lines_with_long_and_short_names(
         "open has more than the 6 decimals that the table keeps (bars.jsonl:3)",
         "the line is not a JSON object (bars.jsonl:5)",
         "the line is not JSON (bars.jsonl:6)",
-        "missing open (bars.jsonl:7)",
+        "missing field open (bars.jsonl:7)",
         "close is not a number (bars.jsonl:8)",
     ]
     assert result["verified"]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qsuite_console.model.timeframes import Grid
 from qsuite_console.providers.errors import ProviderUnavailable
 from qsuite_console.workers.backfill.encode import Encoded, Layout, encode_page
-from qsuite_console.workers.backfill.timeframes import Grid
 
 LOW, HIGH = datetime(2025, 1, 2, 5, tzinfo=UTC), datetime(2025, 2, 1, 5, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from qsuite_console.db.ledger import Covered, Deficit
 from qsuite_console.model import calendar
-from qsuite_console.workers.backfill.markets import STOCKS
+from qsuite_console.model.markets import STOCKS
 from qsuite_console.workers.backfill.mend import sound_parts
 from qsuite_console.workers.backfill.planner import Timeline, make_periods
 

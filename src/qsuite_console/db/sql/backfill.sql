@@ -22,6 +22,18 @@ SELECT array_agg(a.attname::text) AS columns
 -- @name ticker_ids @pg 13-18
 SELECT symbol::text AS symbol, id FROM {{tickers}} WHERE symbol = ANY ($1::text[]);
 
+-- @name ticker_has_class @pg 13-18
+SELECT EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = to_regclass($1) AND attname = 'asset_class' AND NOT attisdropped);
+
+-- @name ticker_add @pg 13-18
+INSERT INTO {{tickers}} (symbol) SELECT unnest($1::text[]) ON CONFLICT (symbol) DO NOTHING;
+
+-- @name ticker_add_classed @pg 13-18
+INSERT INTO {{tickers}} (symbol, asset_class)
+SELECT s, CASE WHEN s LIKE '%/%' THEN 'crypto' ELSE 'us_equity' END FROM unnest($1::text[]) s
+    ON CONFLICT (symbol) DO NOTHING;
+
 -- @name ticker_symbols @pg 13-18
 -- Crypto pairs or ($1 false) everything else; a platform's table may have no asset_class, then a pair has a slash.
 SELECT t.symbol::text AS symbol FROM {{tickers}} t

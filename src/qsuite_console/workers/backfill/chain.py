@@ -13,12 +13,12 @@ from typing import Final
 
 from qsuite_console.db.bar_writer import PageWrite
 from qsuite_console.db.ledger import ChainState, Covered
+from qsuite_console.model.markets import Market
+from qsuite_console.model.timeframes import is_intraday, step_seconds
 from qsuite_console.providers.alpaca import BarsQuery
 from qsuite_console.workers.backfill.encode import Encoded
-from qsuite_console.workers.backfill.markets import Market
 from qsuite_console.workers.backfill.parameters import BackfillParameters
 from qsuite_console.workers.backfill.planner import Batch, Period
-from qsuite_console.workers.backfill.timeframes import is_intraday, step_seconds
 
 _INCLUSIVE: Final = timedelta(seconds=1)  # the provider's end is inclusive, ours is not
 

@@ -20,10 +20,10 @@ from qsuite_console.db.schema import quote_table
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.market import CellState, CoverageCell, CoverageMap, CoverageRow
-from qsuite_console.workers.backfill.markets import MARKETS, Market, market_of
+from qsuite_console.model.markets import MARKETS, Market, market_of
+from qsuite_console.model.timeframes import Timeframe, align, is_intraday
 from qsuite_console.workers.backfill.parameters import destination_kind
 from qsuite_console.workers.backfill.planner import Period, Timeline, make_periods
-from qsuite_console.workers.backfill.timeframes import Timeframe, align, is_intraday
 from qsuite_console.workers.backfill.universe import stored_sessions
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import msgspec
 
 from qsuite_console.db.ledger import Refused
 from qsuite_console.model.text import clean
+from qsuite_console.model.timeframes import Grid
 from qsuite_console.providers.bars import Bar, Page, parse_page
-from qsuite_console.workers.backfill.timeframes import Grid
 
 _PRICE_LIMIT: Final = 1e12  # numeric(18,6)
 _VOLUME_LIMIT: Final = 1e18

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from qsuite_console.db.bar_writer import PageWrite
 from qsuite_console.engine.ratelimit import RateLimiter
 from qsuite_console.model.quota import Quota
+from qsuite_console.model.timeframes import Grid
 from qsuite_console.providers.errors import (
     InvalidSymbol,
     ProviderError,
@@ -28,7 +29,6 @@ from qsuite_console.providers.errors import (
 from qsuite_console.workers.backfill.chain import Chain, PeriodEnds
 from qsuite_console.workers.backfill.encode import Encoded, Layout, encode_page
 from qsuite_console.workers.backfill.scales import make_fit
-from qsuite_console.workers.backfill.timeframes import Grid
 
 if TYPE_CHECKING:
     from qsuite_console.providers.alpaca import AlpacaClient

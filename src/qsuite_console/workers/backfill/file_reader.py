@@ -16,14 +16,15 @@ import msgspec
 
 from qsuite_console.db import bars
 from qsuite_console.db.bar_writer import PageWrite
-from qsuite_console.db.ledger import ChainState
+from qsuite_console.db.ledger import ChainState, Refused
 from qsuite_console.db.partitions import prepare_months
 from qsuite_console.model.text import clean
 from qsuite_console.providers.files import Chunk, FileEntry
+from qsuite_console.providers.judging import FilePage, Judge
 from qsuite_console.workers.backfill.chain import Chain
 from qsuite_console.workers.backfill.encode import Encoded
 from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, FetchCounts, PageReady
-from qsuite_console.workers.backfill.file_rows import FilePage, Hulls, Judge
+from qsuite_console.workers.backfill.file_rows import Hulls, refusals
 
 if TYPE_CHECKING:
     import logging
@@ -141,22 +142,22 @@ class FileReader:
                 place.offset, place.number = chunk.offset, chunk.number
                 self.counts.bytes = before + min(entry.size, chunk.offset)
                 if chunk.records:
-                    await self._hand_on(page, is_last=False)
+                    await self._hand_on(page, refusals(page, clean(entry.path.name, 100)))
             if not await asyncio.to_thread(entry.is_unchanged):
                 self._warn(f"{clean(entry.path.name, 200)} was changed while it was read; run it once more")
             before += entry.size
             self.counts.bytes = before
             place.file, place.offset, place.number = place.file + 1, 0, 0
-        await self._hand_on(FilePage(), is_last=True)
+        await self._hand_on(FilePage(), (), is_last=True)
 
     async def _next(self, chunks: Iterator[Chunk], entry: FileEntry) -> tuple[Chunk, FilePage] | None:
         def step() -> tuple[Chunk, FilePage] | None:
             chunk = next(chunks, None)
-            return None if chunk is None else (chunk, self._judge.judge(chunk.records, clean(entry.path.name, 100)))
+            return None if chunk is None else (chunk, self._judge.judge(chunk.records))
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, step)
 
-    async def _hand_on(self, page: FilePage, *, is_last: bool) -> None:
+    async def _hand_on(self, page: FilePage, refused: Sequence[Refused], *, is_last: bool = False) -> None:
         is_straight = await self._prepare(page) if page.count else True
         self.progress.add(page)
         write = PageWrite(
@@ -166,9 +167,9 @@ class FileReader:
             covered=self._hulls.cover(page.spans),
             chain=None if is_last else self.progress.state(),
             chain_name=CHAIN,
-            refused=page.refused,
+            refused=refused,
         )
-        encoded = Encoded(count=page.count, refused=page.refused)
+        encoded = Encoded(count=page.count, refused=list(refused))
         symbols = tuple(self.progress.symbols)
         chain = Chain(CHAIN, symbols, self.progress.low or _EPOCH, self.progress.high or _EPOCH, is_straight)
         await self.ready.put(PageReady(chain, write, encoded))

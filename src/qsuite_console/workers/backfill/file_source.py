@@ -23,10 +23,10 @@ from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan
 from qsuite_console.providers.errors import FileProblem
 from qsuite_console.providers.files import FileEntry, find_files
+from qsuite_console.providers.judging import Judge
 from qsuite_console.workers.backfill import file_words as words
 from qsuite_console.workers.backfill.describe import verdict
 from qsuite_console.workers.backfill.file_reader import CHAIN, FileReader, Progress
-from qsuite_console.workers.backfill.file_rows import Judge
 from qsuite_console.workers.backfill.parameters import BackfillParameters, destination_kind, is_keyword
 from qsuite_console.workers.backfill.pipeline import Pipeline, Totals
 from qsuite_console.workers.backfill.scales import rounding_notes
@@ -94,8 +94,7 @@ class FileSource:
         database, tables = self._services.database, self._services.settings.tables
         judge = Judge(
             parameters.timeframe,
-            parameters.start,
-            parameters.end,
+            (parameters.start, parameters.end),
             look.destination.columns,
             look.destination.scales,
             owners=look.owners,

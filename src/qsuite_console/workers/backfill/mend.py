@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from qsuite_console.db import bars, ledger
 from qsuite_console.db.ledger import Deficit
+from qsuite_console.model.timeframes import is_intraday
 from qsuite_console.workers.backfill.planner import Period, Timeline, make_periods
-from qsuite_console.workers.backfill.timeframes import is_intraday
 from qsuite_console.workers.backfill.universe import stored_sessions
 
 if TYPE_CHECKING:

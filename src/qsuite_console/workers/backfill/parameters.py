@@ -15,9 +15,9 @@ from qsuite_console.config.settings import BackfillSettings, TableSettings
 from qsuite_console.model.calendar import FIRST_YEAR
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.kinds import PATH
+from qsuite_console.model.markets import CRYPTO, MARKETS, STOCKS, Market
 from qsuite_console.model.text import clean
-from qsuite_console.workers.backfill.markets import CRYPTO, MARKETS, STOCKS, Market
-from qsuite_console.workers.backfill.timeframes import Timeframe, align
+from qsuite_console.model.timeframes import Timeframe, align
 
 ProfileName = Literal[
     "adaptive", "baseline", "conservative", "aggressive", "maximum", "development", "production", "high"

@@ -16,8 +16,8 @@ from typing import Final
 
 from qsuite_console.db.ledger import Covered
 from qsuite_console.model.market import Session
-from qsuite_console.workers.backfill.markets import STOCKS, Market
-from qsuite_console.workers.backfill.timeframes import expected_bars, labels, period_end
+from qsuite_console.model.markets import STOCKS, Market
+from qsuite_console.model.timeframes import expected_bars, labels, period_end
 
 PAGE_BARS: Final = 10_000
 URL_SYMBOLS: Final = 6_000  # characters of the symbols parameter; common servers take 8,190 a request line

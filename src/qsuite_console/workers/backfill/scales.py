@@ -7,12 +7,13 @@ where the platform counts whole units, or the last digits of an average, are no 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from qsuite_console.db.bars import Destination
+from qsuite_console.model.decimals import round_to, too_fine
 from qsuite_console.providers.bars import Bar
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -25,24 +26,6 @@ def rounding_notes(destination: Destination) -> list[str]:
         return []
     kept = "whole units" if scale <= 0 else f"{scale} decimals"
     return [f"{destination.table}.volume keeps {kept}: fractions are rounded half to even"]
-
-
-def round_to(value: Decimal, scale: int | None) -> Decimal:
-    """Return ``value`` with at most ``scale`` decimals, half to even; untouched where it has no more."""
-    if scale is None or not has_more(value, scale):
-        return value
-    return value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_EVEN)
-
-
-def has_more(value: Decimal, scale: int) -> bool:
-    """Return whether ``value`` would lose digits with ``scale`` decimals; trailing zeros are none."""
-    exponent = value.normalize().as_tuple().exponent
-    return isinstance(exponent, int) and -exponent > scale
-
-
-def too_fine(name: str, scale: int) -> str:
-    """Return the reason for which a price is refused."""
-    return f"{name} has more than the {scale} decimals that the table keeps"
 
 
 def make_fit(destination: Destination) -> Callable[[Bar], Bar | str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qsuite_console.cache.shared_limit import SharedLimit
 from qsuite_console.engine.ratelimit import RateLimiter
 from qsuite_console.model.errors import InvalidParameters
-from qsuite_console.workers.backfill.markets import MARKETS
+from qsuite_console.model.markets import MARKETS
 from qsuite_console.workers.backfill.parameters import (
     BackfillParameters,
     destination_kind,

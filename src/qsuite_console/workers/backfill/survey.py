@@ -20,11 +20,11 @@ from qsuite_console.db import bars, ledger
 from qsuite_console.db.bars import Destination
 from qsuite_console.db.ledger import ChainState, Covered
 from qsuite_console.db.schema import quote_table
-from qsuite_console.workers.backfill.markets import STOCKS, Market
+from qsuite_console.model.markets import STOCKS, Market
+from qsuite_console.model.timeframes import is_intraday
 from qsuite_console.workers.backfill.parameters import BackfillParameters, Profile
 from qsuite_console.workers.backfill.planner import Batch, Period, Timeline, make_batches, make_periods
 from qsuite_console.workers.backfill.scales import rounding_notes
-from qsuite_console.workers.backfill.timeframes import is_intraday
 
 if TYPE_CHECKING:
     import asyncpg

@@ -14,9 +14,9 @@ from qsuite_console.db.errors import DatabaseError
 from qsuite_console.model import calendar
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.market import Session
+from qsuite_console.model.markets import STOCKS, Market
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import ProviderError, ProviderUnauthorized
-from qsuite_console.workers.backfill.markets import STOCKS, Market
 from qsuite_console.workers.backfill.parameters import (
     ACTIVE,
     BackfillParameters,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 from qsuite_console.model.market import Session
-from qsuite_console.workers.backfill.markets import STOCKS, Market
+from qsuite_console.model.markets import STOCKS, Market
 
 Timeframe = Literal["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month"]
 
