@@ -1,4 +1,4 @@
-"""VACUUM and ANALYZE of one table after the other, watched and stopped from the panels' connection.
+"""VACUUM, ANALYZE and builds of indexes, one after the other, watched and stopped from the panels' connection.
 
 The statement carries a mark by which it is found in ``pg_stat_activity``: also behind a pooler, where nobody knows the
 pid in advance. There no session can be given a lock timeout either, so a table that is locked is skipped instead of
@@ -108,8 +108,16 @@ class Maintenance:
             return None
         return None if rows[0]["bytes"] is None else int(rows[0]["bytes"])
 
-    async def run(self, statement: str, mark: str, label: str, lock_timeout_s: float, watch: Watch) -> tuple[str, ...]:
-        """Run a VACUUM or ANALYZE to its end and return the server's warnings; ``watch`` is told how far it is.
+    async def run(
+        self,
+        statement: str,
+        mark: str,
+        label: str,
+        lock_timeout_s: float,
+        watch: Watch,
+        progress: str = "maintenance_progress",
+    ) -> tuple[str, ...]:
+        """Run a statement to its end and return the server's warnings; ``watch`` is told what ``progress`` finds.
 
         Cancelled, it cancels its own backend and waits for that before it lets go.
         """
@@ -127,7 +135,7 @@ class Maintenance:
             running = asyncio.create_task(connection.execute(marked, timeout=LONGEST_S))
             try:
                 while not (await asyncio.wait({running}, timeout=_POLL_S))[0]:
-                    await self._tell(mark, watch)
+                    await self._tell(mark, watch, progress)
             except BaseException:
                 await self._stopped(running, mark)
                 raise
@@ -152,9 +160,9 @@ class Maintenance:
                 return now
             await asyncio.sleep(_SETTLE_STEP_S)
 
-    async def _tell(self, mark: str, watch: Watch) -> None:
+    async def _tell(self, mark: str, watch: Watch, progress: str) -> None:
         try:
-            rows = await self._panels.rows("maintenance_progress", mark)
+            rows = await self._panels.rows(progress, mark)
         except DatabaseError as error:
             # Not to know how far it is is no reason to end it; what concerns the statement its own connection tells.
             _log.debug("the progress of %s can't be read: %s", mark, error)
