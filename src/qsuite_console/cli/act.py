@@ -39,9 +39,9 @@ class OperationGroup(LazyGroup):
         return command_for(find_operation(cmd_name)) if cmd_name in known_operations() else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the operations with their titles."""
+        """Write the operations with what they do."""
         with formatter.section("Operations"):
-            formatter.write_dl([(name, find_operation(name).title) for name in known_operations()])
+            formatter.write_dl([(name, _purpose(find_operation(name))) for name in known_operations()])
 
 
 @click.command(
@@ -49,7 +49,7 @@ class OperationGroup(LazyGroup):
     invoke_without_command=True,
     epilog=examples(
         "qsuite-console act                                   list what can be done",
-        "qsuite-console act database.cancel --pid 4711 --dry-run",
+        "qsuite-console act cache.delete-key --key quotes:AAPL --dry-run",
         "qsuite-console act cache.reset-slowlog --yes",
         "qsuite-console --target prod act cache.reset-slowlog --confirm prod",
     ),
@@ -189,6 +189,10 @@ def _print_outcome(outcome: Outcome, *, is_json: bool) -> int:
     return 0 if outcome.is_done else 1
 
 
+def _purpose(operation: OperationInfo) -> str:
+    return operation.help or operation.title
+
+
 def _list(*, is_json: bool) -> None:
     infos = [find_operation(name) for name in known_operations()]
     if is_json:
@@ -202,7 +206,7 @@ def _list(*, is_json: bool) -> None:
                 " ".join(
                     flags.flag_of(spec) if spec.is_required else f"[{flags.flag_of(spec)}]" for spec in info.parameters
                 ),
-                info.help or info.title,
+                _purpose(info),
             )
             for info in infos
         ],

@@ -9,12 +9,15 @@ import click
 
 from qsuite_console.cli import output
 from qsuite_console.cli.invocation import Invocation
-from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.config.loading import ConfigurationProblem, walk
 from qsuite_console.config.secrets import Secret
 
 
-@click.group(epilog=examples("qsuite-console config show --origin", "qsuite-console --target prod config show --json"))
+@click.group(
+    cls=ListedGroup,
+    epilog=examples("qsuite-console config show --origin", "qsuite-console --target prod config show --json"),
+)
 def config() -> None:
     """Show settings and where each came from."""
 

@@ -9,14 +9,16 @@ import click
 from qsuite_console.cli import output
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
-from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.config.settings import Settings
 from qsuite_console.model.errors import ReadOnly
 
 _BUDGET_S = 60.0
 
 
-@click.group(epilog=examples("qsuite-console db init", "qsuite-console --target staging db init --json"))
+@click.group(
+    cls=ListedGroup, epilog=examples("qsuite-console db init", "qsuite-console --target staging db init --json")
+)
 def db() -> None:
     """Create the platform's missing tables."""
 

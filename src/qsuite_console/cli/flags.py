@@ -51,4 +51,8 @@ def option(spec: ParameterSpec) -> click.Option:
 def sample(specs: tuple[ParameterSpec, ...]) -> str:
     """Return the flags of an example: what is required, or the first that has an example."""
     shown = [spec for number, spec in enumerate(specs) if spec.is_required or (not number and spec.placeholder)]
-    return " ".join(f"{flag_of(spec)} {(spec.placeholder or '…').split()[0]}" for spec in shown)
+    return " ".join(f"{flag_of(spec)} {_sample(spec)}" for spec in shown)
+
+
+def _sample(spec: ParameterSpec) -> str:
+    return (spec.placeholder or next(iter(spec.choices), "…")).split()[0]

@@ -15,7 +15,7 @@ from qsuite_console.cli import output
 from qsuite_console.cli.archive import Reads
 from qsuite_console.cli.connect import ORIGIN, changing, readable, reading
 from qsuite_console.cli.invocation import Invocation
-from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.cli.progress import describe
 from qsuite_console.model.errors import EngineGone, UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobAction, JobDetail, JobPage, JobQuery, JobState, LogLine
@@ -29,12 +29,13 @@ json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON."
 
 
 @click.group(
+    cls=ListedGroup,
     epilog=examples(
         "qsuite-console jobs list --state running --state queued",
         "qsuite-console jobs show 12",
         "qsuite-console jobs logs 12 --follow",
         "qsuite-console jobs cancel 12 15-18",
-    )
+    ),
 )
 def jobs() -> None:
     """List, show, follow and steer jobs, whichever process runs them."""

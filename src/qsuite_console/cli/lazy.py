@@ -48,6 +48,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
 
 
+class ListedGroup(click.Group):
+    """A group whose list of verbs says each one's purpose to its end."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs with the first sentence of their help, never cut."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(500)) for name, each in found if each is not None])
+
+
 def examples(*lines: str) -> str:
     """Return an epilog of examples that click leaves as it is."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -11,11 +11,12 @@ from qsuite_console.cli.archive import Reads
 from qsuite_console.cli.connect import ORIGIN, changing, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
-from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.model.jobs import QueueView
 
 
 @click.group(
+    cls=ListedGroup,
     invoke_without_command=True,
     epilog=examples(
         "qsuite-console queues",

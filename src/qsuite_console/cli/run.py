@@ -43,16 +43,17 @@ class KindGroup(LazyGroup):
         return command_for(find_kind(cmd_name)) if cmd_name in known_kinds() else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the kinds with their titles."""
+        """Write the kinds with what they do."""
         with formatter.section("Kinds"):
-            formatter.write_dl([(name, _title(name)) for name in known_kinds()])
+            formatter.write_dl([(name, _purpose(name)) for name in known_kinds()])
 
 
-def _title(name: str) -> str:
+def _purpose(name: str) -> str:
     try:
-        return find_kind(name).title
+        kind = find_kind(name)
     except KindBroken:
         return "can't be loaded; qsuite-console doctor says why"
+    return kind.description or kind.title
 
 
 @click.command(
@@ -106,16 +107,14 @@ def command_for(kind: KindInfo) -> click.Command:
         ),
         click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
     ]
-    sample = flags.sample(kind.parameters)
+    line = f"qsuite-console run {kind.name} {flags.sample(kind.parameters)}".rstrip()
     return click.Command(
         kind.name,
         callback=callback,
         params=params,
         help=kind.description or kind.title,
         short_help=kind.title,
-        epilog=examples(
-            f"qsuite-console run {kind.name} {sample}".rstrip(), f"qsuite-console run {kind.name} {sample} --json"
-        ),
+        epilog=examples(*([f"{line} --dry-run"] if kind.can_plan else []), line, f"{line} --json"),
     )
 
 

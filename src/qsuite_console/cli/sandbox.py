@@ -23,7 +23,7 @@ from qsuite_console import paths
 from qsuite_console.cli import output
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
-from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.config.catalogue import CATALOGUE
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.sandbox.lifecycle import Sandbox, SandboxOptions
@@ -71,6 +71,7 @@ def _start_options(function: F) -> F:
 
 
 @click.group(
+    cls=ListedGroup,
     invoke_without_command=True,
     epilog=examples(
         "qsuite-console sandbox                        open the console on it; quitting stops it",
