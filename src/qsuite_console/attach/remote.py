@@ -195,7 +195,7 @@ class RemoteControl:
             who = self._owner or self._link.state.owner or "another process"
             raise ReadOnly(
                 f"attached read-only: {who} owns this history and makes its changes",
-                hint="make the change there, or attach without read-only",
+                hint="make the change there, or from a shell: qsuite-console jobs, act and run ask that process",
             )
 
 

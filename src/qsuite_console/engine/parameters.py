@@ -186,4 +186,6 @@ def _refusal(spec: ParameterSpec, value: Any, error: msgspec.ValidationError) ->
     if limit:
         rule = limit[1].replace(">= ", "at least ").replace("<= ", "at most ").replace("matching regex", "of the form")
         return f"“{shown}” must be {rule}"
+    if spec.type == "text" and "RFC3339" in str(error):  # an instant, which is typed as a text
+        return f"“{shown}” is not a time like 2025-01-31T09:30:00Z"
     return f"“{shown}” is not {_EXPECTED.get(spec.type, 'valid')}"

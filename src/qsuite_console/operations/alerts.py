@@ -86,7 +86,9 @@ class Acknowledge(_Operation):
         changed = await self._book.acknowledge(parameters.alert, who())
         if not changed:
             by = ", ".join(sorted({clean(alert.acknowledged_by, 60) for alert in found if alert.acknowledged_by}))
-            return Outcome(operation=self.kind.name, is_done=False, message=f"{_named(found)}: acknowledged by {by}")
+            return Outcome(
+                operation=self.kind.name, is_done=False, message=f"{_named(found)}: acknowledged already by {by}"
+            )
         over = [alert for alert in changed if alert.cleared_at is not None]
         lines = tuple(f"{alert.title} had cleared at {_time(alert.cleared_at)}" for alert in over)
         return Outcome(

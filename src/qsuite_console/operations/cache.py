@@ -29,9 +29,14 @@ _CONSEQUENCE: Final = {
 class DeleteKeyParameters(msgspec.Struct, frozen=True, kw_only=True):
     """The key by its escaped name; type and length are filled in by the proposal."""
 
-    key: Annotated[str, msgspec.Meta(title="Key", description="its name; other bytes as \\xNN", max_length=16_000)]
-    type: str = ""
-    length: int | None = None
+    key: Annotated[
+        str,
+        msgspec.Meta(
+            title="Key", description="its name; other bytes as \\xNN", max_length=16_000, examples=["quotes:AAPL"]
+        ),
+    ]
+    type: Annotated[str, msgspec.Meta(description="refuse when its type is another")] = ""
+    length: Annotated[int | None, msgspec.Meta(description="refuse when its length is another")] = None
 
 
 class DeleteKey:
@@ -84,8 +89,10 @@ class DeleteKey:
 class KillClientParameters(msgspec.Struct, frozen=True, kw_only=True):
     """A connection by its number and address, as the list of clients shows them."""
 
-    id: Annotated[int, msgspec.Meta(ge=1, title="Client", description="its number in CLIENT LIST")]
-    address: Annotated[str, msgspec.Meta(title="Address", description="its host:port", max_length=200)] = ""
+    id: Annotated[int, msgspec.Meta(ge=1, title="Client", description="its number in CLIENT LIST", examples=[42])]
+    address: Annotated[
+        str, msgspec.Meta(title="Address", description="refuse when its host:port is another", max_length=200)
+    ] = ""
 
 
 class KillClient:
@@ -146,9 +153,11 @@ class KillClient:
 class ApplySettingParameters(msgspec.Struct, frozen=True, kw_only=True):
     """A setting and its new value; ``was`` is filled in by the proposal."""
 
-    name: Annotated[str, msgspec.Meta(title="Setting", max_length=60)]
-    value: Annotated[str, msgspec.Meta(title="Value", max_length=400)] = ""
-    was: str | None = None
+    name: Annotated[
+        str, msgspec.Meta(title="Setting", description="as in CONFIG GET", max_length=60, examples=["maxmemory-policy"])
+    ]
+    value: Annotated[str, msgspec.Meta(title="Value", description="as in CONFIG SET", max_length=400)] = ""
+    was: Annotated[str | None, msgspec.Meta(description="refuse when the value in force is another")] = None
 
 
 class ApplySetting:

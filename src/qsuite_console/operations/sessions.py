@@ -30,8 +30,16 @@ _BUDGET_S: Final = 4.0
 _PATIENCE_S: Final = 1.0  # how long the end of what was signalled is waited for
 _POLL_S: Final = 0.05
 _QUERY_SHOWN: Final = 400
-Pid = Annotated[int, msgspec.Meta(ge=1, description="The server's process number of the session.")]
-Start = Annotated[datetime, msgspec.Meta(description="When the session began, as the activity list has it.")]
+Pid = Annotated[int, msgspec.Meta(ge=1, description="the server's process number of the session", examples=[4711])]
+Start = Annotated[
+    datetime,
+    msgspec.Meta(
+        description="when the session began, as pg_stat_activity has it", examples=["2025-01-31T09:30:00.123456Z"]
+    ),
+]
+Statement = Annotated[
+    datetime, msgspec.Meta(description="when the statement began: one that began later is left alone")
+]
 
 
 class CancelParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +47,7 @@ class CancelParameters(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: Pid
     backend_start: Start
-    query_start: datetime | None = None
+    query_start: Statement | None = None
 
 
 class TerminateParameters(msgspec.Struct, frozen=True, kw_only=True):

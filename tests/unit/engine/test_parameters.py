@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -87,6 +87,18 @@ def test_all_problems_are_named_at_once() -> None:
     with pytest.raises(InvalidParameters) as refused:
         decode(Example, {"limit": "x", "refresh": "y?", "zzz": 1})
     assert set(refused.value.problems) == {"symbols", "start", "limit", "refresh", "zzz"}
+
+
+class Since(msgspec.Struct, frozen=True):
+    """An instant."""
+
+    start: datetime
+
+
+def test_what_is_no_instant_is_told_how_one_is_written() -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        decode(Since, {"start": "yesterday"})
+    assert caught.value.problems == {"start": "“yesterday” is not a time like 2025-01-31T09:30:00Z"}
 
 
 class Ordered(msgspec.Struct, frozen=True):
