@@ -53,9 +53,14 @@ class PartitionsParameters(msgspec.Struct, frozen=True, kw_only=True):
 class RetentionParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a table."""
 
-    table: Annotated[str, msgspec.Meta(title="Table", description="a partitioned table", min_length=1)]
+    table: Annotated[
+        str, msgspec.Meta(title="Table", description="a partitioned table", min_length=1, examples=["price_ticks"])
+    ]
     keep_months: Annotated[
-        int, msgspec.Meta(title="Keep", description="whole months kept besides the present one", ge=1, le=1200)
+        int,
+        msgspec.Meta(
+            title="Keep", description="whole months kept besides the present one", ge=1, le=1200, examples=[24]
+        ),
     ]
     removal: Annotated[
         Literal["detach", "drop"],
@@ -194,11 +199,19 @@ class Retention:
             for part in old
         ]
         fate = "their rows are gone for good" if parameters.removal == "drop" else "each stays as a table of its own"
-        warnings = (f"{len(old)} partitions are {_done(parameters)}: {fate}",) if old else ()
+        count = "1 partition is" if len(old) == 1 else f"{len(old)} partitions are"
+        warnings = [f"{count} {_done(parameters)}: {fate}"] if old else []
+        if old and not root.may:
+            warnings.append(f"{root.table}: the role may not change it; run this as the table's owner")
         figures = {"partitions": [part.name for part in old], "rows": sum(part.rows for part in old)}
         title = self.title(parameters)
         return Plan(
-            kind=self.kind.name, title=title, lines=tuple(lines), warnings=warnings, figures=figures, is_noop=not old
+            kind=self.kind.name,
+            title=title,
+            lines=tuple(lines),
+            warnings=tuple(warnings),
+            figures=figures,
+            is_noop=not old,
         )
 
     async def run(self, context: JobContext, parameters: RetentionParameters) -> Mapping[str, Any]:

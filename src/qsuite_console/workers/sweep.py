@@ -41,7 +41,7 @@ class InvalidateParameters(msgspec.Struct, frozen=True, kw_only=True):
         str,
         msgspec.Meta(
             title="Value",
-            description="AAPL · 42 · price · ohlcv:AAPL:*",
+            description="a symbol AAPL, a user 42, a family price, a pattern ohlcv:AAPL:*",
             examples=["AAPL"],
             min_length=1,
             max_length=500,
@@ -102,7 +102,7 @@ class Invalidate:
             except ValueError as error:
                 return {"value": str(error)}
             if not value.strip("*"):
-                return {"value": "this would be every key of the database: FLUSHDB is not what this job is for"}
+                return {"value": "this would be every key of the database; name a part of them, such as price:*"}
         return {}
 
     async def plan(self, parameters: InvalidateParameters) -> Plan:
@@ -131,8 +131,10 @@ class Invalidate:
         try:
             total = await sweep.count_keys(cache)
             sure = _sure(parameters)
-            tally.removed = await sweep.remove(cache, sure)  # what can be named needs no walk: it goes at once
-            tally.matched = tally.removed
+            for name in sure:  # what can be named needs no walk: it goes at once
+                if await sweep.remove(cache, [name]):
+                    tally.removed += 1
+                    _look(tally, [name], 0)
             async for step in sweep.walk_keys(cache, pattern):
                 names = [name for name in step.names if matches(name)]
                 _look(tally, names, step.walked)
@@ -140,9 +142,10 @@ class Invalidate:
                 figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
                 context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
                 await context.breathe()
+            context.progress(max(total, 1), max(total, 1), unit="keys", figures={"removed": tally.removed})
         except CacheError as error:
             raise _for_engine(error) from error
-        context.log.info("%d keys removed: %s", tally.removed, ", ".join(tally.names[:_SHOWN]) or "named ones only")
+        context.log.info("%d keys removed: %s", tally.removed, ", ".join(tally.names[:_SHOWN]) or "none was there")
         return {
             "by": parameters.by,
             "value": parameters.value.strip(),
@@ -222,6 +225,8 @@ class Cleanup:
                 figures = {"given": given.total(), "reported": others.total()}
                 context.progress(min(walked, total), max(total, 1), unit="keys", figures=figures)
                 await context.breathe()
+            figures = {"given": given.total(), "reported": others.total()}  # keys that expired meanwhile are done too
+            context.progress(max(total, 1), max(total, 1), unit="keys", figures=figures)
         except CacheError as error:
             raise _for_engine(error) from error
         for kin, count in others.most_common(_SHOWN):

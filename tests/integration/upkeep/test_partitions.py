@@ -189,6 +189,24 @@ async def test_retention_takes_whole_months_beyond_its_limit(
     assert (await worker.plan(decode(worker.kind.parameters, given))).is_noop
 
 
+async def test_a_plan_of_retention_counts_one_as_one_and_names_a_missing_right(
+    services: workers.Services, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root,) = [root for root in await care.read_roots(connection) if root.name == "ticks"]
+    await care.create_month(connection, root, date(2026, 1, 1))
+    worker: Any = workers.load("retention", services)
+    given = decode(worker.kind.parameters, {"table": "ticks", "keep_months": 6})
+    assert (await worker.plan(given)).warnings == ("1 partition is detached: each stays as a table of its own",)
+
+    async def read_as_another(_: asyncpg.Connection) -> list[care.Root]:
+        return [replace(root, may=False)]
+
+    monkeypatch.setattr(care, "read_roots", read_as_another)
+    assert (await worker.plan(given)).warnings[1:] == (
+        "public.ticks: the role may not change it; run this as the table's owner",
+    )
+
+
 async def test_months_are_counted_in_utc(services: workers.Services) -> None:
     assert care.next_month(NOW + timedelta(hours=1)) == datetime(2026, 12, 1, tzinfo=UTC)
     assert care.next_month(NOW, -10) == datetime(2025, 12, 1, tzinfo=UTC)

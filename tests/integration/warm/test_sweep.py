@@ -89,6 +89,7 @@ async def test_a_symbol_takes_every_key_that_speaks_of_it_and_no_other(
     async with monitoring(valkey_url) as commands:
         result = await run(services, "cache.invalidate", by="symbol", value="aapl")
     assert result["removed"] == len(MINE)
+    assert sorted(result["examples"]) == sorted(MINE), "also those that could be named without a walk"
     assert {key.decode() for key in await redis.keys("*")} == set(OTHERS)
     assert any(command.startswith("SCAN") for command in commands)
     assert not any(command.upper().startswith(("KEYS", "FLUSH", "DEL")) for command in commands)
@@ -130,7 +131,9 @@ async def test_clean_up_gives_lives_to_known_families_and_reports_the_rest(
     worker: Any = workers.load("cache.cleanup", services)
     plan = await worker.plan(decode(worker.kind.parameters, {}))
     assert (plan.figures["known"], plan.figures["other"], plan.is_noop) == (703, 4, False)
-    result = await run(services, "cache.cleanup")
+    context = FakeContext()
+    result = await run(services, "cache.cleanup", context)
+    assert context.said[-1][0] == context.said[-1][1], "it ends at its whole"
     assert (result["given"], result["given_total"]) == ({"price": 700, "positions": 3}, 703)
     assert (result["reported"], result["reported_total"]) == ({"flag:*": 4}, 4)
     assert 3590 < await redis.ttl("price:S1") <= 3600
