@@ -7,7 +7,7 @@ so they are thinned to what the cells can show, keeping the extremes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -28,16 +28,22 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_80
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A named line; None is a gap in what was measured. ``tone`` is a theme token; "" takes the next of the usual."""
+    """A named line; None is a gap in what was measured. ``tone`` is a theme token; "" takes the next of the usual.
+
+    ``brief`` is its name where there is no room for the names in full.
+    """
 
     name: str
     points: tuple[Point, ...]
     tone: str = ""
+    brief: str = ""
 
 
-def level(name: str, value: float | None, start: datetime, end: datetime, tone: str) -> tuple[Series, ...]:
+def level(
+    name: str, value: float | None, start: datetime, end: datetime, tone: str, *, brief: str = ""
+) -> tuple[Series, ...]:
     """Return a limit as a level line from start to end; nothing for None."""
-    return () if value is None else (Series(name, ((start, value), (end, value)), tone),)
+    return () if value is None else (Series(name, ((start, value), (end, value)), tone, brief),)
 
 
 def finite(points: Sequence[Point], limit: int) -> list[tuple[float, float]]:
@@ -104,6 +110,22 @@ def value_axis(high: float, height: int) -> tuple[int, list[float]]:
 def _round_step(least: float) -> float:
     power = 10.0 ** math.floor(math.log10(least))
     return next((m * power for m in (1, 2, 2.5, 4, 5) if m * power >= least * 0.999), 10 * power)
+
+
+def legend(title: str, tone_of: Mapping[Series, str], width: int) -> Content:
+    """Return units and legend; where the names in full have no room, the brief ones."""
+    named = sorted(tone_of.items(), key=lambda one: bool(one[0].tone))
+
+    def with_legend(*, is_brief: bool) -> Content:
+        names = [(series.brief if is_brief else "") or series.name for series, _ in named]
+        legend = [
+            Content.assemble(("  ━ ", f"${tone}"), (clean(name, 30), "$dim"))
+            for name, (_, tone) in zip(names, named, strict=True)
+        ]
+        return Content.assemble((title, "$dim"), *legend)
+
+    full = with_legend(is_brief=False)
+    return (full if full.cell_length <= width else with_legend(is_brief=True)).truncate(width, ellipsis=True)
 
 
 class Plot(Widget):
@@ -187,12 +209,7 @@ class Plot(Widget):
             for part in (self._unit, datetime.fromtimestamp(end, self.zone).astimezone(self.zone).strftime("%Z"))
             if part
         )
-        legend = [
-            Content.assemble(("  ━ ", f"${tone}"), (clean(series.name, 30), "$dim"))
-            for series, tone in sorted(tone_of.items(), key=lambda named: bool(named[0].tone))
-            if has_levels
-        ]
-        head = Content.assemble((title, "$dim"), *legend).truncate(width, ellipsis=True)
+        head = legend(title, tone_of if has_levels else {}, width)
         return Content("\n").join([head, Content.from_rich_text(text)])
 
     def _rgb(self, token: str) -> tuple[int, int, int] | None:

@@ -60,9 +60,8 @@ def drawable(lines: Sequence[model.Line]) -> list[plot.Series]:
         for word, field, tone in _LIMITS:
             limit = getattr(line, field)
             if limit is not None and (line.unit == "%" or highest >= NEAR * limit):
-                name = f"{word} {_quantity(limit, line.unit)}"
-                if all(name != other.name for other in found):
-                    found.extend(plot.level(name, limit, measured[0].at, measured[-1].at, tone))
+                drawn = _limit(line, word, limit, tone, (measured[0].at, measured[-1].at))
+                found.extend(one for one in drawn if all(one.name != other.name for other in found))
     return found
 
 
@@ -89,15 +88,17 @@ def _quantity(value: float | None, unit: str) -> str:
 def between_limits(line: model.Line, start: datetime, end: datetime, name: str = "value") -> tuple[plot.Series, ...]:
     """Return the worst of each step of a line, and its limits from ``start`` to ``end`` whatever they are."""
     worst = "low" if line.is_low_bad else "high"
-    levels = (
-        one
-        for word, field, tone in _LIMITS
-        for one in plot.level(
-            f"{word} {_quantity(getattr(line, field), line.unit)}", getattr(line, field), start, end, tone
-        )
-    )
+    limits = ((word, getattr(line, field), tone) for word, field, tone in _LIMITS)
+    levels = (one for word, limit, tone in limits for one in _limit(line, word, limit, tone, (start, end)))
     points = tuple((point.at, getattr(point, worst)) for point in line.points)
     return (*levels, plot.Series(name, points))  # the value last: where they meet, it is the value that is seen
+
+
+def _limit(
+    line: model.Line, word: str, limit: float | None, tone: str, between: tuple[datetime, datetime]
+) -> tuple[plot.Series, ...]:
+    value = _quantity(limit, line.unit)
+    return plot.level(f"{word} {value}", limit, *between, tone, brief=f"{word.split()[0]} {value}")
 
 
 def first_measured(lines: Sequence[model.Line]) -> datetime | None:

@@ -11,6 +11,7 @@ from fakes.platform import NOW, readings
 from qsuite_console.model.series import Line, Point, Series
 from qsuite_console.screens.questions import Question
 from qsuite_console.screens.standing import FRESH_S, Kind, cost_text, standing
+from qsuite_console.widgets.plot import legend
 from qsuite_console.widgets.series_plot import between_limits, drawable, limit_words, measured_window
 from qsuite_console.widgets.tab_line import window
 
@@ -88,3 +89,14 @@ def test_a_seldom_asked_answer_follows_the_sampler_only_when_it_is_old_itself() 
 @pytest.mark.parametrize(("cost_ms", "text"), [(0.42, "0.4 ms"), (14.2, "14 ms"), (1234.0, "1.2 s")])
 def test_costs_are_short(cost_ms: float, text: str) -> None:
     assert cost_text(cost_ms) == text
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [(60, "memory  ━ ▲ warning 80 %  ━ ✖ critical 95 %"), (32, "memory  ━ ▲ 80 %  ━ ✖ 95 %")],
+)
+def test_a_legend_names_every_limit_however_narrow(width: int, words: str) -> None:
+    both = msgspec.structs.replace(line(1, 2, unit="%"), critical=95.0)
+    *levels, value = between_limits(both, NOW, NOW + timedelta(seconds=1), "memory")
+    head = legend("%", {one: one.tone or "primary" for one in (*levels, value)}, width)
+    assert head.plain == f"%  ━ {words}"
