@@ -33,6 +33,8 @@ REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
     "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
+    "indexes": "qsuite_console.workers.indexes:IndexesWorker",
+    "ingest": "qsuite_console.workers.ingest:IngestWorker",
     "orders.settle": "qsuite_console.workers.orders:Settle",
     "partitions": "qsuite_console.workers.partitions:Partitions",
     "retention": "qsuite_console.workers.partitions:Retention",
