@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,13 +24,15 @@ from qsuite_console.engine.ports import Claiming
 from qsuite_console.engine.state import TargetView
 from qsuite_console.headless.http import socket_service
 from qsuite_console.logs import REDACTOR
-from qsuite_console.model.errors import Conflict, ConsoleError, HistoryOwned, NotFound
+from qsuite_console.model.errors import Conflict, ConsoleError, EngineGone, HistoryOwned, NotFound
 from qsuite_console.model.text import clean
 from qsuite_console.runtime import Runtime, open_observer, open_runtime, view_target
 from qsuite_console.screens.dialogs.target import TargetChoice
 
 ORIGIN: Final = "console"
 CLOSING_S: Final = 60.0  # how long an operator who comes back waits for a target that is still being left
+PATIENCE_S: Final = 5.0  # an owner of the history that starts or ends gets that long to answer or to let it go
+_PAUSE_S: Final = 0.1
 _log: Final = logging.getLogger(__name__)
 
 
@@ -59,30 +62,51 @@ def open_target(invocation: Invocation, *, may_look: bool) -> Opened:
     name = settings.target.name
     stack = ExitStack()
     try:
-        try:
-            services = [socket_service(paths.socket, origin=ORIGIN)]
-            runtime = stack.enter_context(
-                open_runtime(settings, paths, claim=Claiming.ALL, origin=ORIGIN, extra_services=services)
-            )
-            return Opened(name, invocation, runtime.control, runtime, stack)
-        except HistoryOwned as error:
-            owner = error.owner or "another process"
-            remote = running_engine(invocation, stack, read_only=True)
-            if remote is not None:
-                note = f"{owner} runs the engine of this history; attached read-only"
-                return Opened(name, invocation, remote, None, stack, note)
-            if not may_look:
-                raise HistoryOwned(
-                    f"{owner} owns the history of {name} and doesn't answer",
-                    owner=error.owner,
-                    hint="end that process, or let it go on",
-                ) from error
-            note = f"{owner} owns this history and doesn't answer; looking only"
-            observer = stack.enter_context(open_observer(settings, paths, owner=error.owner))
-            return Opened(name, invocation, observer, None, stack, note)
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                services = [socket_service(paths.socket, origin=ORIGIN)]
+                runtime = stack.enter_context(
+                    open_runtime(settings, paths, claim=Claiming.ALL, origin=ORIGIN, extra_services=services)
+                )
+                return Opened(name, invocation, runtime.control, runtime, stack)
+            except HistoryOwned as error:
+                found = _beside(invocation, stack, error)
+                if found is not None:
+                    return found
+                if time.monotonic() > until:
+                    return _only_look(invocation, stack, error, may_look=may_look)
+            time.sleep(_PAUSE_S)  # it is just starting, or just ending
     except BaseException:
         stack.close()
         raise
+
+
+def _beside(invocation: Invocation, stack: ExitStack, error: HistoryOwned) -> Opened | None:
+    """Attach to the owner's engine; None while it does not answer."""
+    try:
+        remote = running_engine(invocation, stack, read_only=True)
+    except EngineGone:
+        return None
+    if remote is None:
+        return None
+    note = f"{error.owner or 'another process'} runs the engine of this history; attached read-only"
+    return Opened(invocation.loaded.settings.target.name, invocation, remote, None, stack, note)
+
+
+def _only_look(invocation: Invocation, stack: ExitStack, error: HistoryOwned, *, may_look: bool) -> Opened:
+    """Show the history of an owner that answers nobody; without ``may_look`` raises HistoryOwned."""
+    settings, owner = invocation.loaded.settings, error.owner or "another process"
+    name = settings.target.name
+    if not may_look:
+        raise HistoryOwned(
+            f"{owner} owns the history of {name} and doesn't answer",
+            owner=error.owner,
+            hint="end that process, or let it go on",
+        ) from error
+    note = f"{owner} owns this history and doesn't answer; looking only"
+    observer = stack.enter_context(open_observer(settings, invocation.paths, owner=error.owner))
+    return Opened(name, invocation, observer, None, stack, note)
 
 
 class Switchboard:

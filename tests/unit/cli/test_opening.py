@@ -1,0 +1,61 @@
+"""Opening a target whose history another process owns: one that only starts or ends is waited for."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.control import FakeControl
+from qsuite_console.cli import targets
+from qsuite_console.cli.invocation import Invocation
+from qsuite_console.model.errors import EngineGone, HistoryOwned
+
+
+class Owner:
+    """Owns the history, and answers from the third question on."""
+
+    def __init__(self, *, answers_at: int) -> None:
+        self.asked = 0
+        self._answers_at = answers_at
+
+    def open_runtime(self, *_: Any, **__: Any) -> Any:
+        raise HistoryOwned("pid 7 owns this history", owner="pid 7")
+
+    def running_engine(self, _: Invocation, __: ExitStack, *, read_only: bool) -> FakeControl | None:
+        assert read_only
+        self.asked += 1
+        if self.asked < self._answers_at - 1:
+            return None
+        if self.asked < self._answers_at:
+            raise EngineGone("it closed the line")
+        return FakeControl()
+
+
+@pytest.fixture
+def invocation(tmp_path: Path) -> Invocation:
+    return Invocation(home=str(tmp_path), environ={})
+
+
+def own(monkeypatch: pytest.MonkeyPatch, owner: Owner) -> None:
+    monkeypatch.setattr(targets, "open_runtime", owner.open_runtime)
+    monkeypatch.setattr(targets, "running_engine", owner.running_engine)
+
+
+def test_an_owner_that_is_just_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch, invocation: Invocation) -> None:
+    owner = Owner(answers_at=3)
+    own(monkeypatch, owner)
+    opened = targets.open_target(invocation, may_look=True)
+    assert owner.asked == 3
+    assert isinstance(opened.control, FakeControl)
+    assert opened.note == "pid 7 runs the engine of this history; attached read-only"
+    opened.stack.close()
+
+
+def test_one_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch, invocation: Invocation) -> None:
+    own(monkeypatch, Owner(answers_at=1_000_000))
+    monkeypatch.setattr(targets, "PATIENCE_S", 0.0)
+    with pytest.raises(HistoryOwned, match="pid 7 owns the history of default and doesn't answer"):
+        targets.open_target(invocation, may_look=False)
