@@ -22,6 +22,7 @@ from qsuite_console.model.objects import (
     Table,
     TableDetail,
     Tables,
+    Wanted,
 )
 from qsuite_console.model.statements import Counters, Statement, Statements, StatementText
 
@@ -173,7 +174,22 @@ def demo_indexes(now: datetime, parameters: Mapping[str, Any]) -> Indexes:
                 evidence=("6,200,000 rows", "880 scans from end to end", "5,900,000 rows each")),
     )  # fmt: skip
     return Indexes(at=now, cost_ms=41.0, order=str(parameters.get("order", "trouble")), indexes=tuple(indexes),
-                   total=len(indexes), missing=missing, missing_total=2, since=now - timedelta(days=41))  # fmt: skip
+                   total=len(indexes), missing=missing, missing_total=2, wanted=demo_wanted(order),
+                   since=now - timedelta(days=41))  # fmt: skip
+
+
+def demo_wanted(order: str) -> tuple[Wanted, ...]:
+    """One is missing, of one the name is taken, one is there."""
+    question = "SELECT 'bid' AS side, price, sum(quantity - filled_quantity) FROM execution_engine_order …"
+    return (
+        Wanted(name="execution_engine_order_book_idx", relation=order, rows=6.2e6, bytes=1.9 * GIB, question=question,
+               why="the book of a symbol in price order, only what rests in it",
+               statement="CREATE INDEX CONCURRENTLY execution_engine_order_book_idx ON … (ticker_id, side, price) …;"),
+        Wanted(name="task_runs_run_idx", relation="public.task_runs", state="different", rows=1.5e6, bytes=0.2 * GIB,
+               existing="public.task_runs_run_idx", why="the tasks of a run",
+               statement="CREATE INDEX CONCURRENTLY task_runs_run_idx ON task_runs (pipeline_run_id);"),
+        Wanted(name="execution_engine_order_user_idx", relation=order, state="present"),
+    )  # fmt: skip
 
 
 def demo_limits(now: datetime, _: Mapping[str, Any]) -> Limits:

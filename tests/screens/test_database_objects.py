@@ -184,7 +184,7 @@ async def test_the_detail_of_a_table_and_of_an_index_can_be_read() -> None:
             assert text in seen(pilot.app), text
         await pilot.press("escape")
         await open_pane(pilot, "indexes")
-        await pilot.press("j", "j", "j", "enter")
+        await pilot.press(*"jjjjj", "enter")
         await until_seen(pilot, "DROP INDEX CONCURRENTLY public.execution_engine_order_user_old;")
         assert "execution_engine_order_user_idx can do the same" in seen(pilot.app)
 
@@ -197,15 +197,68 @@ async def test_indexes_in_trouble_come_first_then_the_missing() -> None:
         rows = [number for number, text in enumerate(lines) if text[:6].strip("│ ")[:1] in ("✖", "▲", "●", "◌")]
         words = [lines[number] for number in rows]
         assert "invalid" in words[0]
-        assert "missing? foreign key" in words[1]
-        assert "missing? full scans" in words[2]
-        assert "left prefix" in words[3]
+        assert "execution_engine_order_book_idx" in words[1]
+        assert "missing" in words[1]
+        assert "name taken" in words[2]
+        assert "missing? foreign key" in words[3]
+        assert "missing? full scans" in words[4]
+        assert "left prefix" in words[5]
+        assert "2 of 3 recommended missing" in seen(pilot.app)
         assert "2 may be missing" in seen(pilot.app)
-        await pilot.press("j")
+        await pilot.press(*"jjj")
         await until_seen(pilot, "CREATE INDEX CONCURRENTLY ON public.execution_engine_order (strategy_id);")
         await pilot.press("t")
         await until_gone(pilot, "price_ticks_pkey")
         assert asked(control, "database.indexes")[-1]["troubled"] is True
+
+
+def submissions(control: FakeControl) -> list[Any]:
+    return [arguments[0] for call, arguments in control.calls if call == "submit"]
+
+
+async def test_b_builds_what_is_recommended_after_asking() -> None:
+    control = made()
+    async with console(control).run_test(size=WIDE) as pilot:
+        await open_pane(pilot, "indexes")
+        await pilot.press("b")
+        await pilot.press("j")
+        await until_seen(pilot, "recommended, missing; the book of a symbol in price order")
+        await pilot.press("enter")
+        await until_seen(pilot, "It serves:")
+        await pilot.press("escape", "b")
+        await until_seen(pilot, "Build execution_engine_order_book_idx?")
+        assert "queries and writes go on" in " ".join(seen(pilot.app).replace("│", " ").split())
+        await pilot.press("escape")
+        await until_gone(pilot, "Build execution_engine_order_book_idx?")
+        assert not submissions(control)
+        await pilot.press("b")
+        await until_seen(pilot, "Build execution_engine_order_book_idx?")
+        await pilot.press("y")
+        await until(pilot, lambda: bool(submissions(control)), "submitted")
+        (submission,) = submissions(control)
+        assert submission.kind == "indexes"
+        assert submission.parameters == {"action": "build", "which": "execution_engine_order_book_idx"}
+
+
+async def test_u_repairs_what_is_broken_and_rebuilds_the_rest_and_no_constraint_is_dropped() -> None:
+    control = made()
+    async with console(control).run_test(size=WIDE) as pilot:
+        await open_pane(pilot, "indexes")
+        await pilot.press("u")
+        await until_seen(pilot, "Repair public.execution_engine_order_side_idx?")
+        await pilot.press("escape")
+        await pilot.press(*"jjjjj", "D")
+        await until_seen(pilot, "Drop public.execution_engine_order_user_old?")
+        await pilot.press("y")
+        await until(pilot, lambda: bool(submissions(control)), "submitted")
+        assert submissions(control)[0].parameters == {
+            "action": "drop",
+            "which": "public.execution_engine_order_user_old",
+        }
+        await pilot.press("G", "D")
+        await until_seen(pilot, "primary key")
+        await pilot.press("u")
+        await until_seen(pilot, "Rebuild public.execution_engine_order_pkey?")
 
 
 async def test_limits_name_what_is_near_and_what_holds_freezing_back() -> None:

@@ -6,16 +6,19 @@ knows what the standbys read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from qsuite_console.db.errors import DatabaseBusy
+from qsuite_console.config.settings import TableSettings
+from qsuite_console.db.errors import DatabaseBusy, DatabaseError
+from qsuite_console.db.index_care import IndexReader, Standing, question
 from qsuite_console.db.panels import Look, Rows
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model import units
-from qsuite_console.model.objects import Index, Indexes, Missing
+from qsuite_console.model.objects import Index, Indexes, Missing, Wanted
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class IndexesProbe:
 
     def __init__(self, services: Services) -> None:
         self._panels = services.panels
+        self._tables = services.settings.tables
+        self._reader = IndexReader(services.database, services.panels, self._tables)
 
     async def ask(self, parameters: Mapping[str, Any]) -> Indexes:
         """Return the indexes; raises DatabaseError, InvalidParameters."""
@@ -62,12 +67,25 @@ class IndexesProbe:
             total=rows[0]["indexes"] if rows else 0,
             missing=tuple(missing_of(row) for row in missing),
             missing_total=missing[0]["found"] if missing else 0,
+            wanted=await self._wanted(look, wanted.text.strip().lower()),
             since=since["since"],
             started_at=since["started_at"],
             is_standby=since["is_standby"],
             cost_ms=look.cost_ms,
             unread=look.unread,
         )
+
+    async def _wanted(self, look: Look, text: str) -> tuple[Wanted, ...]:
+        """Return the recommended indexes of tables that are there; without them the rest is still shown."""
+        try:
+            async with asyncio.timeout(look.left_s):
+                standings = await self._reader.standings()
+        except (DatabaseError, TimeoutError) as error:
+            why = error.message if isinstance(error, DatabaseError) else "the answer took too long"
+            look.note("recommended indexes", why, "they are asked for again by themselves")
+            return ()
+        found = (wanted_of(one, self._tables) for one in standings if one.home is not None)
+        return tuple(one for one in found if text in one.name.lower() or text in one.relation.lower())
 
     async def _rows(self, look: Look, wanted: IndexesParameters, redundant: list[int]) -> Rows:
         is_measured = (await look.rows("indexes_count"))[0]["indexes"] <= MEASURED
@@ -110,6 +128,22 @@ def index_of(row: Mapping[str, Any], redundant: Mapping[str, Any] | None) -> Ind
         verdicts=tuple(verdicts),
         covered_by="" if redundant is None else redundant["covered_by"],
         definition=clean(row["definition"], 600),
+    )
+
+
+def wanted_of(one: Standing, tables: TableSettings) -> Wanted:
+    """Return how a recommended index stands, with what it is for."""
+    home, question_of = one.home, question(one.recommended, tables)
+    return Wanted(
+        name=one.name,
+        relation="" if home is None else home.name,
+        state=one.state,
+        existing="" if one.index is None else one.index.quoted,
+        why=one.recommended.why,
+        question=question_of,
+        statement=one.recommended.statement(tables) + ";",
+        rows=0 if home is None else home.rows,
+        bytes=0 if home is None else home.bytes,
     )
 
 

@@ -164,6 +164,20 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An index that the platform's questions need; ``existing`` is what serves, is broken or has taken its name."""
+
+    name: str
+    relation: str
+    state: str = "missing"  # present, building, invalid, different, missing
+    existing: str = ""
+    why: str = ""
+    question: str = ""  # the query it serves
+    statement: str = ""  # that makes it
+    rows: float = 0.0
+    bytes: float = 0.0  # of the table
+
+
 class Indexes(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of ``database.indexes``. ``since``: when scans were reset, None: never; so at least since the start."""
 
@@ -176,6 +190,7 @@ class Indexes(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     missing: tuple[Missing, ...] = ()
     missing_total: int = 0
+    wanted: tuple[Wanted, ...] = ()
     since: datetime | None = None
     started_at: datetime | None = None
     is_standby: bool = False

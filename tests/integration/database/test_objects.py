@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +11,8 @@ import asyncpg
 import pytest
 
 from integration.database.conftest import Opening
+from qsuite_console.config.settings import Settings
+from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.metrics import tables as table_probes
 from qsuite_console.metrics.indexes import IndexesProbe
@@ -19,6 +22,7 @@ from qsuite_console.model.objects import Index, Indexes, Missing, Table, TableDe
 from qsuite_console.workers import Services
 
 DEADLINE_S = 20.0
+_OPENED: list[Database] = []
 SCENE = """
 CREATE TABLE dead (id int PRIMARY KEY, note text);
 INSERT INTO dead SELECT n, 'note ' || n FROM generate_series(1, 20000) n;
@@ -77,8 +81,17 @@ async def scene(empty_database_dsn: str) -> str:
     return empty_database_dsn
 
 
+@pytest.fixture(autouse=True)
+async def databases() -> AsyncIterator[None]:
+    yield
+    while _OPENED:
+        await _OPENED.pop().close()
+
+
 def services(reader: PanelReader) -> Services:
-    return cast("Services", SimpleNamespace(panels=reader))
+    database = Database(reader._settings)
+    _OPENED.append(database)
+    return cast("Services", SimpleNamespace(panels=reader, database=database, settings=Settings()))
 
 
 def named(answer: Tables, name: str) -> Table:

@@ -9,7 +9,8 @@ from typing import cast
 import asyncpg
 
 from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import DatabaseSettings
+from qsuite_console.config.settings import DatabaseSettings, Settings
+from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.metrics.indexes import IndexesProbe
 from qsuite_console.metrics.limits import LimitsProbe
@@ -36,8 +37,9 @@ async def test_every_trouble_that_is_planted_is_found(database_dsn: str) -> None
     connection = await asyncpg.connect(database_dsn)
     await connection.execute("ANALYZE")
     await connection.close()
-    reader = PanelReader(DatabaseSettings(dsn=Secret(database_dsn)), SystemClock())
-    services = cast("Services", SimpleNamespace(panels=reader))
+    settings = Settings(database=DatabaseSettings(dsn=Secret(database_dsn)))
+    reader, database = PanelReader(settings.database, SystemClock()), Database(settings.database)
+    services = cast("Services", SimpleNamespace(panels=reader, database=database, settings=settings))
     try:
         async with asyncio.timeout(20):
             while True:
@@ -49,8 +51,10 @@ async def test_every_trouble_that_is_planted_is_found(database_dsn: str) -> None
         limits = await LimitsProbe(services).ask({})
     finally:
         await reader.close()
+        await database.close()
     assert tables.tables[0].name == "public.legacy_audit"
     assert not tables.tables[0].is_vacuumed
+    assert {one.state for one in indexes.wanted} == {"present"}, "the schema has what is recommended"
     verdicts = {index.name: index.verdicts for index in indexes.indexes}
     assert verdicts["public.legacy_audit_once"] == ("invalid",)
     assert "left prefix" in verdicts["public.execution_engine_order_user_old"]

@@ -10,15 +10,23 @@ from textual import work
 from textual.binding import BindingType
 
 from qsuite_console import commands
-from qsuite_console.model.objects import Index, Indexes, Missing
+from qsuite_console.model.objects import Index, Indexes, Missing, Wanted
+from qsuite_console.screens.database.submitting import submit
 from qsuite_console.screens.listing import Listing, ago, glyph, labelled, since
 from qsuite_console.screens.operating import operate
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 
-Entry = Index | Missing
+Entry = Index | Missing | Wanted
 _TELLING: Final = timedelta(days=7)  # of counting, before a lack of scans means anything
 _BIG: Final = 10 * 1024**2  # below that an index costs little
+_SOON_S: Final = 2.0
+_MEANS: Final[Mapping[str, tuple[str, ...]]] = {
+    "build": ("Reads the table twice; queries and writes go on, DDL and vacuum on it wait.",),
+    "rebuild": ("Takes its size once more until it ends; queries and writes go on.",),
+    "repair": ("Makes it anew, or drops it if it is only what was left; queries and writes go on.",),
+    "drop": ("Queries that used it find another way; to have it back it must be built again.",),
+}
 
 
 class IndexesPane(Listing[Indexes, Entry]):
@@ -64,7 +72,8 @@ class IndexesPane(Listing[Indexes, Entry]):
     def entries(self, answer: Indexes) -> Mapping[Key, Entry]:
         """Return broken ones first, then what is missing, then the others, where trouble is the order."""
         listed: dict[Key, Entry] = {index.oid: index for index in answer.indexes}
-        missing: dict[Key, Entry] = {f"{one.kind} {one.oid} {one.subject}": one for one in answer.missing}
+        missing: dict[Key, Entry] = {f"wanted {one.name}": one for one in answer.wanted if is_lacking(one)}
+        missing |= {f"{one.kind} {one.oid} {one.subject}": one for one in answer.missing}
         if answer.order != "trouble":
             return {**listed, **missing}
         broken = {key: one for key, one in listed.items() if isinstance(one, Index) and "invalid" in one.verdicts}
@@ -80,6 +89,8 @@ class IndexesPane(Listing[Indexes, Entry]):
         what = "troubled index" if self._is_troubled else "index"
         number = figures.plural(answer.total, what, f"{what}es")
         hidden = f" · {figures.count(more)} more: / finds them" if more > 0 else ""
+        lacking = sum(is_lacking(one) for one in answer.wanted)
+        hidden += f" · {lacking} of {len(answer.wanted)} recommended missing" if lacking else ""
         suspects = f" · {answer.missing_total} may be missing" if answer.missing_total else ""
         place = "of this standby" if answer.is_standby else "here, not on standbys"
         counted = f"scans {place} {since(answer.since, now, answer.started_at)}"
@@ -87,6 +98,11 @@ class IndexesPane(Listing[Indexes, Entry]):
 
     def row(self, entry: Entry) -> Row:
         """Return one line."""
+        if isinstance(entry, Wanted):
+            verdict = Cell("missing" if entry.state == "missing" else "name taken", "warn")
+            return {"glyph": glyph("warn"), "name": entry.name, "relation": entry.relation.removeprefix("public."),
+                    "verdict": verdict, "size": figures.DASH, "scans": figures.DASH, "used": figures.DASH,
+                    "writes": figures.DASH}  # fmt: skip
         if isinstance(entry, Missing):
             name = entry.relation.removeprefix("public.")
             verdict = Cell(f"missing? {entry.kind}", "warn")
@@ -109,6 +125,10 @@ class IndexesPane(Listing[Indexes, Entry]):
 
     def foot(self, entry: Entry, now: datetime) -> Iterable[tuple[str, str]]:
         """Yield why it stands there and how it is made."""
+        if isinstance(entry, Wanted):
+            yield "warn", f"{entry.relation}: recommended, {lack(entry)}; {entry.why}"
+            yield "dim", entry.statement
+            return
         if isinstance(entry, Missing):
             yield "warn", f"{entry.relation}: {', '.join(entry.evidence)}"
             yield "dim", entry.fix or entry.subject
@@ -139,11 +159,45 @@ class IndexesPane(Listing[Indexes, Entry]):
             name = entry.relation if isinstance(entry, Missing) else entry.name
             await self.read(name, detail(entry, self.answer, self.paned.now))
 
+    def holds(self, condition: str) -> bool:
+        """Return whether a command's ``when`` is true now."""
+        entry = self.table.entry
+        if condition == "recommended":
+            return isinstance(entry, Wanted) and entry.state == "missing"
+        if condition == "index":
+            return isinstance(entry, Index) and "building" not in entry.verdicts
+        if condition == "droppable":
+            return isinstance(entry, Index) and not (entry.is_constraint or entry.is_primary)
+        return super().holds(condition)
+
+    @work(exclusive=True, group="index")
+    async def action_care(self, action: str) -> None:
+        """Build, rebuild or drop what is under the cursor as a job, after asking."""
+        entry = self.table.entry
+        if entry is None or isinstance(entry, Missing):
+            return
+        if action == "rebuild" and isinstance(entry, Index) and "invalid" in entry.verdicts:
+            action = "repair"
+        title, will = f"{action.capitalize()} {entry.name}?", f"will {action} {entry.name}"
+        parameters = {"action": action, "which": entry.name}
+        if await submit(self.paned, "indexes", parameters, title=title, means=_MEANS[action], will=will):
+            self.set_timer(_SOON_S, self.reload)  # many are done by then
+
     @work(exclusive=True, group="index")
     async def action_reset(self) -> None:
         """Forget the counters of the database, after asking."""
         if await operate(self.paned, "database.reset-statistics", {"what": "database"}):
             self.reload()
+
+
+def is_lacking(one: Wanted) -> bool:
+    """Return whether a recommended index stands in the list for itself; a broken one is there as an index."""
+    return one.state in ("missing", "different")
+
+
+def lack(one: Wanted) -> str:
+    """Return how a recommended index is lacking."""
+    return "missing" if one.state == "missing" else f"but {one.existing} has its name and does something else"
 
 
 def _tone(index: Index, answer: Indexes | None, now: datetime) -> str:
@@ -195,6 +249,10 @@ def fix(index: Index) -> str:
 
 def detail(entry: Entry, answer: Indexes, now: datetime) -> str:
     """Return an index, or a suspicion, as plain text."""
+    if isinstance(entry, Wanted):
+        size = f"{figures.count(entry.rows)} rows, {figures.size(entry.bytes)}"
+        facts = labelled((("table", entry.relation), ("holds", size), ("recommended", lack(entry)), ("why", entry.why)))
+        return "\n\n".join([facts, "To build it press b, or type:", entry.statement, "It serves:", entry.question])
     if isinstance(entry, Missing):
         kind = "A foreign key without an index" if entry.kind == "foreign key" else "Read from end to end"
         lines = [f"{kind}: {entry.relation}", "", *entry.evidence, "", entry.subject]

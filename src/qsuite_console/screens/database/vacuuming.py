@@ -1,14 +1,11 @@
-"""Vacuum from a list: what it is about and what it costs is said first, then it is a job like any other."""
+"""Vacuum from a list: what it means for the table and for others is said before it is a job."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from qsuite_console.model.errors import ReadOnly
-from qsuite_console.model.jobs import Submission
-from qsuite_console.screens import acting
 from qsuite_console.screens.base import ConsoleScreen
-from qsuite_console.screens.dialogs.confirm import ConfirmDialog
+from qsuite_console.screens.database.submitting import submit
 
 _WORDS: Final = {"vacuum_analyze": "Vacuum", "analyze": "Analyze"}
 _MEANS: Final = {
@@ -22,22 +19,11 @@ _MEANS: Final = {
 
 async def vacuum(screen: ConsoleScreen, table: str, mode: str) -> bool:
     """Plan, ask and submit; tells the job's number. Must run in a worker of the screen: it waits for the answer."""
-    target = screen.state.target
-    if target.is_read_only:
-        screen.tell_error(ReadOnly(f"the target {target.name} is read-only", hint="vacuum changes it"))
-        return False
-    parameters = {"table": table, "mode": mode}
-    plan = await screen.attempt(screen.control.plan("vacuum", parameters))
-    if plan is None:
-        return False
-    facts = [f"{line.label:<13} {line.value}" + (f"  ({line.note})" if line.note else "") for line in plan.lines]
-    lines = [*facts, "", *_MEANS[mode], *plan.warnings]
-    typed = acting.name_to_type(screen)
-    if not await screen.agrees(ConfirmDialog(f"{_WORDS[mode]} {table}?", lines, do="start the job", typed=typed)):
-        return False
-    submission = Submission(kind="vacuum", parameters=parameters, origin=acting.ORIGIN, confirmation=typed)
-    receipt = await screen.attempt(screen.control.submit(submission))
-    if receipt is not None:
-        does = "is at it already" if receipt.joined else f"will {mode.replace('_', ' and ')} {table}"
-        screen.tell(f"Job {receipt.job_id} {does}  (:job {receipt.job_id})")
-    return receipt is not None
+    return await submit(
+        screen,
+        "vacuum",
+        {"table": table, "mode": mode},
+        title=f"{_WORDS[mode]} {table}?",
+        means=_MEANS[mode],
+        will=f"will {mode.replace('_', ' and ')} {table}",
+    )

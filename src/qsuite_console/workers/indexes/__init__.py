@@ -166,7 +166,8 @@ class _Run:
             await self._care.rebuild(task.existing, watch)
         elif task.home is not None and task.shape is not None:
             await self._care.build(task.home, task.name, task.tail, task.shape, watch)
-        after = [each for each in await reader.indexes(name=task.name) if each.table == task.table]
+        owner = task.existing.table_oid if task.existing is not None else task.home.oid if task.home is not None else 0
+        after = [each for each in await reader.indexes(tables=[owner]) if each.name == task.name]
         took_s = round(time.monotonic() - started, 3)
         does = "dropped" if task.does == "drop" else _DONE[self._parameters.action]
         self._done[task.key] = {
