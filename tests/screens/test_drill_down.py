@@ -74,7 +74,7 @@ async def test_enter_on_a_tile_goes_where_its_worst_figure_has_its_cause(name: s
     made.set_state(snapshot=msgspec.structs.replace(made.state.snapshot, readings=(worse, *others)))
     app = console(made)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until_seen(pilot, "what is wrong 3")  # where there is room for one figure, it is that one
+        await until_seen(pilot, "3 what is wrong")  # where there is room for one figure, it is that one
         app.screen.query_one("#tile-postgresql").focus()
         await pilot.press("enter")
         await until(pilot, lambda: app.current_mode == "database")

@@ -35,7 +35,9 @@ class Listing(Pane[A], Generic[A, E]):
     ORDERS: ClassVar[Mapping[str, str]] = {}  # what the probe takes -> "by size"
 
     DEFAULT_CSS = """
-    Listing .listing--head { height: 1; padding: 0 1; color: $dim; }
+    Listing .listing--head {
+        height: 1; padding: 0 1; color: $dim; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     Listing .listing--foot { height: auto; min-height: 2; max-height: 4; padding: 0 1; border-top: solid $track; }
     """
 

@@ -5,6 +5,7 @@ The owner gives the keys in order and a function from key to row; the row is ask
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -113,7 +114,7 @@ class LiveTable(KeyList):
         width, base = self.size.width, self.rich_style
         if y == 0 and self._keys:
             head = "".join(
-                fit(c.title, n, is_right=c.is_right) + " " * gap_after(n) for c, n in self.columns_for(width)
+                fit(c.title.upper(), n, is_right=c.is_right) + " " * gap_after(n) for c, n in self.columns_for(width)
             )
             style = self.get_component_rich_style("live-table--head")
             return Strip([Segment(" " + head, style)]).adjust_cell_length(width, base)
@@ -129,12 +130,14 @@ class LiveTable(KeyList):
         return strip
 
     def _render_beyond(self, y: int, width: int, base: Style) -> Strip:
-        lines = self._empty.split("\n") if not self._keys else []
+        room = max(8, width - 2)
+        said = () if self._keys else self._empty.split("\n")
+        lines = [part for line in said for part in textwrap.wrap(clean(line, 400), room) or [""]]
         at = y - max(0, (self.size.height - len(lines)) // 2 if self.size.height < 8 else 3)
         if not 0 <= at < len(lines):
             return Strip.blank(width, base)
         style = self.get_component_rich_style("live-table--dim")
-        text = clean(lines[at], 400)
+        text = lines[at]
         return Strip(
             [Segment(set_cell_size(text, min(width, cell_len(text))).center(width), style)]
         ).adjust_cell_length(width, base)

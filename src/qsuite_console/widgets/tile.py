@@ -169,11 +169,11 @@ class Tile(Widget, can_focus=True):
     def _cause(self, reading: Reading, cause: Figure, width: int, *, with_title: bool) -> Content:
         """Return the figure that is not well in the headline's place, and that behind it if there is room."""
         tone = looks.TONES[self._look.tone]
-        left = Content.assemble(
+        left = Content.assemble(  # the number before its label: where the line is cut, it is the label that suffers
             (f"{self._look.glyph} ", tone),
             (f"{clean(reading.title, 24)} " if with_title else "", "$dim"),
-            (f"{clean(cause.label, 40)} ", "$dim"),
             (clean(cause.text, 40), f"bold {tone}"),
+            (f" {clean(cause.label, 40)}", "$dim"),
         )
         right = Content.styled(clean(reading.headline.text, 40), "$dim")
         if left.cell_length + right.cell_length + 2 > width:

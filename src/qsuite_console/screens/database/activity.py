@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from qsuite_console.model.activity import Activity, Session
 from qsuite_console.model.errors import UsageProblem
+from qsuite_console.model.text import clean
 from qsuite_console.screens.database.sessions import (
     SessionListing,
     Subject,
@@ -24,6 +26,7 @@ from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 
 _FIELDS: Final = ("pid", "user", "db", "app", "client", "state", "wait", "kind", "query")
 _LAST: Final = 9
+CROWDED: Final = 0.8  # of the connections in use, from which it is said who has most of them
 
 
 def _pressing(session: Session) -> tuple[int, float]:
@@ -121,6 +124,9 @@ class ActivityPane(SessionListing[Activity, Session]):
             if number:
                 parts.append(f"{number} {word}")
         parts.append(f"{clients}/{answer.usable} connections")
+        if clients >= CROWDED * answer.usable:
+            (holder, number), *_ = Counter(who(one) or one.user for one in sessions if not one.is_worker).most_common(1)
+            parts.insert(0, f"▲ {number} are {clean(holder, 30)}")
         return " · ".join([*parts, self.ORDERS[self.order]])
 
     def row(self, session: Session) -> Row:
