@@ -30,6 +30,33 @@ async def test_the_form_is_made_from_the_kinds_own_parameters() -> None:
         assert "Fill in Symbols" in seen(pilot.app)
 
 
+async def test_while_a_slow_engine_describes_its_kinds_no_key_gets_into_a_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    control, is_told = demo(), asyncio.Event()
+    kinds = control.kinds
+
+    async def kinds_later() -> Any:
+        await is_told.wait()
+        return await kinds()
+
+    monkeypatch.setattr(control, "kinds", kinds_later)
+    async with console(control).run_test(notifications=True, size=SMALL) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: bool(pilot.app.screen.query(FormPane)))
+        await pilot.pause()
+        assert pilot.app.screen.has_class("-view-form")
+        assert pilot.app.focused is None
+        await pilot.press("1")
+        await until_seen(pilot, "Running")
+        await pilot.press("3")
+        is_told.set()
+        await until_seen(pilot, "Timeframe")
+        assert pilot.app.screen.has_class("-view-form")
+        await until(pilot, lambda: pilot.app.focused is not None)
+        assert pilot.app.screen.query_one(FormPane) in (pilot.app.focused or pilot.app.screen).ancestors
+
+
 async def test_an_engine_without_a_backfill_says_so() -> None:
     control = demo()
     control.kind_infos = ()

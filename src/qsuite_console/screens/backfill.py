@@ -75,6 +75,7 @@ class BackfillScreen(acting.JobActions, ConsoleScreen):
     """Form and plan, coverage map, live run."""
 
     SCOPE = "backfill"
+    AUTO_FOCUS = ""  # the form takes the focus once it is made; until then nothing that is typed goes anywhere else
     CSS_PATH = "backfill.tcss"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("backfill")
     BINDING_GROUP_TITLE = commands.SCOPES["backfill"]
