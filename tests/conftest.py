@@ -44,6 +44,14 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+@pytest.fixture(autouse=True)
+def _own_umask() -> Iterator[None]:
+    """A runtime opened in a test makes the whole process private; the next test starts as a program does."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """A short path that PostgreSQL's user can reach, unlike pytest's own."""

@@ -23,13 +23,20 @@ _UNKNOWN = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]?\$?[pu]|\x1b\[[>=<][0-9;]*u
 KEYS = {"enter": "\r", "escape": "\x1b", "tab": "\t", "ctrl+p": "\x10", "ctrl+s": "\x13", "ctrl+q": "\x11"}
 
 
+class Screen(pyte.Screen):
+    """One that outlives a key echoed into the middle of a sequence, as happens in the moment a program leaves."""
+
+    def report_device_status(self, mode: int = 0, *_: int, **__: bool) -> None:
+        super().report_device_status(mode)
+
+
 class Terminal:
     """One program on a terminal of ``columns`` x ``rows``; a context manager that leaves nothing behind."""
 
     def __init__(
         self, arguments: list[str], environment: Mapping[str, str], *, columns: int = 120, rows: int = 40
     ) -> None:
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self._rest = b""

@@ -51,7 +51,7 @@ async def restore_cache(url: str) -> None:
     """Undo what other tests could trip over."""
     client = Redis.from_url(url)
     try:
-        await client.config_set("maxmemory-policy", "noeviction")
+        await client.config_set("maxmemory-policy", "allkeys-lru")
     finally:
         await client.aclose()
 

@@ -50,7 +50,7 @@ def test_the_worker_of_the_page_is_found_described_validated_and_run(
     asyncio.run(add_bars(database_dsn))
     console.environ["PYTHONPATH"] = os.pathsep.join((str(installed), console.environ["PYTHONPATH"]))
     console.environ["DATABASE_URL"] = database_dsn
-    assert "Stale symbols" in console.run("run", "--help").stdout
+    assert "List the symbols whose newest bar is old." in console.run("run", "--help").stdout
     described = console.run("run", "ticks.stale", "--help").stdout
     assert "--symbols" in described
     assert "older than this many days" in described
@@ -64,7 +64,8 @@ def test_the_worker_of_the_page_is_found_described_validated_and_run(
     assert "symbols without a bar for 5 days" in str(shown)
     assert "NEWCO: no bar at all" in console.run("jobs", "logs", str(answer["job_id"])).stdout
     (kinds,) = [check for check in console.json("doctor")["checks"] if check["name"] == "job kinds"]
-    assert (kinds["verdict"], kinds["what"]) == ("ok", "backfill, test.count, ticks.stale")
+    assert kinds["verdict"] == "ok"
+    assert {"backfill", "test.count", "ticks.stale"} <= set(kinds["what"].split(", "))
 
 
 def test_a_worker_that_cannot_be_imported_costs_only_its_own_kind(console: Console, tmp_path: Path) -> None:
