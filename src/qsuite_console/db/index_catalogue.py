@@ -18,6 +18,7 @@ from qsuite_console.db.schema import quote_table
 State = Literal["present", "building", "invalid", "different", "missing", "no table"]
 _LIMIT: Final = 63  # bytes PostgreSQL keeps of a name
 _TABLE: Final = re.compile(r"\{(\w+)\}")
+_SIMPLE: Final = re.compile(r"price|side|status|quantity|exchange|[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
 _CAST: Final = re.compile(r"::(?:character varying|timestamp with(?:out)? time zone|[a-z_]+)(?:\(\d+\))?(?:\[\])?")
 _LIST: Final = re.compile(r"ARRAY\[([^\]]*)\]")
 
@@ -35,7 +36,8 @@ class Shape:
     @property
     def sql(self) -> str:
         """Return it as what follows the table in CREATE INDEX."""
-        parts = [f"USING {self.method}", f"({', '.join(map(_column_sql, self.keys))})"]
+        parts = [] if self.method == "btree" else [f"USING {self.method}"]
+        parts += [f"({', '.join(map(_column_sql, self.keys))})"]
         if self.include:
             parts.append(f"INCLUDE ({', '.join(map(_column_sql, self.include))})")
         if self.options:
@@ -65,7 +67,7 @@ class Recommended:
 
     def statement(self, tables: TableSettings) -> str:
         """Return the statement that a person would type."""
-        name = _quote(self.name(tables))
+        name = _plain(self.name(tables))
         return f"CREATE INDEX CONCURRENTLY {name} ON {quote_table(self.table_of(tables))} {self.shape.sql}"
 
 
@@ -236,7 +238,12 @@ def _turned(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def _column_sql(key: str) -> str:
     column, space, order = key.partition(" ")
-    return f"{_quote(column)}{space}{order}"
+    return f"{_plain(column)}{space}{order}"
+
+
+def _plain(identifier: str) -> str:
+    """Return an identifier as a person would write it: names with an underscore are no words of SQL."""
+    return identifier if _SIMPLE.fullmatch(identifier) else _quote(identifier)
 
 
 def _quote(identifier: str) -> str:

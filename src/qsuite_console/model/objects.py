@@ -171,6 +171,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     relation: str
     state: str = "missing"  # present, building, invalid, different, missing
     existing: str = ""
+    existing_oid: int = 0
     why: str = ""
     question: str = ""  # the query it serves
     statement: str = ""  # that makes it

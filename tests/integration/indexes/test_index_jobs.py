@@ -225,7 +225,7 @@ async def test_a_drop_frees_its_bytes_and_an_interrupted_one_is_finished(databas
     context = FakeContext()
     async with worker(dsn) as indexes:
         plan = await indexes.plan(of("drop", f"public.{BOOK}"))
-        assert plan.lines[0].label == BOOK
+        assert plan.lines[0].value == f"{BOOK} on {ORDERS}"
         result = await run(indexes, of("drop", BOOK), context)
         again = await run(indexes, of("drop", BOOK), FakeContext(checkpoint=context.checkpoint))
     assert (result["bytes_before"], result["bytes_after"]) == (size, 0)

@@ -40,7 +40,8 @@ SELECT c.oid::int8 AS oid, c.relname::text AS name, n.nspname::text AS schema, i
            SELECT FROM pg_locks l WHERE l.relation = i.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
               AND l.pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)) AS is_building,
-       coalesce((SELECT min(o.conname) FROM pg_constraint o WHERE o.conindid = c.oid), '')::text AS "constraint",
+       coalesce((SELECT o.conname FROM pg_constraint o WHERE o.conindid = c.oid
+                  ORDER BY o.contype = 'f', o.conname LIMIT 1), '')::text AS "constraint",
        pg_has_role(t.relowner, 'USAGE') AS may
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_am am ON am.oid = c.relam JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace

@@ -22,10 +22,8 @@ _TELLING: Final = timedelta(days=7)  # of counting, before a lack of scans means
 _BIG: Final = 10 * 1024**2  # below that an index costs little
 _SOON_S: Final = 2.0
 _MEANS: Final[Mapping[str, tuple[str, ...]]] = {
-    "build": ("Reads the table twice; queries and writes go on, DDL and vacuum on it wait.",),
-    "rebuild": ("Takes its size once more until it ends; queries and writes go on.",),
-    "repair": ("Makes it anew, or drops it if it is only what was left; queries and writes go on.",),
-    "drop": ("Queries that used it find another way; to have it back it must be built again.",),
+    "repair": ("Makes it anew, or drops it if it is only what a rebuild left.",),
+    "drop": ("To have it back it must be built again.",),
 }
 
 
@@ -137,6 +135,7 @@ class IndexesPane(Listing[Indexes, Entry]):
         found = list(reasons(entry, answer, now))
         yield found[0][0], f"{entry.relation}: {found[0][1]}"
         yield from found[1:]
+        yield from (("dim", f"recommended: {one.why}") for one in serving(entry, answer))
         yield "dim", entry.definition
 
     # keys
@@ -180,7 +179,7 @@ class IndexesPane(Listing[Indexes, Entry]):
             action = "repair"
         title, will = f"{action.capitalize()} {entry.name}?", f"will {action} {entry.name}"
         parameters = {"action": action, "which": entry.name}
-        if await submit(self.paned, "indexes", parameters, title=title, means=_MEANS[action], will=will):
+        if await submit(self.paned, "indexes", parameters, title=title, means=_MEANS.get(action, ()), will=will):
             self.set_timer(_SOON_S, self.reload)  # many are done by then
 
     @work(exclusive=True, group="index")
@@ -193,6 +192,12 @@ class IndexesPane(Listing[Indexes, Entry]):
 def is_lacking(one: Wanted) -> bool:
     """Return whether a recommended index stands in the list for itself; a broken one is there as an index."""
     return one.state in ("missing", "different")
+
+
+def serving(index: Index, answer: Indexes | None) -> list[Wanted]:
+    """Return the recommended indexes that this one is, or stands in for."""
+    wanted = () if answer is None else answer.wanted
+    return [one for one in wanted if one.existing_oid == index.oid and one.state == "present"]
 
 
 def lack(one: Wanted) -> str:
@@ -271,6 +276,7 @@ def detail(entry: Entry, answer: Indexes, now: datetime) -> str:
         )
     )
     found = [f"{text}" for _, text in reasons(entry, answer, now)]
+    found += [f"recommended: {one.why}" for one in serving(entry, answer)]
     mended = fix(entry)
     steps = (
         ["To drop it, after a look at the standbys too (nothing else of the table is touched):", mended]

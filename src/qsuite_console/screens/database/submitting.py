@@ -31,7 +31,8 @@ async def submit(
         return False
     facts = [f"{line.label:<13} {line.value}" + (f"  ({line.note})" if line.note else "") for line in plan.lines]
     typed = acting.name_to_type(screen)
-    dialog = ConfirmDialog(title, [*facts, "", *means, *plan.warnings], do="start the job", typed=typed)
+    costs = [*means, *plan.warnings]
+    dialog = ConfirmDialog(title, [*facts, *([""] if costs else []), *costs], do="start the job", typed=typed)
     if not await screen.agrees(dialog):
         return False
     submission = Submission(kind=kind, parameters=dict(parameters), origin=acting.ORIGIN, confirmation=typed)

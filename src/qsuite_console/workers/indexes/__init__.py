@@ -66,7 +66,7 @@ class IndexesWorker:
         """Return what a run would do; reads only. Raises InvalidParameters, DatabaseError."""
         survey = await self.surveyor.survey(parameters)
         lines = [
-            PlanLine(label=task.name, value=f"{task.does} on {task.table.removeprefix('public.')}", note=task.note)
+            PlanLine(label=task.does, value=f"{task.name} on {task.table.removeprefix('public.')}", note=task.note)
             for task in survey.tasks
         ]
         if survey.present:
@@ -206,6 +206,8 @@ def _for_engine(error: DatabaseError) -> Exception:
         hint = error.hint
         if "hypertable" in error.message:
             hint = "CREATE INDEX … WITH (timescaledb.transaction_per_chunk) builds it chunk by chunk"
+        if "unique index" in error.message:
+            hint = "remove the equal values from its table, or drop the index"
         return Permanent(error.message, hint=hint)
     text = f"{error.message} ({error.hint})" if error.hint else error.message
     after_s = 60.0 if isinstance(error, DatabaseFull) else 10.0 if isinstance(error, DatabaseBusy) else 2.0
