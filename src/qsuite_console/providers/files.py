@@ -44,7 +44,7 @@ SHORT: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made a million times, and that would double its cost
 class Record:
     """One record: values by long name, or the reason why there are none. ``number`` is its line, or row from 1."""
 
