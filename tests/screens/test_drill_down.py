@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from fakes.control import demo
-from fakes.platform import alerts, readings
+from fakes.platform import NOW, alerts, readings
 from qsuite_console import commands
 from qsuite_console.config.rules import RULES
-from qsuite_console.model.health import Figure, Level
+from qsuite_console.model.health import AlertState, Figure, Level
 from qsuite_console.screens import causes
 from qsuite_console.screens.jobs import JobsScreen
 from qsuite_console.screens.panes import PaneScreen
+from qsuite_console.widgets.live_table import LiveTable
 from screens.seeing import console, until, until_gone, until_seen
 
 PLACES = {place.name: place for place in commands.PLACES}
@@ -87,10 +88,13 @@ async def test_while_nothing_runs_enter_alone_leads_to_the_cause_of_what_burns()
     made = demo()
     burning = msgspec.structs.replace(alerts()[0], id="postgresql.lock_waits", source="postgresql")
     quiet = msgspec.structs.replace(made.state.snapshot, alerts=())
+    over = msgspec.structs.replace(burning, state=AlertState.CLEARED, cleared_at=NOW)
     made.set_state(running=(), recent=(), snapshot=quiet)
     app = console(made)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_seen(pilot, "Nothing needs attention")
+        made.set_state(snapshot=msgspec.structs.replace(quiet, alerts=(over,)))
+        await until_seen(pilot, "cleared")  # that needs nobody's attention
         assert app.focused is app.screen.query_one("#running")
         made.set_state(snapshot=msgspec.structs.replace(quiet, alerts=(burning,)))
         await until(pilot, lambda: app.focused is app.screen.query_one("#attention"))
@@ -99,6 +103,27 @@ async def test_while_nothing_runs_enter_alone_leads_to_the_cause_of_what_burns()
         screen = app.screen
         assert isinstance(screen, PaneScreen)
         await until(pilot, lambda: screen.pane is not None and screen.pane.NAME == "blocking")
+
+
+async def test_the_cursor_leaves_an_alert_that_is_over_while_nobody_is_in_the_list() -> None:
+    made = demo()
+    first, *_ = alerts()
+    later = msgspec.structs.replace(first, id="host.cpu", since=NOW)
+    over = msgspec.structs.replace(first, state=AlertState.CLEARED, cleared_at=NOW)
+    snapshot = msgspec.structs.replace(made.state.snapshot, alerts=(first,))
+    made.set_state(snapshot=snapshot)
+    app = console(made)
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.screen.query_one("#attention", LiveTable)
+        await until(pilot, lambda: bool(table.keys))
+        table.focus()
+        await until(pilot, lambda: table.has_focus)
+        made.set_state(snapshot=msgspec.structs.replace(snapshot, alerts=(later, over)))
+        await until(pilot, lambda: table.cursor == 1)  # somebody looks at it
+        app.screen.query_one("#running").focus()
+        await until(pilot, lambda: not table.has_focus)
+        made.set_state(snapshot=msgspec.structs.replace(snapshot, alerts=(later, over), scores=()))
+        await until(pilot, lambda: table.cursor == 0)
 
 
 async def test_enter_on_an_alert_goes_to_its_cause_with_the_filter_and_leaves_pages_behind() -> None:

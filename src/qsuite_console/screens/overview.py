@@ -101,7 +101,8 @@ class OverviewScreen(OverviewWays):
 
     def _lead(self) -> None:
         """Put the focus on what needs attention while nothing runs: there Enter leads to the cause."""
-        if not self._has_led and self._attention and not self._live and self.focused is self.query_one("#running"):
+        needs = any(isinstance(entry, Job) or entry.is_burning for entry in self._attention.values())
+        if needs and not self._has_led and not self._live and self.focused is self.query_one("#running"):
             self._has_led = True
             self.query_one("#attention").focus()
 
@@ -157,10 +158,17 @@ class OverviewScreen(OverviewWays):
         before, self._attention = self._attention, dict(list(alerts.items())[:ATTENTION])
         table.empty = "Nothing needs attention: no alert, no failed job"
         _refill(table, before, self._attention)
+        self._raise_cursor(table)
         quiet = tally(state.snapshot.alerts)
         counts = [(quiet.acknowledged, "acknowledged"), (quiet.silenced, "silenced"), (len(failed), "failed")]
         told = [f"{number} {word}" for number, word in counts if number or word == "failed"]
         frames.caption(table, Content(" · ".join([f"{quiet.burning} firing", *told])))
+
+    def _raise_cursor(self, table: LiveTable) -> None:
+        """Leave an alert that is over while nobody is in the list, so that what burns above it is in sight."""
+        under = self._attention.get(table.current) if table.current is not None else None
+        if table.cursor and not table.has_focus and isinstance(under, Alert) and not under.is_burning:
+            table.cursor = 0
 
     def tick(self, now: datetime) -> None:
         """Let readings grow old."""

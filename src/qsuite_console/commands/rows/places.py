@@ -86,7 +86,7 @@ PLACES: Final[tuple[Place, ...]] = (
         letter="a",
         title="Alerts",
         target="qsuite_console.screens.alerts:AlertsScreen",
-        help="what burns, what burnt, what is silenced",
+        help="what burns, what burned, what is silenced",
         panes=("open", "history", "silences", "rules"),
     ),
 )

@@ -77,7 +77,8 @@ class ActivityPane(SessionListing[Activity, Session]):
         Column("wait", "WAITS FOR", 22, narrow=15, keep=70),
         Column("user", "USER", 12, keep=40, at_least=130),
         Column("database", "DATABASE", 12, keep=20, at_least=150),
-        Column("who", "APPLICATION", 18, narrow=10, keep=60),
+        Column("who", "APPLICATION", 18, narrow=10, keep=60, below=150),
+        Column("who", "APPLICATION", 30, keep=60, at_least=150),
         Column("client", "CLIENT", 20, keep=10, at_least=170),
         Column("query", "STATEMENT", 16, is_flexible=True, keep=100),
     )
