@@ -30,6 +30,7 @@ from qsuite_console.model.jobs import (
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
+from qsuite_console.model.text import clean
 from qsuite_console.model.wire import (
     ActRequest,
     AskRequest,
@@ -76,9 +77,13 @@ class _UnixConnection(http.client.HTTPConnection):
 class RemoteControl:
     """Control of an engine in another process. ``open`` it (or use ``with``) before use, ``close`` it after."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, owner: str = "") -> None:
-        """``read_only``: refuse every change, naming the ``owner`` ("pid 4711 on db-1") who may make it."""
+    def __init__(self, path: Path, *, read_only: bool = False, owner: str = "", target: str = "") -> None:
+        """``read_only``: refuse every change, naming the ``owner`` ("pid 4711 on db-1") who may make it.
+
+        ``target``: it is this target that may not be changed from here.
+        """
         self._link = Link(path)
+        self._target = target
         self._is_read_only = read_only
         self._owner = owner
 
@@ -191,6 +196,11 @@ class RemoteControl:
         return await self._link.call("POST", path, kind, body, {})
 
     def _require_writable(self) -> None:
+        if self._is_read_only and self._target:
+            raise ReadOnly(
+                f"the target {clean(self._target, 60)} is read-only here",
+                hint="leave --read-only out, or set target.read_only = false for it",
+            )
         if self._is_read_only:
             who = self._owner or self._link.state.owner or "another process"
             raise ReadOnly(

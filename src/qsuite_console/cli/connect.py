@@ -66,8 +66,13 @@ def readable(invocation: Invocation) -> Iterator[Reads]:
         yield stack.enter_context(Archive(invocation.paths, invocation.loaded.settings))
 
 
-def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool = False) -> RemoteControl | None:
-    """Return a Control of the engine that runs for this history, closed with the stack; None when none answers."""
+def running_engine(
+    invocation: Invocation, stack: ExitStack, *, read_only: bool = False, target: str = ""
+) -> RemoteControl | None:
+    """Return a Control of the engine that runs for this history, closed with the stack; None when none answers.
+
+    ``target``: with ``read_only``, the target that is the reason for it.
+    """
     if not invocation.paths.socket.exists():  # nothing answers there; saves loading an HTTP client to find that out
         return None
     from qsuite_console.attach import RemoteControl, find_engine
@@ -75,7 +80,7 @@ def running_engine(invocation: Invocation, stack: ExitStack, *, read_only: bool 
     info = find_engine(invocation.paths)
     if info is None:
         return None
-    control = RemoteControl(invocation.paths.socket, read_only=read_only, owner=info.owner)
+    control = RemoteControl(invocation.paths.socket, read_only=read_only, owner=info.owner, target=target)
     return stack.enter_context(control)
 
 
@@ -95,7 +100,7 @@ def any_engine(
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            remote = running_engine(invocation, stack, read_only=refuse)
+            remote = running_engine(invocation, stack, read_only=refuse, target=settings.target.name if refuse else "")
             if remote is not None:
                 return remote
             runtime = open_runtime(settings, paths, claim=claim, origin=origin, extra_services=services)

@@ -33,7 +33,7 @@ def option(spec: ParameterSpec) -> click.Option:
     """Return the flag with its help, example, default and choices."""
     flag = flag_of(spec)
     text = spec.help or spec.label
-    if spec.placeholder and not spec.choices:
+    if spec.placeholder and not spec.choices and spec.placeholder not in text:
         text = f"{text}, for example {spec.placeholder}"
     if spec.default not in (None, "", False, ()):
         text = f"{text}  [default: {spec.default}]"

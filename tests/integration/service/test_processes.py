@@ -135,6 +135,11 @@ async def test_attached_read_only_refuses_changes_and_names_who_may(start: Calla
             with pytest.raises(ReadOnly, match=f"attached read-only: {owner} owns this history"):
                 await change
         assert (await control.jobs(JobQuery())).jobs == ()
+    with (
+        RemoteControl(other.paths.socket, read_only=True, owner=owner, target="report") as control,
+        pytest.raises(ReadOnly, match="the target report is read-only here"),
+    ):
+        await control.submit(hold())
 
 
 async def test_a_killed_engine_is_noticed_and_its_successor_followed(start: Callable[..., Other]) -> None:
