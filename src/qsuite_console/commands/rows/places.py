@@ -69,7 +69,7 @@ PLACES: Final[tuple[Place, ...]] = (
         title="Cache",
         target="qsuite_console.screens.cache:CacheScreen",
         help="Redis: memory, families of keys, hit rate, slow log, clients",
-        panes=("memory", "families", "keys", "slowlog", "clients"),
+        panes=("memory", "families", "keys", "slowlog", "clients", "commands", "advice"),
     ),
     Place(
         name="system",
