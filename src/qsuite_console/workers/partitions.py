@@ -103,6 +103,8 @@ class Partitions:
                 lines.append(PlanLine(label=root.table, value=_months(missing) or "nothing missing"))
                 if strays:
                     warnings.append(_stray_line(root, strays, is_moved=parameters.move_strays))
+                if not root.may and (missing or strays):
+                    warnings.append(f"{root.table}: the role may not change it; run this as its owner")
         figures = {"missing": total, "strays": strayed}
         is_noop = not total and not (strayed and parameters.move_strays)
         return Plan(
@@ -202,7 +204,7 @@ class Retention:
         count = "1 partition is" if len(old) == 1 else f"{len(old)} partitions are"
         warnings = [f"{count} {_done(parameters)}: {fate}"] if old else []
         if old and not root.may:
-            warnings.append(f"{root.table}: the role may not change it; run this as the table's owner")
+            warnings.append(f"{root.table}: the role may not change it; run this as its owner")
         figures = {"partitions": [part.name for part in old], "rows": sum(part.rows for part in old)}
         title = self.title(parameters)
         return Plan(

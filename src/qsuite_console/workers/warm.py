@@ -43,7 +43,7 @@ _Period = Annotated[
     float,
     msgspec.Meta(
         title="Every",
-        description="seconds until this is warmed again, 0 for once; keys outlive three periods",
+        description="seconds until you warm this again, as by a timer, 0 for once; keys outlive three periods",
         ge=0,
         le=86_400,
     ),

@@ -203,8 +203,11 @@ async def test_a_plan_of_retention_counts_one_as_one_and_names_a_missing_right(
 
     monkeypatch.setattr(care, "read_roots", read_as_another)
     assert (await worker.plan(given)).warnings[1:] == (
-        "public.ticks: the role may not change it; run this as the table's owner",
+        "public.ticks: the role may not change it; run this as its owner",
     )
+    worker = workers.load("partitions", services)
+    plan = await worker.plan(decode(worker.kind.parameters, {"table": "ticks"}))
+    assert plan.warnings == ("public.ticks: the role may not change it; run this as its owner",)
 
 
 async def test_months_are_counted_in_utc(services: workers.Services) -> None:
