@@ -70,8 +70,8 @@ async def test_curves_have_units_and_their_limits_are_named() -> None:
     async with console(machine()).run_test(size=WIDE) as pilot:
         await go_to(pilot, "host")
         await until_seen(pilot, "CPU, last 30 min")
-        await until_seen(pilot, "▲ warning 80 %")
-        await until_seen(pilot, "✖ critical 95 %")
+        await until_seen(pilot, "▲ 80 %")
+        await until_seen(pilot, "✖ 95 %")
         assert "% · UTC" in seen(pilot.app)
 
 
@@ -168,6 +168,6 @@ def test_pictures(snap_compare: Any, pane: str, size: tuple[int, int]) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await go_to(pilot, pane)
         if size == WIDE and pane in ("host", "console"):
-            await until_seen(pilot, "▲ 0.5 s" if pane == "console" else "✖ critical 95 %")
+            await until_seen(pilot, "▲ 0.5 s" if pane == "console" else "✖ 95 %")
 
     assert snap_compare(app, terminal_size=size, run_before=steps)

@@ -20,6 +20,7 @@ from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures
 
 MINIMUM = (24, 6)
+LEGEND_IN_FULL = 60  # cells from which limits are named in full, so that charts beside each other agree
 _FRAME = 3  # lines of a figure that are no canvas: the frame above and below, the times
 Point = tuple[datetime, float | None]
 _TONES = ("primary", "accent", "success", "error")
@@ -125,7 +126,8 @@ def legend(title: str, tone_of: Mapping[Series, str], width: int) -> Content:
         return Content.assemble((title, "$dim"), *legend)
 
     full = with_legend(is_brief=False)
-    return (full if full.cell_length <= width else with_legend(is_brief=True)).truncate(width, ellipsis=True)
+    is_brief = width < LEGEND_IN_FULL or full.cell_length > width
+    return (with_legend(is_brief=True) if is_brief else full).truncate(width, ellipsis=True)
 
 
 class Plot(Widget):
