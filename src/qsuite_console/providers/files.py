@@ -179,19 +179,18 @@ class _LineFile:
         return 0
 
     def _fill(self, stream: BinaryIO, chunk: Chunk, most: int) -> bool:
-        size = 0
-        while len(chunk.records) < most and size < _CHUNK_BYTES:
-            line = stream.readline(LINE_LIMIT)
+        size, records, readline, read = 0, chunk.records, stream.readline, self._read
+        while len(records) < most and size < _CHUNK_BYTES:
+            line = readline(LINE_LIMIT)
             if not line:
                 return True
             size += len(line)
             chunk.number += 1
             if len(line) >= LINE_LIMIT and not line.endswith(b"\n"):
                 _skip_line(stream)
-                chunk.records.append(_bad(chunk.number, line, f"the line is longer than {LINE_LIMIT:,} bytes"))
-                continue
-            if line.strip():
-                chunk.records.append(self._read(chunk.number, line))
+                records.append(_bad(chunk.number, line, f"the line is longer than {LINE_LIMIT:,} bytes"))
+            elif not line.isspace():
+                records.append(read(chunk.number, line))
         return False
 
     def _read(self, number: int, line: bytes) -> Record:
@@ -242,7 +241,9 @@ class CsvBars(_LineFile):
         if len(fields) != len(self._columns):
             problem = f"{len(fields)} fields instead of {len(self._columns)}"
             return Record(number, {}, text[:_RAW], problem)
-        return Record(number, dict(zip(self._columns, fields, strict=True)), text[:_RAW])
+        return Record(
+            number, dict(zip(self._columns, fields, strict=False)), text[:_RAW]
+        )  # as many as there are columns
 
 
 class JsonBars(_LineFile):

@@ -288,11 +288,14 @@ class Judge:
         return rounded
 
     def _measure(self, rows: Mapping[tuple[str, str], object], page: FilePage) -> None:
-        spans: dict[str, tuple[str, str, int]] = {}
+        times: dict[str, list[str]] = {}
         for symbol, at in rows:
-            known = spans.get(symbol)
-            spans[symbol] = (at, at, 1) if known is None else (min(known[0], at), max(known[1], at), known[2] + 1)
-        for symbol, (first, last, count) in spans.items():
+            if symbol in times:
+                times[symbol].append(at)
+            else:
+                times[symbol] = [at]
+        for symbol, found in times.items():
+            first, last, count = min(found), max(found), len(found)
             page.spans[symbol] = (datetime.fromisoformat(first), self._end(symbol, last), count)
 
     def _end(self, symbol: str, last: str) -> datetime:
