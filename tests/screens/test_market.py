@@ -221,6 +221,18 @@ def test_market_without_database(snap_compare: Any, size: tuple[int, int]) -> No
     assert snap_compare(console(control), terminal_size=size, run_before=steps)
 
 
+async def test_why_there_are_no_quotes_is_read_to_its_end_in_a_small_terminal() -> None:
+    control = demo()
+    hint = "wait for it, stop that process, or set QSUITE_CONSOLE_HOME for an instance of your own"
+    control.failures["ask"] = ConsoleError("another process owns this history and its engine is away", hint=hint)
+    async with console(control).run_test(notifications=True, size=(60, 20)) as pilot:
+        await pilot.press("4")
+        await until_seen(pilot, "r reads it now")
+        words = " ".join(seen(pilot.app).replace("│", " ").split())
+        assert "another process owns this history and its engine is away" in words
+        assert hint in words
+
+
 @pytest.mark.parametrize("theme", ["qsuite-light", "qsuite-mono", "qsuite-ansi"])
 def test_market_in_other_themes(snap_compare: Any, theme: str) -> None:
     app = console(demo())
