@@ -89,7 +89,7 @@ async def test_a_million_records_with_one_percent_bad(database_dsn: str, tmp_pat
         warm = tmp_path / "warm.csv"
         ingesting.write(warm, 100_000, symbols)
         await worker.run(FakeContext(1), IngestParameters(path=str(warm)))  # partitions, imports, caches
-        for number in (2, 3):
+        for number in (2, 3, 4):  # the best of three: other work on the machine costs the two sides unequally
             await connection.execute("TRUNCATE price_ticks")
             memory = Memory()
             result = await worker.run(FakeContext(number), parameters)
