@@ -8,12 +8,15 @@ waited for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+
+import asyncpg
 
 from qsuite_console.db import queries
 from qsuite_console.db.database import Database
@@ -140,8 +143,9 @@ class Maintenance:
                 await self._stopped(running, mark)
                 raise
             finally:
-                if not connection.is_closed():
-                    connection.remove_log_listener(hear)
+                with contextlib.suppress(asyncpg.InterfaceError):  # lost, so the pool has it back already
+                    if not connection.is_closed():
+                        connection.remove_log_listener(hear)
             running.result()
         return tuple(warnings)
 

@@ -321,3 +321,14 @@ async def test_other_names_and_schemas_of_tables_are_followed(empty_database_dsn
     assert [each["index"] for each in result["details"]] == ["my bars_ts_brin"]
     assert states["my bars_ts_brin"] == "present"
     assert states[BOOK] == "no table"
+
+
+async def test_behind_a_pooler_nothing_is_set_and_it_is_built_all_the_same(database_dsn: str) -> None:
+    dsn = database_dsn
+    await execute(dsn, f"DROP INDEX {BOOK}")
+    async with worker(dsn, pgbouncer=True) as indexes:
+        plan = await indexes.plan(of("build", BOOK))
+        assert any("through PgBouncer no timeout can be set" in line for line in plan.warnings)
+        result = await run(indexes, of("build", BOOK))
+    assert result["indexes"] == 1
+    assert BOOK in await names(dsn)
