@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -98,6 +99,6 @@ async def open_transaction(dsn: str, statement: str) -> AsyncIterator[asyncpg.Co
     try:
         yield connection
     finally:
-        if not connection.is_closed():
+        with contextlib.suppress(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):  # its server died
             await transaction.rollback()
             await connection.close()
