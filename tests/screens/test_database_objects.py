@@ -16,6 +16,7 @@ from qsuite_console.model.objects import Tables
 from qsuite_console.model.operations import Proposal
 from qsuite_console.model.statements import Statements
 from screens.seeing import console, seen, until, until_gone, until_seen
+from screens.session_steps import focused
 
 WIDE, SMALL = (120, 40), (80, 24)
 SIZES = pytest.mark.parametrize("size", [SMALL, WIDE], ids=["80x24", "120x40"])
@@ -41,6 +42,7 @@ def asked(control: FakeControl, probe: str) -> list[dict[str, Any]]:
 async def open_pane(pilot: Pilot[Any], name: str) -> None:
     await pilot.press("colon", *f"database {name}", "enter")
     await until_seen(pilot, FIRST[name])
+    await focused(pilot)
 
 
 def told(pilot: Pilot[Any]) -> str:
