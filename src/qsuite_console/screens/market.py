@@ -103,7 +103,10 @@ class MarketScreen(ConsoleScreen):
     def _stand(self) -> tuple[Standing, ...]:
         """Return how the answers stand, in the order of VIEWS; the sampler's word is taken where it is newer."""
         reading = reading_of(self.state, "postgresql")
-        return tuple(standing(question, reading, self.now) for question in self._feed.every)
+        states = tuple(standing(question, reading, self.now) for question in self._feed.every)
+        if self._table.quote is None and self._feed.chart.answer is None:
+            return states[0], *market_panels.of_none(states[0], states[1:])
+        return states
 
     def _ask_all(self) -> None:
         feed, symbol = self._feed, self._table.current

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -62,7 +63,8 @@ def show_chart(
 ) -> None:
     """Draw the candles, with the newest one's figures under them."""
     bars: tuple[Bar, ...] = question.answer.bars if question.answer else ()
-    empty = _why_none(state, f"No bar of {timeframe}; a backfill fetches them")
+    none = "No symbol is chosen" if quote is None else f"No bar of {timeframe}; a backfill fetches them"
+    empty = _why_none(state, none)
     chart.show(bars, is_daily=timeframe == "1Day", empty=empty)
     name = Content(f"{timeframe}  ")
     chart.border_title = name if quote is None else Content("").join([name, market_views.headline(quote, now)])
@@ -91,12 +93,19 @@ def show_panel(
         case Volatility() as volatility:
             view.show(market_views.volatility_lines(volatility, view.text_width, zone))
         case _:
-            view.show(Content.styled(_why_none(state, ""), "$dim"))
+            view.show(Content.styled(_why_none(state, "No symbol is chosen"), "$dim"))
 
 
 def _old(state: Standing) -> str:
     """Say that an answer is old; why is said once, above the panels."""
     return info(state, None).plain if state.kind is Kind.STALE else ""
+
+
+def of_none(watch: Standing, states: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Return how the panels stand while no symbol is chosen: as the list does, or with nothing to be read."""
+    if watch.kind in (Kind.LOADING, Kind.FAILED):
+        return tuple(watch for _ in states)
+    return tuple(Standing(Kind.FRESH) for _ in states)
 
 
 def _why_none(state: Standing, none: str) -> str:
