@@ -23,6 +23,7 @@ from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.changing import parse_act
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from screens.seeing import seen, until, until_gone, until_seen
+from screens.session_steps import focused
 
 SMALL, WIDE, TINY = (80, 24), (120, 40), (60, 15)
 SRC = Path(__file__).parents[2] / "src" / "qsuite_console"
@@ -232,6 +233,7 @@ async def test_the_audit_says_who_did_what_and_finds_it() -> None:
         await type_line(pilot, "audit terminate")
         await until_seen(pilot, "Audit /terminate")
         await until_seen(pilot, "newest 2 entries")
+        await focused(pilot)
         await pilot.press("j", "enter")
         await until_seen(pilot, "pid 4711 is another session now")
 
@@ -240,7 +242,7 @@ def test_every_screen_changes_the_platform_through_one_function() -> None:
     """What ``operate`` and the forms of jobs do is tested; nothing else may call the engine for a change."""
     allowed = {
         "perform": {"screens/operating.py"},
-        "submit": {"screens/backfill_form.py", "screens/backfill_cells.py", "screens/database/vacuuming.py"},
+        "submit": {"screens/backfill_form.py", "screens/backfill_cells.py", "screens/database/submitting.py"},
         "act": {"screens/acting.py"},
     }
     found: dict[str, set[str]] = {name: set() for name in allowed}

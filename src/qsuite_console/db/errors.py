@@ -74,7 +74,14 @@ class DatabaseMisconfigured(DatabaseError):
 
 
 _DOWN_STATES: Final = ("08", "57P")
-_DOWN_WORDS: Final = ("closed", "cannot switch to state", "connection was closed", "released back to the pool")
+# What the driver says of a connection that was cut under a statement: one of these, by the moment of the cut.
+_DOWN_WORDS: Final = (
+    "closed",
+    "cannot switch to state",
+    "another operation is in progress",
+    "connection was closed",
+    "released back to the pool",
+)
 
 
 def translate(error: BaseException, where: str) -> DatabaseError:

@@ -74,7 +74,7 @@ async def test_the_life_of_an_alert_over_a_restart_and_through_the_socket(paths:
             taken = await until(remote, lambda alert: alert.acknowledged_by is not None)
             again = await remote.perform("alerts.acknowledge", {"alert": "host.memory"})
             assert not again.is_done
-            assert f"acknowledged by {taken.acknowledged_by}" in again.message
+            assert f"acknowledged already by {taken.acknowledged_by}" in again.message
             changes = [e.alert for e in remote.events(0)[1] if isinstance(e, AlertChanged) and e.alert.id == first.id]
         local = [e.alert for e in control.events(0)[1] if isinstance(e, AlertChanged) and e.alert.id == first.id]
         assert [alert.acknowledged_by is None for alert in local] == [True, False]  # fired, then taken; nothing else

@@ -36,3 +36,19 @@ def test_a_missing_table_is_named_with_the_setting_that_says_its_name() -> None:
     assert 'relation "market_data_ticker" does not exist' in found.message
     assert "db init" in found.hint
     assert "[tables]" in found.hint
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "connection is closed",
+        "cannot perform operation: another operation is in progress",
+        "cannot switch to state 12; another operation (2) is in progress",
+        "cannot call Connection.execute(): connection has been released back to the pool",
+    ],
+)
+def test_a_connection_that_was_cut_is_opened_again_whatever_the_driver_says_of_it(said: str) -> None:
+    for kind in (asyncpg.InterfaceError, asyncpg.InternalClientError):
+        found = translate(kind(said), "db-1:5432/qsuite")
+        assert found.is_transient
+        assert found.message == "the connection to PostgreSQL at db-1:5432/qsuite was lost"
