@@ -20,8 +20,8 @@ from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.screens.dialogs.operation import OperationDialog, ParameterDialog
 from qsuite_console.screens.dialogs.target import TargetChoice, TargetDialog, Targets
+from qsuite_console.screens.keystrokes import Keystrokes
 from qsuite_console.screens.operating import operate
-from qsuite_console.terminal import TerminalGuard
 from qsuite_console.widgets import figures
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERBS: Final = frozenset({"app.act", "app.target", "app.audit"})
 
 
-class Changing(TerminalGuard[Leaving]):
+class Changing(Keystrokes):
     """Base of the console's app. ``targets`` None: there is no other target than this."""
 
     targets: Targets | None = None
