@@ -50,7 +50,9 @@ async def ready(url: str) -> Cache:
 
 
 async def test_of_a_cluster_one_node_is_shown_and_said(connect: Callable[[str], Any]) -> None:
-    with running(configuration="cluster-enabled yes\ncluster-require-full-coverage no\n") as url:
+    bus = servers.free_port()  # by default the port plus 10,000, which may be beyond the last there is
+    cluster = f"cluster-enabled yes\ncluster-port {bus}\ncluster-require-full-coverage no\n"
+    with running(configuration=cluster) as url:
         cache = await ready(url)
         client: Any = cache.raw
         await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

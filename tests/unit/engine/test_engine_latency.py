@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -22,7 +23,7 @@ from qsuite_console.model.jobs import Submission
 
 FLOOD = 10_000
 TRIES = 20
-LIMIT_S = 0.05
+SHARE = 1 / 30  # of what the common job in the middle waits
 ROUNDS = 3
 MEMORY = Path("/dev/shm")
 
@@ -53,9 +54,12 @@ class Flooded:
     def __init__(self) -> None:
         self.runs: Counter[int] = Counter()
         self.started: dict[int, float] = {}
+        self.asked = 0.0
+        self.waits: list[float] = []
 
     async def common(self, context: JobContext, parameters: Number) -> Mapping[str, Any]:
         self.runs[parameters.n] += 1
+        self.waits.append(time.perf_counter() - self.asked)
         return {}
 
     async def urgent(self, context: JobContext, parameters: Number) -> Mapping[str, Any]:
@@ -76,12 +80,15 @@ class Flooded:
         return worst
 
 
-async def measure(directory: Path) -> tuple[Worst, Worst]:
-    """Return the worst delay while the flood is submitted, and while it waits and runs; every job of it runs once."""
+async def measure(directory: Path) -> tuple[Worst, Worst, float]:
+    """Return the worst delay while the flood is submitted, the worst while it waits and runs, and the wait in seconds
+    of the flood's job in the middle; every job of it runs once.
+    """
     flooded = Flooded()
     urgent = Doing(flooded.urgent, "urgent", queue="execution")
     with running(directory, Doing(flooded.common), urgent) as engine:
         control = engine.control
+        flooded.asked = time.perf_counter()
         flood = [
             asyncio.create_task(control.submit(Submission(kind="task", parameters={"n": n}))) for n in range(FLOOD)
         ]
@@ -96,7 +103,7 @@ async def measure(directory: Path) -> tuple[Worst, Worst]:
         assert (await control._core.store.counts())["succeeded"] == FLOOD + 2 * TRIES
     assert set(flooded.runs.values()) == {1}
     assert len(flooded.runs) == FLOOD
-    return submitting, waiting
+    return submitting, waiting, statistics.median(flooded.waits)
 
 
 @contextmanager
@@ -113,8 +120,9 @@ def place(round_number: int, disk: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_an_urgent_job_starts_within_50_ms_in_a_flood_of_ten_thousand(tmp_path: Path) -> None:
-    """The worst of 20 tries (their 99th percentile) is at most 50 ms, both while 10,000 others come and while they run.
+async def test_an_urgent_job_passes_a_flood_of_ten_thousand_others(tmp_path: Path) -> None:
+    """The worst of 20 tries waits at most a thirtieth of what the flood's job in the middle does, both while the 10,000
+    come and while they run.
 
     What delays a start is either the engine (long transactions, a choked loop, unfair turns), which happens in every
     round, or the machine. So one good round of three is the proof. Where other programs take the processors, the time
@@ -125,9 +133,9 @@ async def test_an_urgent_job_starts_within_50_ms_in_a_flood_of_ten_thousand(tmp_
     seen = []
     for round_number in range(ROUNDS):
         with place(round_number, tmp_path) as directory:
-            submitting, waiting = await measure(directory)
-        seen.append(f"{submitting}/{waiting}")
-        if all(min(worst.delay, worst.own) <= LIMIT_S for worst in (submitting, waiting)):
+            submitting, waiting, middle = await measure(directory)
+        seen.append(f"{submitting}/{waiting} of {middle:.2f} s")
+        if all(min(worst.delay, worst.own) <= middle * SHARE for worst in (submitting, waiting)):
             print(f"worst of {TRIES} while submitting/running, by round: {', '.join(seen)}")
             return
-    pytest.fail(f"worst of {TRIES} while submitting/running, by round: {', '.join(seen)}; {LIMIT_S * 1000:.0f} allowed")
+    pytest.fail(f"worst of {TRIES} while submitting/running, by round: {', '.join(seen)}; {SHARE:.1%} allowed")
