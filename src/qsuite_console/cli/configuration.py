@@ -10,7 +10,8 @@ import click
 from qsuite_console.cli import output
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import ListedGroup, examples
-from qsuite_console.config.loading import ConfigurationProblem, walk
+from qsuite_console.config.loading import ConfigurationProblem
+from qsuite_console.config.schema import walk
 from qsuite_console.config.secrets import Secret
 
 

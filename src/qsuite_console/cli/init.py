@@ -27,7 +27,7 @@ from qsuite_console.cli.lazy import examples
 from qsuite_console.cli.progress import is_interactive
 from qsuite_console.config.catalogue import CATALOGUE
 from qsuite_console.config.document import example
-from qsuite_console.config.loading import SCHEMA
+from qsuite_console.config.schema import SCHEMA
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 from qsuite_console.config.values import BadValue, convert

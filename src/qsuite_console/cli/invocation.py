@@ -10,7 +10,8 @@ from typing import Any
 
 from qsuite_console import logs
 from qsuite_console.cli import output
-from qsuite_console.config.loading import Loaded, load, secrets_of
+from qsuite_console.config.loading import Loaded, load
+from qsuite_console.config.schema import secrets_of
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.paths import HOME_VARIABLE, Paths, resolve
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qsuite_console.config.loading import did_you_mean
+from qsuite_console.config.schema import did_you_mean
 
 
 class LazyGroup(click.Group):

@@ -18,7 +18,7 @@ from typing import Final
 
 from qsuite_console.cli.connect import running_engine
 from qsuite_console.cli.invocation import Invocation
-from qsuite_console.config.loading import secrets_of
+from qsuite_console.config.schema import secrets_of
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.engine.state import TargetView

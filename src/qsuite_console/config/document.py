@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from qsuite_console.config.catalogue import CATALOGUE, ENVIRONMENT_ONLY, Entry
-from qsuite_console.config.loading import SCHEMA, TARGET_SECTIONS, is_table, walk
 from qsuite_console.config.rules import DEFAULTS
+from qsuite_console.config.schema import SCHEMA, is_table, walk
 from qsuite_console.config.secrets import Secret
+from qsuite_console.config.sections import TARGET_SECTIONS
 from qsuite_console.config.settings import Settings
 
 _TITLES: Final = {

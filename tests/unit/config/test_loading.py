@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qsuite_console.config.catalogue import CATALOGUE
-from qsuite_console.config.loading import SCHEMA, ConfigurationProblem, Loaded, load, secrets_of
+from qsuite_console.config.loading import ConfigurationProblem, Loaded, load
+from qsuite_console.config.schema import SCHEMA, secrets_of
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.paths import Paths, resolve
 

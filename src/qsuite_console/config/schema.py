@@ -1,0 +1,64 @@
+"""What settings there are, by their keys: the type of each, read off the dataclasses, and the values of a Settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, get_origin, get_type_hints
+from urllib.parse import unquote, urlsplit
+
+from qsuite_console.config import rules
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import Settings
+
+THRESHOLDS: Final = "thresholds"
+
+
+def walk(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """Yield (key, value) of every setting: ("database.pool_max", 10); of a threshold its fields as a table."""
+    for item in dataclasses.fields(settings):
+        value = getattr(settings, item.name)
+        if item.name == THRESHOLDS:
+            for name, rule in value.items():
+                yield f"{THRESHOLDS}.{name}", {each: getattr(rule, each) for each in rules.FIELDS}
+        elif dataclasses.is_dataclass(value):
+            for inner in dataclasses.fields(value):
+                yield f"{item.name}.{inner.name}", getattr(value, inner.name)
+        else:
+            yield item.name, value
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean X?" for the known name nearest to ``name``, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def is_table(key: str) -> bool:
+    """Return whether the setting is itself a table of named values."""
+    origin = get_origin(SCHEMA[key])
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _schema() -> Mapping[str, Any]:
+    schema: dict[str, Any] = {}
+    for name, kind in get_type_hints(Settings).items():
+        if name == THRESHOLDS:
+            continue  # rows of a table of their own, not settings of a section
+        if dataclasses.is_dataclass(kind):
+            schema |= {f"{name}.{inner}": wanted for inner, wanted in get_type_hints(kind).items()}
+        else:
+            schema[name] = kind
+    return MappingProxyType(schema)
+
+
+SCHEMA: Final = _schema()
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Return every secret the settings hold, and the passwords within URLs, for the log filter that masks them."""
+    whole = [value.reveal() for _, value in walk(settings) if isinstance(value, Secret) and value]
+    within = [urlsplit(value).password or "" for value in whole if "://" in value]
+    return tuple(dict.fromkeys(each for secret in (*whole, *within) for each in (secret, unquote(secret)) if each))

@@ -1,0 +1,120 @@
+"""What a TOML file states, section by section: the settings, the targets and the thresholds, into a draft.
+
+A target is checked whether it is chosen or not: its mistakes shall be found today, not on the day it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from qsuite_console.config import rules
+from qsuite_console.config.draft import Draft, place_of
+from qsuite_console.config.schema import SCHEMA, THRESHOLDS, did_you_mean, is_table
+from qsuite_console.config.tomlfile import Key, TomlFile
+from qsuite_console.model.text import clean
+
+TARGET_SECTIONS: Final = ("database", "pooler", "cache", "provider", "tables", "backfill")
+
+
+def take_file(file: TomlFile, draft: Draft) -> None:
+    """Put everything the file states into the draft, but for the targets, which are only checked."""
+    sections = {key.split(".")[0] for key in SCHEMA if "." in key}
+    for name, value in file.values.items():
+        if name == "default_target":
+            continue
+        if name == "targets":
+            _check_targets(file, value, draft)
+        elif name == THRESHOLDS:
+            _thresholds(file, (name,), value, draft)
+        elif name in SCHEMA:
+            draft.put(name, value, place_of(file, (name,)), is_text=False)
+        elif name in sections:
+            _section(file, (name,), name, value, draft)
+        else:
+            known = {*sections, THRESHOLDS, "targets", "default_target", *(key for key in SCHEMA if "." not in key)}
+            draft.unknown(file, (name,), known)
+
+
+def _check_targets(file: TomlFile, value: Any, draft: Draft) -> None:
+    """Refuse what is wrong in any target, also in those not chosen."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in value.values()):
+        draft.problems.append(f"{place_of(file, ('targets',))}: targets: write each as a table [targets.NAME]")
+        return
+    for name in value:
+        trial = Draft()
+        if THRESHOLDS in file.values:  # what is wrong there is told by itself
+            _thresholds(file, (THRESHOLDS,), file.values[THRESHOLDS], trial)
+            trial.problems.clear()
+        take_target(file, name, trial)
+        draft.problems.extend(trial.problems)
+
+
+def take_target(file: TomlFile, name: str, draft: Draft) -> None:
+    """Put what one target states into the draft, over what is there."""
+    body = file.values["targets"][name]
+    base: Key = ("targets", name)
+    if not isinstance(body, Mapping):
+        return
+    own = {key.split(".")[1] for key in SCHEMA if key.startswith("target.")} - {"name"}
+    draft.put("target.name", name, place_of(file, base), is_text=False)
+    for key, value in body.items():
+        if key in own:
+            draft.put(f"target.{key}", value, place_of(file, (*base, key)), is_text=False)
+        elif key == THRESHOLDS:
+            _thresholds(file, (*base, key), value, draft)
+        elif key in TARGET_SECTIONS:
+            _section(file, (*base, key), key, value, draft)
+        else:
+            draft.unknown(file, (*base, key), {*own, *TARGET_SECTIONS, THRESHOLDS})
+
+
+def _thresholds(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
+    """Change rules: ``[thresholds."host.cpu"]``, or the same without quotes, which TOML takes for two tables."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in value.values()):
+        draft.problems.append(
+            f'{place_of(file, base)}: {".".join(base)}: write each as a table [thresholds."host.cpu"]'
+        )
+        return
+    known = dict(draft.values.get(THRESHOLDS, rules.RULES))
+    sources = {rule.source for rule in known.values()}
+    for name, body in value.items():
+        parts: dict[Key, Any] = {(name,): body}
+        if name in sources and name not in known:
+            parts = {(name, inner): each for inner, each in body.items()}
+        for key, fields in parts.items():
+            _threshold(file, (*base, *key), ".".join(key), fields, known, draft)
+    draft.values[THRESHOLDS] = known
+
+
+def _threshold(file: TomlFile, base: Key, name: str, body: Any, known: dict[str, rules.Rule], draft: Draft) -> None:
+    place = f"{place_of(file, base)}: {THRESHOLDS}.{clean(name)}"
+    if name not in known:
+        draft.problems.append(f"{place}: unknown threshold{did_you_mean(name, known)}")
+        return
+    if not isinstance(body, Mapping):
+        draft.problems.append(f"{place}: write it as a table: warning = 80")
+        return
+    strange = [key for key in body if key not in rules.FIELDS]
+    for key in strange:
+        where = f"{place_of(file, (*base, key))}: {THRESHOLDS}.{clean(name)}.{clean(key)}"
+        draft.problems.append(f"{where}: unknown key{did_you_mean(key, rules.FIELDS)}")
+    try:
+        known[name] = rules.changed(known[name], {key: raw for key, raw in body.items() if key not in strange})
+    except rules.BadRule as error:
+        draft.problems.append(f"{place}: {clean(error)}")
+    draft.origins[f"{THRESHOLDS}.{name}"] = place_of(file, base)
+
+
+def _section(file: TomlFile, base: Key, section: str, value: Any, draft: Draft) -> None:
+    if not isinstance(value, Mapping):
+        draft.problems.append(f"{place_of(file, base)}: {'.'.join(base)}: write it as a table [{'.'.join(base)}]")
+        return
+    known = {key.split(".")[1] for key in SCHEMA if key.startswith(f"{section}.")}
+    for key, raw in value.items():
+        if key in known and is_table(f"{section}.{key}"):
+            draft.put_table(f"{section}.{key}", raw, file, (*base, key))
+        elif key in known:
+            draft.put(f"{section}.{key}", raw, place_of(file, (*base, key)), is_text=False)
+        else:
+            draft.unknown(file, (*base, key), known)
