@@ -116,39 +116,8 @@ SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS relat
  ORDER BY 1;
 
 -- @name advice_indexes_redundant @pg 13-18
--- Duplicates, left prefixes of another index, and a hash index beside a b-tree of its column; as in
--- the indexes panel.
--- Pairs are found by their vectors alone, which the planner can hash; expressions are compared only within pairs.
-WITH pair AS MATERIALIZED (
-    SELECT a.indexrelid, b.indexrelid AS covering, b.indisunique,
-           CASE WHEN am.amname = 'hash' THEN 'hash beside b-tree'
-                WHEN a.indnkeyatts = b.indnkeyatts
-                     AND (a.indkey::int2[])[a.indnkeyatts:a.indnatts - 1] = (b.indkey::int2[])[b.indnkeyatts:b.indnatts - 1]
-                THEN 'duplicate' ELSE 'left prefix' END AS why
-      FROM pg_index a JOIN pg_index b ON b.indrelid = a.indrelid AND b.indexrelid <> a.indexrelid
-      JOIN pg_class ac ON ac.oid = a.indexrelid JOIN pg_am am ON am.oid = ac.relam
-      JOIN pg_class bc ON bc.oid = b.indexrelid JOIN pg_am bm ON bm.oid = bc.relam
-      JOIN pg_namespace n ON n.oid = ac.relnamespace
-     WHERE NOT a.indisunique AND NOT a.indisprimary AND b.indisvalid AND NOT ac.relispartition AND bm.amname = 'btree'
-       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
-       AND (am.amname = 'hash' AND a.indkey[0] = b.indkey[0] AND a.indkey[0] <> 0
-            OR am.amname = 'btree' AND a.indnkeyatts <= b.indnkeyatts
-               AND (a.indkey::int2[])[0:a.indnkeyatts - 1] = (b.indkey::int2[])[0:a.indnkeyatts - 1]
-               AND (a.indclass::oid[])[0:a.indnkeyatts - 1] = (b.indclass::oid[])[0:a.indnkeyatts - 1]
-               AND (a.indcollation::oid[])[0:a.indnkeyatts - 1] = (b.indcollation::oid[])[0:a.indnkeyatts - 1]
-               AND (a.indoption::int2[])[0:a.indnkeyatts - 1] = (b.indoption::int2[])[0:a.indnkeyatts - 1]
-               AND coalesce((a.indkey::int2[])[a.indnkeyatts:a.indnatts - 1], '{}') <@ b.indkey::int2[])
-), found AS (
-    SELECT DISTINCT ON (p.indexrelid) p.indexrelid, p.covering, p.why
-      FROM pair p JOIN pg_index a ON a.indexrelid = p.indexrelid JOIN pg_index b ON b.indexrelid = p.covering
-     WHERE (a.indpred IS NULL AND b.indpred IS NULL
-            OR pg_get_expr(a.indpred, a.indrelid) = pg_get_expr(b.indpred, b.indrelid))
-       AND (a.indexprs IS NULL AND b.indexprs IS NULL
-            OR pg_get_expr(a.indexprs, a.indrelid) = pg_get_expr(b.indexprs, b.indrelid))
-       AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = p.indexrelid)
-       AND (p.why <> 'duplicate' OR p.indisunique OR p.indexrelid > p.covering)
-     ORDER BY p.indexrelid, p.why = 'duplicate' DESC, p.indisunique DESC, p.covering
-)
+-- as in the indexes panel
+-- @use redundant_indexes
 SELECT f.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS relation,
        f.covering::regclass::text AS covered_by, f.why, pg_relation_size(f.indexrelid) AS bytes
   FROM found f JOIN pg_index i ON i.indexrelid = f.indexrelid JOIN pg_class c ON c.oid = f.indexrelid

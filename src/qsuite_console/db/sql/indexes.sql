@@ -5,7 +5,13 @@
 SELECT count(*) AS indexes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'i' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)';
 
--- @name indexes_list @pg 13-15
+-- @part index_scanned_at @pg 13-15
+           NULL::timestamptz AS scanned_at,
+
+-- @part index_scanned_at @pg 16-18
+           pg_stat_get_lastscan(c.oid) AS scanned_at,
+
+-- @name indexes_list @pg 13-18
 -- $1 part of the name of index or table, $2 order, $3 limit, $4 whether to ask for sizes, $5 only those in trouble,
 -- $6 the redundant ones
 WITH locked AS MATERIALIZED (
@@ -17,7 +23,7 @@ WITH locked AS MATERIALIZED (
            c.relkind = 'i' AND $4 AND i.indrelid NOT IN (SELECT relation FROM locked)
              AND c.oid NOT IN (SELECT relation FROM locked) AS is_sized,
            pg_stat_get_numscans(c.oid) AS scans, pg_stat_get_tuples_returned(c.oid) AS entries,
-           NULL::timestamptz AS scanned_at,
+           -- @use index_scanned_at
            CASE WHEN c.relkind = 'i' THEN pg_stat_get_tuples_inserted(i.indrelid) + pg_stat_get_tuples_updated(i.indrelid)
                 ELSE 0 END AS writes
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -59,61 +65,8 @@ SELECT r.oid::int8 AS oid, r.oid::regclass::text AS name, r.indrelid::regclass::
        pg_get_indexdef(r.oid) AS definition
   FROM ranked r JOIN pg_class c ON c.oid = r.oid JOIN pg_am am ON am.oid = c.relam WHERE r.place <= $3 ORDER BY r.place;
 
--- @name indexes_list @pg 16-18
--- the same with the time of the last scan
-WITH locked AS MATERIALIZED (
-    SELECT relation FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
-       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-), part AS MATERIALIZED (
-    SELECT c.oid, c.relkind::text AS kind, c.relpages, i.indrelid, i.indisvalid, i.indisready,
-           CASE WHEN c.relispartition OR c.relkind = 'I' THEN pg_partition_root(c.oid)::oid ELSE c.oid END AS root,
-           c.relkind = 'i' AND $4 AND i.indrelid NOT IN (SELECT relation FROM locked)
-             AND c.oid NOT IN (SELECT relation FROM locked) AS is_sized,
-           pg_stat_get_numscans(c.oid) AS scans, pg_stat_get_tuples_returned(c.oid) AS entries,
-           pg_stat_get_lastscan(c.oid) AS scanned_at,
-           CASE WHEN c.relkind = 'i' THEN pg_stat_get_tuples_inserted(i.indrelid) + pg_stat_get_tuples_updated(i.indrelid)
-                ELSE 0 END AS writes
-      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_class t ON t.oid = i.indrelid
-     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
-       AND ($1 = '' OR position(lower($1) IN lower(n.nspname || '.' || c.relname)) > 0
-                    OR position(lower($1) IN lower(t.relname)) > 0)
-), summed AS (
-    SELECT root AS oid, count(*) FILTER (WHERE kind = 'i') AS parts, bool_and(is_sized OR kind = 'I') AS is_sized,
-           sum(CASE WHEN is_sized THEN pg_relation_size(oid)
-                    ELSE greatest(relpages, 0) * current_setting('block_size')::bigint END) AS bytes,
-           sum(scans) AS scans, sum(entries) AS entries, max(scanned_at) AS scanned_at, sum(writes) AS writes,
-           array_agg(oid) FILTER (WHERE NOT indisvalid) AS invalid
-      FROM part GROUP BY root
-), faulty AS MATERIALIZED (
-    SELECT i.indexrelid AS oid FROM pg_index i
-     WHERE NOT i.indisvalid AND NOT EXISTS (
-           SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid OR p.relid = i.indrelid)
-), judged AS (
-    SELECT s.*, i.indrelid, i.indisunique, i.indisprimary, i.indisvalid,
-           s.invalid IS NOT NULL AND EXISTS (SELECT FROM faulty f WHERE f.oid = ANY (s.invalid)) AS is_invalid,
-           s.scans = 0 AND NOT i.indisunique AND NOT i.indisprimary AND NOT i.indisreplident AND i.indisvalid
-             AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = s.oid) AS is_unused,
-           s.oid = ANY ($6::oid[]) AS is_redundant
-      FROM summed s JOIN pg_index i ON i.indexrelid = s.oid
-), ranked AS (
-    SELECT j.*, count(*) OVER () AS indexes,
-           row_number() OVER (ORDER BY CASE WHEN $2 <> 'trouble' THEN 0 WHEN is_invalid THEN 3 WHEN is_redundant THEN 2
-                                            WHEN is_unused THEN 1 ELSE 0 END DESC,
-                              CASE $2 WHEN 'scans' THEN scans WHEN 'writes' THEN writes WHEN 'entries' THEN entries
-                                      WHEN 'idle' THEN -scans END DESC NULLS LAST, bytes DESC, oid) AS place
-      FROM judged j WHERE NOT $5 OR is_invalid OR is_redundant OR is_unused
-)
-SELECT r.oid::int8 AS oid, r.oid::regclass::text AS name, r.indrelid::regclass::text AS relation, am.amname::text AS method,
-       r.parts, r.is_sized, r.bytes::float8, r.scans::float8, r.entries::float8, r.scanned_at, r.writes::float8,
-       r.indisunique AS is_unique, r.indisprimary AS is_primary, r.is_invalid, r.is_unused,
-       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = r.oid) AS is_constraint, r.indexes,
-       EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = r.oid) AS is_building,
-       pg_get_indexdef(r.oid) AS definition
-  FROM ranked r JOIN pg_class c ON c.oid = r.oid JOIN pg_am am ON am.oid = c.relam WHERE r.place <= $3 ORDER BY r.place;
-
--- @name indexes_redundant @pg 13-18
--- Duplicates, left prefixes of another index, and a hash index beside a b-tree of its column; biggest first. $1 limit.
+-- @part redundant_indexes
+-- Duplicates, left prefixes of another index, and a hash index beside a b-tree of its column.
 -- Pairs are found by their vectors alone, which the planner can hash; expressions are compared only within pairs.
 WITH pair AS MATERIALIZED (
     SELECT a.indexrelid, b.indexrelid AS covering, b.indisunique,
@@ -145,6 +98,10 @@ WITH pair AS MATERIALIZED (
        AND (p.why <> 'duplicate' OR p.indisunique OR p.indexrelid > p.covering)
      ORDER BY p.indexrelid, p.why = 'duplicate' DESC, p.indisunique DESC, p.covering
 )
+
+-- @name indexes_redundant @pg 13-18
+-- biggest first; $1 limit
+-- @use redundant_indexes
 SELECT f.indexrelid::int8 AS oid, f.indexrelid::regclass::text AS name, f.covering::regclass::text AS covered_by, f.why,
        count(*) OVER () AS found
   FROM found f JOIN pg_class c ON c.oid = f.indexrelid ORDER BY c.relpages DESC, f.indexrelid LIMIT $1;
