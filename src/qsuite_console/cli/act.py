@@ -16,7 +16,7 @@ import click
 from qsuite_console.cli import flags, output
 from qsuite_console.cli.connect import ORIGIN, changing
 from qsuite_console.cli.invocation import Invocation
-from qsuite_console.cli.lazy import LazyGroup, examples
+from qsuite_console.cli.lazy import NamedGroup, examples
 from qsuite_console.cli.operations import find_operation, known_operations
 from qsuite_console.engine.control import Control
 from qsuite_console.model.errors import InvalidParameters, ReadOnly, UsageProblem
@@ -24,28 +24,17 @@ from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
 
 
-class OperationGroup(LazyGroup):
-    """One subcommand for each operation; an operation's module is imported when it is named."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(verbs={}, **kwargs)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the operations."""
-        return list(known_operations())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the verb of an operation, with a flag for each parameter."""
-        return command_for(find_operation(cmd_name)) if cmd_name in known_operations() else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the operations with what they do."""
-        with formatter.section("Operations"):
-            formatter.write_dl([(name, _purpose(find_operation(name))) for name in known_operations()])
+def _purpose(name: str) -> str:
+    operation = find_operation(name)
+    return operation.help or operation.title
 
 
 @click.command(
-    cls=OperationGroup,
+    cls=NamedGroup,
+    heading="Operations",
+    names=known_operations,
+    make=lambda name: command_for(find_operation(name)),
+    purpose=_purpose,
     invoke_without_command=True,
     epilog=examples(
         "qsuite-console act                                   list what can be done",
@@ -189,10 +178,6 @@ def _print_outcome(outcome: Outcome, *, is_json: bool) -> int:
     return 0 if outcome.is_done else 1
 
 
-def _purpose(operation: OperationInfo) -> str:
-    return operation.help or operation.title
-
-
 def _list(*, is_json: bool) -> None:
     infos = [find_operation(name) for name in known_operations()]
     if is_json:
@@ -206,7 +191,7 @@ def _list(*, is_json: bool) -> None:
                 " ".join(
                     flags.flag_of(spec) if spec.is_required else f"[{flags.flag_of(spec)}]" for spec in info.parameters
                 ),
-                _purpose(info),
+                _purpose(info.name),
             )
             for info in infos
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -46,6 +46,38 @@ class LazyGroup(click.Group):
         """Write the table of verbs without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
+
+
+class NamedGroup(LazyGroup):
+    """Verbs of a registry: ``names`` lists them, ``make`` imports and describes the one that is named.
+
+    ``purpose`` is a verb's line in the list under ``heading``.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        heading: str,
+        names: Callable[[], Sequence[str]],
+        make: Callable[[str], click.Command],
+        purpose: Callable[[str], str],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, verbs={}, **kwargs)
+        self._heading, self._names, self._make, self._purpose = heading, names, make, purpose
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the registry's order."""
+        return list(self._names())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb, with a flag for each parameter; None for an unknown one."""
+        return self._make(cmd_name) if cmd_name in self._names() else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs with what they do."""
+        with formatter.section(self._heading):
+            formatter.write_dl([(name, self._purpose(name)) for name in self._names()])
 
 
 class ListedGroup(click.Group):

@@ -17,7 +17,7 @@ from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
 from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
-from qsuite_console.cli.lazy import LazyGroup, examples
+from qsuite_console.cli.lazy import NamedGroup, examples
 from qsuite_console.cli.signals import Signals
 from qsuite_console.model.errors import InvalidParameters, UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobDetail, JobState, Submission
@@ -26,26 +26,6 @@ from qsuite_console.model.text import clean
 
 CANCELLED: Final = 130
 _CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
-
-
-class KindGroup(LazyGroup):
-    """One subcommand for each kind of job; a kind's module is imported when it is named."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(verbs={}, **kwargs)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the kinds."""
-        return list(known_kinds())
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the verb that runs a kind, with a flag for each parameter."""
-        return command_for(find_kind(cmd_name)) if cmd_name in known_kinds() else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the kinds with what they do."""
-        with formatter.section("Kinds"):
-            formatter.write_dl([(name, _purpose(name)) for name in known_kinds()])
 
 
 def _purpose(name: str) -> str:
@@ -57,7 +37,11 @@ def _purpose(name: str) -> str:
 
 
 @click.command(
-    cls=KindGroup,
+    cls=NamedGroup,
+    heading="Kinds",
+    names=known_kinds,
+    make=lambda name: command_for(find_kind(name)),
+    purpose=_purpose,
     epilog=examples(
         "qsuite-console run backfill --symbols AAPL,MSFT --start 2025-01-02 --end 2025-12-31 --dry-run",
         "qsuite-console run backfill --symbols all --timeframe 1Day --start 2025-01-02 --json",
