@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,9 +19,11 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import NamedGroup, examples
 from qsuite_console.cli.operations import find_operation, known_operations
 from qsuite_console.engine.control import Control
-from qsuite_console.model.errors import InvalidParameters, ReadOnly, UsageProblem
+from qsuite_console.model.errors import InvalidParameters, NotFound, ReadOnly, UsageProblem
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
+
+GONE: Final = 3  # nothing is left to be done: a script need not repeat it
 
 
 def _purpose(name: str) -> str:
@@ -48,8 +50,8 @@ def _purpose(name: str) -> str:
 def act(ctx: click.Context, *, is_json: bool) -> None:
     """Change the platform at once: cancel a query, apply a setting, delete a key.
 
-    Without an operation they are listed. Exit codes: 0 done, 1 refused, failed or not done, 2 usage, 130 cancelled.
-    Every attempt and its result is in the audit: qsuite-console audit.
+    Without an operation they are listed. Exit codes: 0 done, 1 refused, failed or not done, 2 usage, 3 what it should
+    change is not there (any more), 130 cancelled. Every attempt and its result is in the audit: qsuite-console audit.
     """
     if ctx.invoked_subcommand is None:
         _list(is_json=is_json)
@@ -124,6 +126,8 @@ def perform(invocation: Invocation, request: Request) -> int:
         problems = {named.get(name, name): clean(why) for name, why in error.problems.items()}
         hint = error.hint or f"qsuite-console act {operation.name} --help"
         raise InvalidParameters(problems, hint=hint) from error
+    except NotFound as error:
+        return _print_gone(operation, error, is_json=request.is_json)
     return _print_outcome(outcome, is_json=request.is_json)
 
 
@@ -176,6 +180,13 @@ def _print_outcome(outcome: Outcome, *, is_json: bool) -> int:
         for line in outcome.lines:
             output.line(f"  {line}")
     return 0 if outcome.is_done else 1
+
+
+def _print_gone(operation: OperationInfo, error: NotFound, *, is_json: bool) -> int:
+    if is_json:
+        output.document(Outcome(operation=operation.name, is_done=False, message=error.message))
+    output.error(f"{operation.title}: {error.message}; nothing was changed", error.hint)
+    return GONE
 
 
 def _list(*, is_json: bool) -> None:

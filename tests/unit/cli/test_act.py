@@ -18,7 +18,7 @@ from qsuite_console.cli import act as verb
 from qsuite_console.cli.act import command_for
 from qsuite_console.cli.audit import parse_since
 from qsuite_console.cli.invocation import Invocation
-from qsuite_console.model.errors import ConsoleError, InvalidParameters, ReadOnly, Unconfirmed, UsageProblem
+from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, ReadOnly, Unconfirmed, UsageProblem
 from qsuite_console.model.operations import Outcome
 
 TERMINATE = OPERATIONS[1]
@@ -137,6 +137,17 @@ def test_what_was_not_done_ends_with_one(bench: Bench) -> None:
         operation="database.terminate", is_done=False, message="it ended by itself"
     )
     assert bench.run("--yes") == 1
+
+
+@pytest.mark.parametrize("step", ["propose", "perform"])
+def test_what_is_gone_ends_with_three_and_a_line(bench: Bench, capsys: pytest.CaptureFixture[str], step: str) -> None:
+    bench.control.failures[step] = NotFound("pid 4711 has ended already", hint="look again")
+    assert bench.run("--yes") == 3
+    told = capsys.readouterr()
+    assert "Terminate session: pid 4711 has ended already; nothing was changed" in told.err
+    assert told.out == ""
+    assert bench.run("--yes", "--json") == 3
+    assert json.loads(capsys.readouterr().out)["is_done"] is False
 
 
 def test_problems_are_named_by_their_flags(bench: Bench) -> None:
