@@ -16,8 +16,6 @@ from qsuite_console.model.text import clean
 class CacheError(ConsoleError):
     """The cache refused or failed; ``is_transient`` says whether waiting may help."""
 
-    is_transient = False
-
 
 class CacheUnconfigured(CacheError):
     """No cache was named, or its URL can't be read."""
@@ -27,6 +25,7 @@ class CacheDown(CacheError):
     """Not reachable, not answering in time, or still loading its data."""
 
     is_transient = True
+    after_s = 2.0
 
 
 class CacheUnauthorized(CacheError):

@@ -20,8 +20,6 @@ from qsuite_console.model.text import clean
 class DatabaseError(ConsoleError):
     """A PostgreSQL failure. ``is_transient``: trying again later may help; ``sqlstate`` is "" below the protocol."""
 
-    is_transient = False
-
     def __init__(self, message: str, *, hint: str = "", sqlstate: str = "") -> None:
         super().__init__(message, hint=hint)
         self.sqlstate = sqlstate
@@ -31,30 +29,35 @@ class DatabaseDown(DatabaseError):
     """Not reachable, refusing connections, restarting, or the connection was lost."""
 
     is_transient = True
+    after_s = 2.0
 
 
 class DatabaseSlow(DatabaseError):
     """No answer within the time allowed."""
 
     is_transient = True
+    after_s = 2.0
 
 
 class DatabaseBusy(DatabaseError):
     """A lock, a deadlock, a serialisation failure or no free connection stood in the way."""
 
     is_transient = True
+    after_s = 5.0
 
 
 class DatabaseFull(DatabaseError):
     """The server's disk is full: retried slowly, never hot."""
 
     is_transient = True
+    after_s = 60.0
 
 
 class DatabaseReadOnly(DatabaseError):
     """The server takes no writes: a standby, or a target set read-only."""
 
     is_transient = True
+    after_s = 2.0
 
 
 class DatabaseRefused(DatabaseError):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from qsuite_console.engine.ports import Permanent, Retryable
-from qsuite_console.model.errors import ConsoleError, InvalidParameters, ReadOnly
+from qsuite_console.model.errors import ConsoleError
 
 BASE_S: Final = 2.0
 CAP_S: Final = 600.0
@@ -25,8 +25,8 @@ def backoff_s(tries: int, dice: random.Random) -> float:
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Say whether trying again can't help: the worker said so, or the request itself is wrong."""
-    return isinstance(error, Permanent | InvalidParameters | ReadOnly)
+    """Say whether trying again can't help: the worker said so, or the error is one that does not pass."""
+    return isinstance(error, Permanent) or (isinstance(error, ConsoleError) and not error.is_transient)
 
 
 def retry_at(
@@ -36,7 +36,7 @@ def retry_at(
     if tries >= max_attempts or (error is not None and is_permanent(error)):
         return None
     delay = backoff_s(tries, dice)
-    if isinstance(error, Retryable) and error.after_s is not None:
+    if isinstance(error, Retryable | ConsoleError) and error.after_s is not None:
         delay = max(0.0, error.after_s) + dice.uniform(0.0, min(1.0, delay))
     return now + timedelta(seconds=delay)
 

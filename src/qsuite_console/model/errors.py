@@ -4,9 +4,15 @@ from __future__ import annotations
 
 
 class ConsoleError(Exception):
-    """An expected failure. ``hint`` says what to do about it; ``exit_code`` is what the command line ends with."""
+    """An expected failure. ``hint`` says what to do about it; ``exit_code`` is what the command line ends with.
+
+    ``is_transient``: the same may succeed later, so a job that fails with it is tried again, after ``after_s`` seconds
+    at the earliest where the error knows.
+    """
 
     exit_code = 1
+    is_transient = False
+    after_s: float | None = None
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -43,6 +49,8 @@ class Unconfirmed(ConsoleError):
 class TimedOut(ConsoleError):
     """A change or question did not end within its limit; of a change nobody knows whether it took effect."""
 
+    is_transient = True
+
 
 class Conflict(ConsoleError):
     """The thing is not in a state that allows this: cancelling a finished job, a duplicate submission."""
@@ -50,6 +58,8 @@ class Conflict(ConsoleError):
 
 class HistoryUnavailable(ConsoleError):
     """The history can't take a write: disk full, read-only, damaged."""
+
+    is_transient = True
 
 
 class HistoryMissing(HistoryUnavailable):
@@ -66,3 +76,5 @@ class HistoryOwned(ConsoleError):
 
 class EngineGone(ConsoleError):
     """The engine of another process does not answer: it has ended, hangs or was never there."""
+
+    is_transient = True

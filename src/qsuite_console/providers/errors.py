@@ -9,12 +9,11 @@ from qsuite_console.model.quota import Quota
 class ProviderError(ConsoleError):
     """A failed request. ``is_transient``: the same request may succeed later; ``quota`` is what the answer said."""
 
-    is_transient = False
-
     def __init__(self, message: str, *, hint: str = "", status: int | None = None, quota: Quota | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.quota = quota or Quota()
+        self.after_s = self.quota.retry_after_s
 
 
 class ProviderUnauthorized(ProviderError):

@@ -19,9 +19,8 @@ from qsuite_console.cache import keys
 from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.prices import read_prices
 from qsuite_console.cache.writer import write_keys
-from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.orders import Desk, Fill, OpenOrder, create_tries, split_by_price
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent
 from qsuite_console.model.cached import PriceEntry
 from qsuite_console.model.kinds import Plan, PlanLine
 
@@ -106,25 +105,21 @@ class Settle:
         )
 
     async def run(self, context: JobContext, parameters: SettleParameters) -> Mapping[str, Any]:
-        """Fill what can be filled; raises Permanent where it is forbidden, Retryable while the database is down."""
+        """Fill what can be filled; raises Permanent where it is forbidden, DatabaseError."""
         if not self._services.settings.target.paper_execution:
             raise Permanent(_REFUSAL, hint=_HINT)
         started, totals, after = time.monotonic(), _Totals(), 0
-        try:
-            async with self._services.database.session("orders tables", _BUDGET_S) as connection:
-                await create_tries(connection)
-            while totals.claimed < parameters.max_orders:
-                await context.breathe()
-                limit = min(BATCH, parameters.max_orders - totals.claimed)
-                last = await self._batch(context, parameters, after, limit, totals)
-                if last is None:
-                    break
-                after = last
-                figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
-                context.progress(totals.claimed, unit="orders", figures=figures)
-        except DatabaseError as error:
-            text = f"{error.message} ({error.hint})" if error.hint else error.message
-            raise (Retryable(text) if error.is_transient else Permanent(error.message, hint=error.hint)) from error
+        async with self._services.database.session("orders tables", _BUDGET_S) as connection:
+            await create_tries(connection)
+        while totals.claimed < parameters.max_orders:
+            await context.breathe()
+            limit = min(BATCH, parameters.max_orders - totals.claimed)
+            last = await self._batch(context, parameters, after, limit, totals)
+            if last is None:
+                break
+            after = last
+            figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
+            context.progress(totals.claimed, unit="orders", figures=figures)
         if totals.put_off:
             context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
         return _result(totals, time.monotonic() - started)

@@ -6,17 +6,15 @@ may be cut and repeated. What is removed is counted and named before it goes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
 from qsuite_console.db import partition_care as care
-from qsuite_console.db.errors import DatabaseBusy, DatabaseError
 from qsuite_console.db.partition_care import Part, Root
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent
 from qsuite_console.model import units
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan, PlanLine
@@ -119,7 +117,7 @@ class Partitions:
     async def run(self, context: JobContext, parameters: PartitionsParameters) -> Mapping[str, Any]:
         """Make what is missing in every table; raises Retryable while locks or the database stand in the way."""
         tables: list[dict[str, Any]] = []
-        async with _failing_well(), self._services.database.session(f"partitions/{context.job_id}") as connection:
+        async with self._services.database.session(f"partitions/{context.job_id}") as connection:
             roots = await _roots(connection, parameters.table)
             for number, root in enumerate(roots, start=1):
                 await context.breathe()
@@ -219,7 +217,7 @@ class Retention:
     async def run(self, context: JobContext, parameters: RetentionParameters) -> Mapping[str, Any]:
         """Remove them, oldest first, each counted before it goes."""
         removed: list[dict[str, Any]] = list((context.checkpoint or {}).get("removed") or [])
-        async with _failing_well(), self._services.database.session(f"retention/{context.job_id}") as connection:
+        async with self._services.database.session(f"retention/{context.job_id}") as connection:
             root = (await _roots(connection, parameters.table))[0]
             old = await self._old(connection, root, parameters)
             if old and not root.may:
@@ -268,20 +266,6 @@ async def _roots(connection: asyncpg.Connection, table: str) -> list[Root]:
             {"table": f"{clean(wanted, 80)} is not partitioned by a range of time; there are: {clean(known, 300)}"}
         )
     return found[:1]
-
-
-@asynccontextmanager
-async def _failing_well() -> AsyncIterator[None]:
-    """Turn what the database refuses into the engine's errors."""
-    try:
-        yield
-    except InvalidParameters as error:
-        raise Permanent("; ".join(error.problems.values()), hint=error.hint) from error
-    except DatabaseError as error:
-        text = f"{error.message} ({error.hint})" if error.hint else error.message
-        if error.is_transient:
-            raise Retryable(text, after_s=5.0 if isinstance(error, DatabaseBusy) else None) from error
-        raise Permanent(error.message, hint=error.hint) from error
 
 
 def _stray_line(root: Root, strays: Mapping[date, int], *, is_moved: bool) -> str:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from qsuite_console.cache import sweep
-from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.families import family_of as described
 from qsuite_console.cache.keys import FAMILIES
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind
 from qsuite_console.model import units
 from qsuite_console.model.keys import escape, unescape
 from qsuite_console.model.kinds import Plan, PlanLine
@@ -128,23 +127,20 @@ class Invalidate:
         """Remove them; raises Retryable while the cache is away."""
         started, tally, cache = time.monotonic(), _Tally(), self._services.cache
         pattern, matches = _selection(parameters)
-        try:
-            total = await sweep.count_keys(cache)
-            sure = _sure(parameters)
-            for name in sure:  # what can be named needs no walk: it goes at once
-                if await sweep.remove(cache, [name]):
-                    tally.removed += 1
-                    _look(tally, [name], 0)
-            async for step in sweep.walk_keys(cache, pattern):
-                names = [name for name in step.names if matches(name)]
-                _look(tally, names, step.walked)
-                tally.removed += await sweep.remove(cache, names)
-                figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
-                context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
-                await context.breathe()
-            context.progress(max(total, 1), max(total, 1), unit="keys", figures={"removed": tally.removed})
-        except CacheError as error:
-            raise _for_engine(error) from error
+        total = await sweep.count_keys(cache)
+        sure = _sure(parameters)
+        for name in sure:  # what can be named needs no walk: it goes at once
+            if await sweep.remove(cache, [name]):
+                tally.removed += 1
+                _look(tally, [name], 0)
+        async for step in sweep.walk_keys(cache, pattern):
+            names = [name for name in step.names if matches(name)]
+            _look(tally, names, step.walked)
+            tally.removed += await sweep.remove(cache, names)
+            figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
+            context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
+            await context.breathe()
+        context.progress(max(total, 1), max(total, 1), unit="keys", figures={"removed": tally.removed})
         context.log.info("%d keys removed: %s", tally.removed, ", ".join(tally.names[:_SHOWN]) or "none was there")
         return {
             "by": parameters.by,
@@ -209,26 +205,23 @@ class Cleanup:
         given: Counter[str] = Counter()
         others: Counter[str] = Counter()
         walked = 0
-        try:
-            total = await sweep.count_keys(cache)
-            async for step in sweep.walk_keys(cache):
-                known: dict[str, list[bytes]] = {}
-                for name in await sweep.without_life(cache, step.names):
-                    family = sweep.family_of(name)
-                    if family is None:
-                        others[described(name)] += 1
-                    else:
-                        known.setdefault(family.name, []).append(name)
-                for family_name, names in known.items():
-                    given[family_name] += await sweep.give_life(cache, names, parameters.life_s)
-                walked += step.walked
-                figures = {"given": given.total(), "reported": others.total()}
-                context.progress(min(walked, total), max(total, 1), unit="keys", figures=figures)
-                await context.breathe()
-            figures = {"given": given.total(), "reported": others.total()}  # keys that expired meanwhile are done too
-            context.progress(max(total, 1), max(total, 1), unit="keys", figures=figures)
-        except CacheError as error:
-            raise _for_engine(error) from error
+        total = await sweep.count_keys(cache)
+        async for step in sweep.walk_keys(cache):
+            known: dict[str, list[bytes]] = {}
+            for name in await sweep.without_life(cache, step.names):
+                family = sweep.family_of(name)
+                if family is None:
+                    others[described(name)] += 1
+                else:
+                    known.setdefault(family.name, []).append(name)
+            for family_name, names in known.items():
+                given[family_name] += await sweep.give_life(cache, names, parameters.life_s)
+            walked += step.walked
+            figures = {"given": given.total(), "reported": others.total()}
+            context.progress(min(walked, total), max(total, 1), unit="keys", figures=figures)
+            await context.breathe()
+        figures = {"given": given.total(), "reported": others.total()}  # keys that expired meanwhile are done too
+        context.progress(max(total, 1), max(total, 1), unit="keys", figures=figures)
         for kin, count in others.most_common(_SHOWN):
             context.log.info("%d keys of %s never expire and were left as they are", count, kin)
         return {
@@ -280,8 +273,3 @@ def _look(tally: _Tally, names: list[bytes], walked: int) -> None:
     tally.matched += len(names)
     room = 20 - len(tally.names)
     tally.names += [clean(escape(name), 120) for name in names[: max(0, room)]]
-
-
-def _for_engine(error: CacheError) -> Exception:
-    text = f"{error.message} ({error.hint})" if error.hint else error.message
-    return Retryable(text) if error.is_transient else Permanent(error.message, hint=error.hint)

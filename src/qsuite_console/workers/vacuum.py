@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from qsuite_console.db.errors import DatabaseBusy, DatabaseError, DatabaseFull
+from qsuite_console.db.errors import DatabaseBusy
 from qsuite_console.db.maintenance import Maintenance, Step, Target, options
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
 from qsuite_console.model import units
@@ -119,16 +119,11 @@ class VacuumWorker:
                     warnings=tuple(self._warnings(parameters, steps)))  # fmt: skip
 
     async def run(self, context: JobContext, parameters: VacuumParameters) -> Mapping[str, Any]:
-        """Do it and return rows and bytes before and after; what the database refuses becomes the engine's errors."""
+        """Do it and return rows and bytes before and after."""
         problems = self.check(parameters)
         if problems:
-            raise Permanent(str(InvalidParameters(dict(problems))))
-        try:
-            return await _Run(self, self._maintenance, context, parameters).run()
-        except InvalidParameters as error:
-            raise Permanent(error.problems.get("table", error.message), hint=error.hint) from error
-        except DatabaseError as error:
-            raise _for_engine(error) from error
+            raise InvalidParameters(dict(problems))
+        return await _Run(self, self._maintenance, context, parameters).run()
 
     async def targets(self, parameters: VacuumParameters, done: Mapping[str, Any]) -> tuple[Target, ...]:
         """Return the tables of a run, those of its checkpoint where there is one; raises as ``plan``."""
@@ -321,11 +316,3 @@ def _oldest(times: Sequence[tuple[datetime | None, datetime]]) -> str:
         never = sum(at is None for at, _ in times)
         return "never" if never == len(times) else f"never for {never} of {len(times)}"
     return f"{units.span(max((now - at).total_seconds() for at, now in times if at is not None))} ago"
-
-
-def _for_engine(error: DatabaseError) -> Exception:
-    """Return the error as the engine tells retryable from permanent."""
-    if not error.is_transient:
-        return Permanent(error.message, hint=error.hint)
-    text = f"{error.message} ({error.hint})" if error.hint else error.message
-    return Retryable(text, after_s=60.0 if isinstance(error, DatabaseFull) else 2.0)

@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 import msgspec
 
 from qsuite_console.cache import keys
-from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.keys import KeyFamily
 from qsuite_console.cache.writer import Written, write_keys
 from qsuite_console.db.calendar import read_sessions
-from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.market import MarketReader, reading
 from qsuite_console.db.warming import WarmingReader
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind, Retryable
 from qsuite_console.model import calendar, units
-from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.market import Session
 from qsuite_console.model.text import clean
@@ -128,16 +125,7 @@ class _WarmWorker:
         return Plan(kind=self.kind.name, title=self.title(parameters), lines=lines, warnings=warnings, figures=figures)
 
     async def run(self, context: JobContext, parameters: Any) -> Mapping[str, Any]:
-        """Read, write, count; raises Retryable while database or cache are away or refuse every key."""
-        try:
-            return await self._warm(context, parameters)
-        except (DatabaseError, CacheError) as error:
-            text = f"{error.message} ({error.hint})" if error.hint else error.message
-            raise (Retryable(text) if error.is_transient else Permanent(error.message, hint=error.hint)) from error
-        except ConsoleError as error:
-            raise Permanent(error.message, hint=error.hint) from error
-
-    async def _warm(self, context: JobContext, parameters: Any) -> Mapping[str, Any]:
+        """Read, write, count; raises DatabaseError, CacheError, Retryable where the cache refuses every key."""
         services, life_s = self._services, self.FAMILY.life_s(parameters.period_s)
         whole, written, oldest, wrote_s = time.monotonic(), Written(), None, 0.0
         settings = services.settings

@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 
 from fakes.backfill import WEEK, YEAR, FakeContext, changed, fill_tickers, make_settings, open_services, run
+from fakes.failing import fails_for_good, fails_for_now
 from qsuite_console.config.settings import BackfillSettings
-from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.providers.alpaca import AlpacaClient, BarsQuery
 from qsuite_console.providers.errors import ProviderUnavailable
@@ -174,7 +174,7 @@ async def test_a_wrong_key_is_permanent_and_never_told(database_dsn: str, exchan
     server = await exchange()
     wrong = {**server.environment, "APCA_API_SECRET_KEY": "sekret-value"}
     async with open_services(make_settings(database_dsn, wrong)) as services:
-        with pytest.raises(Permanent, match="the provider refused the key") as caught:
+        with fails_for_good("the provider refused the key") as caught:
             await run(services, WEEK)
     assert "sekret-value" not in repr(caught.value) + caught.value.hint
 
@@ -182,7 +182,7 @@ async def test_a_wrong_key_is_permanent_and_never_told(database_dsn: str, exchan
 async def test_a_database_that_is_away_is_retryable(exchange: Starter) -> None:
     server = await exchange()
     async with open_services(make_settings("postgresql://u:sekret@127.0.0.1:1/x", server.environment)) as services:
-        with pytest.raises(Retryable, match=r"127\.0\.0\.1:1/x is not reachable: nothing listens there") as caught:
+        with fails_for_now(r"127\.0\.0\.1:1/x is not reachable: nothing listens there") as caught:
             await run(services, WEEK)
     assert "sekret" not in str(caught.value)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from fakes.backfill import FakeContext, changed, make_settings, open_services, run
-from qsuite_console.engine.ports import Permanent
+from fakes.failing import fails_for_good
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.providers import files
 from qsuite_console.workers import Services
@@ -312,7 +312,7 @@ async def test_two_hundred_thousand_rows_take_constant_memory(
     result = await run(services, parameters, context)
     assert result["rows_written"] == result["rows_present"] == 200_000
     assert result["verified"]
-    assert len(resident) == 21
+    assert len(resident) >= 21
     assert max(resident) - resident[3] < 32 * 2**20  # the records of the whole file would take 200 MB
 
 
@@ -370,5 +370,5 @@ async def test_a_file_that_can_t_hold_bars_is_refused_before_anything_is_read(
     with pytest.raises(InvalidParameters, match=words) as caught:
         await BackfillWorker(services).plan(changed(DAYS, path=str(path)))
     assert list(caught.value.problems) == ["path"]
-    with pytest.raises(Permanent, match=words):
+    with fails_for_good(words):
         await run(services, changed(DAYS, path=str(path)))

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from fakes.backfill import WEEK, changed, fill_tickers, make_settings, open_services, run
-from qsuite_console.engine.ports import Permanent
+from fakes.failing import fails_for_good
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.sandbox.exchange.server import Exchange
 from qsuite_console.workers.backfill import BackfillParameters, BackfillWorker
@@ -52,7 +52,7 @@ async def test_adopted_tables(
         if not words:
             assert (await run(services, day))["rows_written"] == 10
             return
-        with pytest.raises(Permanent) as caught:
+        with fails_for_good() as caught:
             await run(services, day)
     assert words in str(caught.value)
 

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from fakes.failing import fails_for_good, fails_for_now
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
-from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.sandbox import servers
@@ -145,7 +145,7 @@ async def test_a_table_that_is_not_there_is_refused_with_what_may_be_meant(datab
     async with worker(database_dsn) as vacuum:
         with pytest.raises(InvalidParameters, match=r"did you mean public\.execution_engine_order"):
             await vacuum.plan(of("execution_engine_orders"))
-        with pytest.raises(Permanent, match="there is no table"):
+        with fails_for_good("there is no table"):
             await run(vacuum, Context(), of('no "such" (table'))
         with pytest.raises(InvalidParameters, match="there is no table"):
             await vacuum.plan(of("pipelines_pkey"))
@@ -212,7 +212,7 @@ async def test_a_locked_table_is_left_for_the_next_try_and_the_others_are_not_do
     first = Context()
     async with worker(dsn) as vacuum:
         try:
-            with pytest.raises(Retryable, match=r"public\.busy: locked by another session; the rest is done"):
+            with fails_for_now(r"public\.busy: locked by another session; the rest is done"):
                 await run(vacuum, first, parameters)
         finally:
             await transaction.rollback()
@@ -233,7 +233,7 @@ async def test_behind_a_pooler_a_locked_table_is_skipped_instead_of_waited_for(e
     await holder.execute("LOCK TABLE busy")
     async with worker(dsn, pgbouncer=True) as vacuum:
         try:
-            with pytest.raises(Retryable, match="locked by another session"):
+            with fails_for_now("locked by another session"):
                 await run(vacuum, Context(), of("busy", lock_timeout_s=600))
         finally:
             await transaction.rollback()
@@ -314,7 +314,7 @@ async def test_after_a_kill_of_the_server_the_next_try_ends_with_the_figures_fro
 
             await until(is_seen, "it is on its way")
             os.kill(server.process.pid, signal.SIGKILL)
-            with pytest.raises(Retryable):
+            with fails_for_now():
                 await running
             server.stop()
             server = servers.start_postgres(directory, password=password, port=server.port)

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from fakes.backfill import FakeContext
+from fakes.failing import fails_for_good, fails_for_now
 from integration.indexes.index_scene import (
     BOOK,
     execute,
@@ -27,7 +28,6 @@ from integration.indexes.index_scene import (
     worker,
 )
 from qsuite_console.config.settings import TableSettings
-from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.sandbox import servers
 
@@ -86,7 +86,7 @@ async def test_a_lock_that_is_not_given_is_tried_again_later(database_dsn: str) 
     await execute(dsn, *FILL, f"DROP INDEX {BOOK}")
     async with worker(dsn) as indexes:
         async with open_transaction(dsn, WRITES):
-            with pytest.raises(Retryable, match="a lock stood in the way"):
+            with fails_for_now("a lock stood in the way"):
                 await run(indexes, of("build", BOOK, lock_timeout_s=0.2))
         await run(indexes, of("build", BOOK, lock_timeout_s=0.2))
     assert await names(dsn, broken=True) == set()
@@ -104,7 +104,7 @@ async def test_an_index_that_another_session_builds_is_left_to_it(database_dsn: 
             await until(lambda: is_invalid(dsn, BOOK), "the other one has begun")
             states = {one.name: one.state for one in await indexes.reader.standings()}
             assert states[BOOK] == "building"
-            with pytest.raises(Retryable, match="another session builds"):
+            with fails_for_now("another session builds"):
                 await run(indexes, of("build", BOOK))
             repair = await indexes.plan(of("repair"))
             assert repair.is_noop
@@ -135,7 +135,7 @@ async def test_after_a_kill_of_the_backend_no_broken_index_is_left_by_the_next_r
                 pid = await backend(dsn, "INDEX")
                 assert pid
                 os.kill(pid, signal.SIGKILL)
-                with pytest.raises(Retryable):
+                with fails_for_now():
                     await running
             await until(lambda: is_up(dsn), "the server came back by itself")
             assert await names(dsn, broken=True) == {broken}, "this is what a kill leaves"
@@ -171,7 +171,7 @@ async def test_repair_finds_what_is_broken_and_says_what_it_can_not_mend(empty_d
     async with worker(dsn) as indexes:
         plan = await indexes.plan(of("repair"))
         assert plan.figures["indexes"] == ["broken"]
-        with pytest.raises(Permanent, match="could not create unique index"):
+        with fails_for_good("could not create unique index"):
             await run(indexes, of("repair"))
         assert await names(dsn, broken=True) == {"broken"}, "no second one beside it"
         await execute(dsn, "DELETE FROM twins WHERE ctid = '(0,1)'")
@@ -209,7 +209,7 @@ async def test_what_backs_a_constraint_is_never_dropped(database_dsn: str) -> No
         ):
             with pytest.raises(InvalidParameters, match=reason):
                 await indexes.plan(of("drop", name))
-            with pytest.raises(Permanent, match=reason):
+            with fails_for_good(reason):
                 await run(indexes, of("drop", name))
         assert await names(dsn) == before
         with pytest.raises(InvalidParameters, match="name the index to drop"):
@@ -263,7 +263,7 @@ async def test_a_partitioned_table_is_built_part_by_part_and_goes_on_where_it_wa
     context = FakeContext()
     async with worker(dsn) as indexes:
         async with open_transaction(dsn, "LOCK TABLE task_runs_partitioned_p2a IN ROW EXCLUSIVE MODE"):
-            with pytest.raises(Retryable):
+            with fails_for_now():
                 await run(indexes, of("build", RUN_IDX, lock_timeout_s=0.2), context)
         assert await names(dsn, broken=True) >= {RUN_IDX}, "begun, not ended"
         states = {one.name: one.state for one in await indexes.reader.standings()}

@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fakes.backfill import FakeContext
+from fakes.failing import fails_for_good
 from qsuite_console import workers
 from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
@@ -23,7 +24,6 @@ from qsuite_console.db.orders import OpenOrder, fill_of
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
-from qsuite_console.engine.ports import Permanent
 from qsuite_console.model.clock import SystemClock
 
 
@@ -198,7 +198,7 @@ async def test_where_it_is_not_allowed_nothing_happens(
 ) -> None:
     await place(connection)
     strict = replace(services, settings=replace(services.settings, target=TargetSettings()))
-    with pytest.raises(Permanent, match="not allowed on this target"):
+    with fails_for_good("not allowed on this target"):
         await settle(strict)
     worker: Any = workers.load("orders.settle", strict)
     plan = await worker.plan(decode(worker.kind.parameters, {}))

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from fakes.backfill import FakeContext
+from fakes.failing import fails_for_good, fails_for_now
 from qsuite_console import workers
 from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
@@ -20,7 +21,6 @@ from qsuite_console.db.database import Database
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
-from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import InvalidParameters
 
@@ -125,7 +125,7 @@ async def test_a_run_makes_what_is_missing_once_and_leaves_other_schemes_alone(
     assert result["tables"][0]["created"] == ["public.ticks_p202702"]
     with pytest.raises(InvalidParameters, match="is not partitioned by a range of time; there are: Odd one"):
         await worker.plan(decode(worker.kind.parameters, {"table": "kinds"}))
-    with pytest.raises(Permanent, match="kinds is not partitioned"):
+    with fails_for_good("kinds is not partitioned"):
         await run(services, "partitions", table="kinds")
 
 
@@ -158,7 +158,7 @@ async def test_a_table_that_is_locked_is_waited_for_and_then_tried_later(
     monkeypatch.setattr(care, "LOCK_TIMEOUT", "50ms")
     async with connection.transaction():
         await connection.execute("LOCK TABLE ticks IN SHARE MODE")
-        with pytest.raises(Retryable):
+        with fails_for_now():
             await run(services, "partitions", table="ticks")
     assert (await run(services, "partitions", table="ticks"))["created"] == 4
 

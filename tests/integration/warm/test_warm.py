@@ -16,6 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fakes.backfill import FakeContext
+from fakes.failing import fails_for_good, fails_for_now
 from qsuite_console import workers
 from qsuite_console.cache import keys
 from qsuite_console.cache.client import Cache
@@ -27,7 +28,6 @@ from qsuite_console.db.market import Fold
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
-from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.cached import BookEntry, MarketEntry, PositionsEntry, PriceEntry
 from qsuite_console.model.clock import SystemClock
 
@@ -225,7 +225,7 @@ async def test_keys_the_cache_refuses_are_named_and_the_rest_is_written(
         assert (result["keys"], result["failed"]) == (2, 1)
         assert result["refused"][0]["key"] == "price:BBB"
         assert "permission" in result["refused"][0]["reason"]
-        with pytest.raises(Retryable, match="refused every key"):
+        with fails_for_now("refused every key"):
             await warm(narrow, "warm.prices", symbols="BBB")
     finally:
         await limited.close()
@@ -234,10 +234,10 @@ async def test_keys_the_cache_refuses_are_named_and_the_rest_is_written(
 
 async def test_a_cache_that_is_away_is_waited_for(services: workers.Services) -> None:
     away = Cache(CacheSettings(url=Secret("redis://127.0.0.1:1/0")))
-    with pytest.raises(Retryable):
+    with fails_for_now():
         await warm(replace(services, cache=away), "warm.prices")
     nothing = Cache(CacheSettings())
-    with pytest.raises(Permanent, match="no cache is configured"):
+    with fails_for_good("no cache is configured"):
         await warm(replace(services, cache=nothing), "warm.prices")
     await away.close()
 

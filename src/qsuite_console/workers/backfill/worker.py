@@ -7,13 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from qsuite_console.db.errors import DatabaseError, DatabaseFull
 from qsuite_console.db.locks import lock_key, try_lock
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
-from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.engine.ports import JobContext, JobKind
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.text import clean
-from qsuite_console.providers.errors import ProviderError
 from qsuite_console.workers.backfill import describe as words
 from qsuite_console.workers.backfill.file_source import FileSource
 from qsuite_console.workers.backfill.parameters import BackfillParameters, check, destination_kind
@@ -65,15 +63,12 @@ class BackfillWorker:
         return await self._sources[parameters.source].plan(parameters)
 
     async def run(self, context: JobContext, parameters: BackfillParameters) -> Mapping[str, Any]:
-        """Do it and return the result of D7; what the platform or the provider refuses becomes the engine's errors."""
+        """Do it and return the result of D7."""
         problems = self.check(parameters)
         if problems:
-            raise Permanent(str(InvalidParameters(dict(problems))))
-        try:
-            async with self._alone(context, parameters):
-                return await self._sources[parameters.source].run(context, parameters)
-        except ConsoleError as error:
-            raise _for_engine(error) from error
+            raise InvalidParameters(dict(problems))
+        async with self._alone(context, parameters):
+            return await self._sources[parameters.source].run(context, parameters)
 
     @contextlib.asynccontextmanager
     async def _alone(self, context: JobContext, parameters: BackfillParameters) -> AsyncIterator[None]:
@@ -96,13 +91,3 @@ class BackfillWorker:
                 await asyncio.sleep(_LOCK_POLL_S)
                 await context.breathe()
             yield
-
-
-def _for_engine(error: ConsoleError) -> Exception:
-    """Return the error as the engine tells retryable from permanent, with the hint in the line."""
-    text = f"{error.message} ({error.hint})" if error.hint else error.message
-    if isinstance(error, DatabaseError) and error.is_transient:
-        return Retryable(text, after_s=60.0 if isinstance(error, DatabaseFull) else 2.0)
-    if isinstance(error, ProviderError) and error.is_transient:
-        return Retryable(text, after_s=error.quota.retry_after_s)
-    return Permanent(error.message, hint=error.hint)

@@ -10,10 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from qsuite_console.db.errors import DatabaseBusy, DatabaseError, DatabaseFull
+from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.index_care import IndexCare, IndexReader
 from qsuite_console.db.maintenance import Step, Watch
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind
 from qsuite_console.model import units
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan, PlanLine
@@ -89,13 +89,12 @@ class IndexesWorker:
         """Do it; returns bytes before and after of each, and how long it took."""
         problems = self.check(parameters)
         if problems:
-            raise Permanent(str(InvalidParameters(dict(problems))))
+            raise InvalidParameters(dict(problems))
         try:
             return await _Run(self, context, parameters).run()
-        except InvalidParameters as error:
-            raise Permanent("; ".join(error.problems.values()), hint=error.hint) from error
         except DatabaseError as error:
-            raise _for_engine(error) from error
+            error.hint = _hint(error)
+            raise
 
     async def _waits(self) -> list[str]:
         lines = [
@@ -200,15 +199,10 @@ class _Run:
         await self._context.save({"before": self._before, "done": self._done})
 
 
-def _for_engine(error: DatabaseError) -> Exception:
-    """Return the error as the engine tells retryable from permanent."""
-    if not error.is_transient:
-        hint = error.hint
-        if "hypertable" in error.message:
-            hint = "CREATE INDEX … WITH (timescaledb.transaction_per_chunk) builds it chunk by chunk"
-        if "unique index" in error.message:
-            hint = "remove the equal values from its table, or drop the index"
-        return Permanent(error.message, hint=hint)
-    text = f"{error.message} ({error.hint})" if error.hint else error.message
-    after_s = 60.0 if isinstance(error, DatabaseFull) else 10.0 if isinstance(error, DatabaseBusy) else 2.0
-    return Retryable(text, after_s=after_s)
+def _hint(error: DatabaseError) -> str:
+    """Return what to do about what the database says of an index."""
+    if "hypertable" in error.message:
+        return "CREATE INDEX … WITH (timescaledb.transaction_per_chunk) builds it chunk by chunk"
+    if "unique index" in error.message:
+        return "remove the equal values from its table, or drop the index"
+    return error.hint

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from qsuite_console.cache.errors import CacheError
-from qsuite_console.db.errors import DatabaseError
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.engine.ports import JobContext, JobKind
 from qsuite_console.model import units
-from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import FileProblem
@@ -91,22 +89,14 @@ class IngestWorker:
         return Plan(kind=self.kind.name, title=self.title(parameters), lines=lines, figures=figures, is_noop=not size)
 
     async def run(self, context: JobContext, parameters: IngestParameters) -> Mapping[str, Any]:
-        """Store the records; raises Retryable while database or cache are away."""
+        """Store the records; raises InvalidParameters, DatabaseError, CacheError."""
         paths = self._services.paths
         rejects = RejectsFile(None if paths is None else paths.state / "rejects" / f"ingest-{context.job_id}.jsonl")
-        try:
-            problems = self.check(parameters)
-            if problems:
-                raise InvalidParameters(dict(problems))
-            sources = await _find(parameters)
-            return await take(self._services, context, parameters, sources, rejects)
-        except (DatabaseError, CacheError) as error:
-            text = f"{error.message} ({error.hint})" if error.hint else error.message
-            raise (Retryable(text) if error.is_transient else Permanent(error.message, hint=error.hint)) from error
-        except InvalidParameters as error:
-            raise Permanent("; ".join(error.problems.values()), hint=error.hint) from error
-        except ConsoleError as error:
-            raise Permanent(error.message, hint=error.hint) from error
+        problems = self.check(parameters)
+        if problems:
+            raise InvalidParameters(dict(problems))
+        sources = await _find(parameters)
+        return await take(self._services, context, parameters, sources, rejects)
 
 
 async def take(
