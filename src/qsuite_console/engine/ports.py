@@ -33,6 +33,7 @@ from qsuite_console.model.runs import Claim as Claim
 from qsuite_console.model.runs import Ending as Ending
 from qsuite_console.model.runs import Inserted as Inserted
 from qsuite_console.model.runs import Note as Note
+from qsuite_console.model.runs import Prunable as Prunable
 from qsuite_console.model.runs import Start as Start
 
 
@@ -346,6 +347,22 @@ class Store(Ledger, Protocol):
 
     async def prune(self, *, now: datetime) -> int:
         """Drop expired results and jobs past age and count, in small steps; returns how many jobs went."""
+        ...
+
+
+class Books(Protocol):
+    """The part of the store that a job may tidy up: what is too old to be kept."""
+
+    async def jobs(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs, newest first."""
+        ...
+
+    async def prunable(self, *, now: datetime) -> Prunable:
+        """Return what would be forgotten now; only reads."""
+        ...
+
+    async def prune(self, *, now: datetime) -> int:
+        """Forget it, in small steps; returns how many jobs went."""
         ...
 
 

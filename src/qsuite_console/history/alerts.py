@@ -78,6 +78,16 @@ def drop(transaction: Transaction, at: int) -> None:
     )
 
 
+def droppable(connection: sqlite3.Connection, at: int) -> int:
+    """Return how many alerts ``drop`` would forget."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM alerts WHERE cleared_at < ?1 OR (cleared_at IS NOT NULL AND since <"
+        " (SELECT since FROM alerts ORDER BY since DESC LIMIT 1 OFFSET ?2))",
+        (at - KEPT_US, KEPT),
+    ).fetchone()
+    return int(count)
+
+
 def page(connection: sqlite3.Connection, target: str, query: AlertQuery) -> AlertPage:
     """Return one page, newest first; raises InvalidParameters for a ``before`` that is none."""
     limit = max(1, min(query.limit, LIMIT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -12,6 +13,7 @@ from qsuite_console.history.figures import KEPT_S
 from qsuite_console.history.rows import stamp
 from qsuite_console.history.telemetry import Telemetry
 from qsuite_console.history.writer import Transaction, Writer
+from qsuite_console.model.runs import Prunable
 
 STEP: Final = 1000
 AUDIT_LIMIT: Final = 200_000
@@ -35,11 +37,50 @@ async def prune(writer: Writer, telemetry: Telemetry, settings: EngineSettings, 
         before = at // 1_000_000 - kept_s
         while await writer.run(partial(_drop_figures, span=span, before=before), is_essential=True) == STEP:
             continue
-    await writer.run(_drop_audit, is_essential=True)
+    while await writer.run(_drop_audit, is_essential=True) == STEP:
+        continue
     await writer.run(lambda t: alerts.drop(t, at), is_essential=True)
     while await writer.run(_shrink, is_essential=True):
         continue
     return gone
+
+
+def prunable(connection: sqlite3.Connection, settings: EngineSettings, now: datetime) -> Prunable:
+    """Return what ``prune`` would drop now; only reads."""
+    at, oldest = stamp(now), stamp(now - timedelta(days=settings.history_max_age_days))
+    results, size = connection.execute(
+        "SELECT count(*), coalesce(sum(length(result)), 0) FROM results WHERE expires_at <= ?", (at,)
+    ).fetchone()
+    (old,) = connection.execute(
+        "SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?", (oldest,)
+    ).fetchone()
+    figures = sum(
+        connection.execute(
+            "SELECT count(*) FROM figures WHERE span = ? AND start < ?", (span, at // 1_000_000 - kept_s)
+        ).fetchone()[0]
+        for span, kept_s in KEPT_S.items()
+    )
+    (audit,) = connection.execute(
+        "SELECT count(*) FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (AUDIT_LIMIT,)
+    ).fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return Prunable(
+        results=results,
+        result_bytes=size,
+        jobs=max(old, _surplus(connection, settings.history_max_jobs)),  # both count from the oldest
+        figures=figures,
+        audit=audit,
+        alerts=alerts.droppable(connection, at),
+        free_bytes=free * page_size if free >= _FREED_PAGES else 0,
+    )
+
+
+def _surplus(connection: sqlite3.Connection, kept: int) -> int:
+    (total,) = connection.execute(
+        "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('succeeded', 'failed', 'cancelled')"
+    ).fetchone()
+    return max(0, total - kept)
 
 
 def _drop_results(transaction: Transaction, at: int) -> int:
@@ -50,10 +91,7 @@ def _drop_results(transaction: Transaction, at: int) -> int:
 
 def _drop_jobs(transaction: Transaction, oldest: int, kept: int) -> list[int]:
     connection = transaction.connection
-    (total,) = connection.execute(
-        "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('succeeded', 'failed', 'cancelled')"
-    ).fetchone()
-    surplus = max(0, min(STEP, total - kept))
+    surplus = min(STEP, _surplus(connection, kept))
     rows = connection.execute(
         "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?)"
         " OR id IN (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?)"
@@ -71,11 +109,12 @@ def _drop_figures(transaction: Transaction, span: int, before: int) -> int:
     ).rowcount
 
 
-def _drop_audit(transaction: Transaction) -> None:
-    transaction.connection.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ? AND id < (SELECT min(id) FROM audit) + ?",
+def _drop_audit(transaction: Transaction) -> int:
+    return transaction.connection.execute(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?"
+        " ORDER BY id LIMIT ?)",
         (AUDIT_LIMIT, STEP),
-    )
+    ).rowcount
 
 
 def _shrink(transaction: Transaction) -> bool:

@@ -25,7 +25,7 @@ from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import Job, LogLine, Progress
-from qsuite_console.model.runs import AuditEntry, Change, Claim, Ending, Inserted, Note, Start
+from qsuite_console.model.runs import AuditEntry, Change, Claim, Ending, Inserted, Note, Prunable, Start
 
 CHECKPOINT_LIMIT: Final = 4 << 20  # bytes of JSON, packed
 
@@ -178,6 +178,10 @@ class SqliteStore(HistoryReader):
     async def prune(self, *, now: datetime) -> int:
         """Drop expired results and jobs past age and count, in steps of a thousand; returns how many jobs went."""
         return await pruning.prune(self._writer, self._notes, self._settings, now)
+
+    async def prunable(self, *, now: datetime) -> Prunable:
+        """Return what ``prune`` would forget; only reads."""
+        return await self._read(lambda: pruning.prunable(self._jobs_file(), self._settings, now))
 
     def close(self) -> None:
         """Write what waits, fold the log into the file and let the next owner in."""

@@ -55,6 +55,23 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress = Progress()
 
 
+class Prunable(msgspec.Struct, frozen=True, kw_only=True):
+    """What the history would forget now: rows of each sort, and the space in its file that nothing uses."""
+
+    results: int = 0
+    result_bytes: int = 0
+    jobs: int = 0
+    figures: int = 0
+    audit: int = 0
+    alerts: int = 0
+    free_bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Return the number of all of them."""
+        return self.results + self.jobs + self.figures + self.audit + self.alerts
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who asked for what, from where, and what came of it; one for every change, refused ones too."""
 

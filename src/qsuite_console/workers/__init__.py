@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qsuite_console.db.database import Database
     from qsuite_console.db.panels import PanelReader
     from qsuite_console.db.pooler import PoolerConsole
-    from qsuite_console.engine.ports import Worker
+    from qsuite_console.engine.ports import Books, Worker
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
     from qsuite_console.paths import Paths
@@ -33,6 +33,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
     "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
+    "cleanup": "qsuite_console.workers.cleanup:Cleanup",
     "indexes": "qsuite_console.workers.indexes:IndexesWorker",
     "ingest": "qsuite_console.workers.ingest:IngestWorker",
     "orders.settle": "qsuite_console.workers.orders:Settle",
@@ -105,6 +106,7 @@ class Services:
     monitoring: Monitoring | None = None  # None where nothing is sampled
     costs: ProbeCosts = field(default_factory=ProbeCosts)
     paths: Paths | None = None  # the console's own directories, where it has any
+    books: Books | None = None  # the history as a job may tidy it up
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
