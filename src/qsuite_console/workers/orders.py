@@ -1,14 +1,15 @@
 """Fills pending orders on paper, where the target allows it: claim, price, fill, all or nothing for each batch.
 
 Market prices come from the cache, else from the newest bar, which is then cached after the transaction: the price of a
-fill, with its slippage, never gets there. Any number of these jobs may run at once, in any number of processes.
+fill, with its slippage, never gets there. Any number of these jobs may run at once, in any number of processes. Which
+orders are filled only the database knows; the checkpoint keeps the sums that the result has to tell.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 500
 _BUDGET_S: Final = 30.0
+_STEPS: Final = 20  # places a decade of seconds
+_SHORTEST_S: Final = 0.001
 _NO_PRICE: Final = "no price in the cache and no bar in the database"
 _REFUSAL: Final = "paper execution is not allowed on this target"
 _HINT: Final = "set target.paper_execution = true, only where nobody trades with these orders for real"
@@ -48,9 +51,8 @@ class SettleParameters(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
 
 
-@dataclass(slots=True)
-class _Totals:
-    """What a run has done."""
+class Totals(msgspec.Struct, kw_only=True):
+    """What a job has done, over all of its attempts."""
 
     claimed: int = 0
     filled: int = 0
@@ -62,7 +64,32 @@ class _Totals:
     quantity: Decimal = Decimal(0)
     notional: Decimal = Decimal(0)
     commission: Decimal = Decimal(0)
-    latencies_s: list[float] = field(default_factory=list)
+    latencies: dict[str, int] = {}  # place on a logarithmic scale -> fills
+    longest_s: float = 0.0
+    duration_s: float = 0.0
+
+    def add(self, orders: Sequence[OpenOrder], fills: Sequence[Fill], at: datetime) -> None:
+        """Count a batch that is committed."""
+        self.claimed += len(orders)
+        self.filled += len(fills)
+        for fill in fills:
+            quantity = fill.order.open_quantity
+            self.quantity += quantity
+            self.notional += quantity * fill.price
+            self.commission += fill.commission
+            waited_s = max(0.0, (at - fill.order.created_at).total_seconds())
+            self.longest_s = max(self.longest_s, waited_s)
+            place = str(round(_STEPS * math.log10(max(waited_s, _SHORTEST_S))))
+            self.latencies[place] = self.latencies.get(place, 0) + 1
+
+    def latency_s(self, share: float) -> float | None:
+        """Return the seconds from the order to its fill that this share of the fills did not exceed, within 6 %."""
+        left = share * self.filled
+        for place in sorted(map(int, self.latencies)):
+            left -= self.latencies[str(place)]
+            if left <= 0:
+                return round(min(10 ** (place / _STEPS), self.longest_s), 3)
+        return None
 
 
 class Settle:
@@ -108,7 +135,7 @@ class Settle:
         """Fill what can be filled; raises Permanent where it is forbidden, DatabaseError."""
         if not self._services.settings.target.paper_execution:
             raise Permanent(_REFUSAL, hint=_HINT)
-        started, totals, after = time.monotonic(), _Totals(), 0
+        totals, after, began = msgspec.convert(dict(context.checkpoint or {}), Totals), 0, time.monotonic()
         async with self._services.database.session("orders tables", _BUDGET_S) as connection:
             await create_tries(connection)
         while totals.claimed < parameters.max_orders:
@@ -117,15 +144,18 @@ class Settle:
             last = await self._batch(context, parameters, after, limit, totals)
             if last is None:
                 break
-            after = last
+            now = time.monotonic()
+            totals.duration_s, after, began = totals.duration_s + now - began, last, now
+            await context.save(msgspec.to_builtins(totals))
             figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
             context.progress(totals.claimed, unit="orders", figures=figures)
         if totals.put_off:
             context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
-        return _result(totals, time.monotonic() - started)
+        totals.duration_s += time.monotonic() - began
+        return _result(totals)
 
     async def _batch(
-        self, context: JobContext, parameters: SettleParameters, after: int, limit: int, totals: _Totals
+        self, context: JobContext, parameters: SettleParameters, after: int, limit: int, totals: Totals
     ) -> int | None:
         """Settle one batch; returns the id it ended with, None when nothing was due. All of it or nothing."""
         services = self._services
@@ -146,12 +176,13 @@ class Settle:
             await desk.put_off(waiting, now, _NO_PRICE)
             await desk.reject(hopeless, now)
         # Only now is any of it true.
-        _count(totals, orders, fills, now)
+        totals.add(orders, fills, now)
         totals.resting += len(resting)
         totals.put_off += len(waiting)
         totals.rejected += len(hopeless)
         totals.from_cache += sum(fill.order.symbol in cached for fill in fills)
         totals.from_database += sum(fill.order.symbol in stored for fill in fills)
+        await services.answers.fills_changed({fill.order.symbol for fill in fills})
         await self._remember(context, stored)
         return orders[-1].id
 
@@ -182,23 +213,8 @@ def _types(parameters: SettleParameters) -> tuple[str, ...]:
     return ("MARKET", "LIMIT") if parameters.limit_orders else ("MARKET",)
 
 
-def _count(totals: _Totals, orders: Sequence[OpenOrder], fills: Sequence[Fill], at: datetime) -> None:
-    totals.claimed += len(orders)
-    totals.filled += len(fills)
-    for fill in fills:
-        quantity = fill.order.open_quantity
-        totals.quantity += quantity
-        totals.notional += quantity * fill.price
-        totals.commission += fill.commission
-        totals.latencies_s.append(max(0.0, (at - fill.order.created_at).total_seconds()))
-
-
-def _result(totals: _Totals, duration_s: float) -> Mapping[str, Any]:
-    waits = sorted(totals.latencies_s)
-
-    def quantile(share: float) -> float | None:
-        return round(waits[min(len(waits) - 1, int(share * len(waits)))], 3) if waits else None
-
+def _result(totals: Totals) -> Mapping[str, Any]:
+    duration_s = totals.duration_s
     return {
         "orders": totals.claimed,
         "filled": totals.filled,
@@ -210,7 +226,11 @@ def _result(totals: _Totals, duration_s: float) -> Mapping[str, Any]:
         "commission": str(totals.commission),
         "from_cache": totals.from_cache,
         "from_database": totals.from_database,
-        "latency_s": {"p50": quantile(0.5), "p95": quantile(0.95), "max": waits[-1] if waits else None},
+        "latency_s": {
+            "p50": totals.latency_s(0.5),
+            "p95": totals.latency_s(0.95),
+            "max": round(totals.longest_s, 3) if totals.filled else None,
+        },
         "duration_s": round(duration_s, 3),
         "orders_per_s": round(totals.claimed / duration_s) if duration_s > 0 else 0,
     }
