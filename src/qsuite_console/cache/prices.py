@@ -6,6 +6,7 @@ What other programs wrote is not trusted: a value that is too long or makes no s
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,7 @@ from qsuite_console.cache.keys import PRICE
 
 _LONGEST: Final = 4096
 _TIMES: Final = ("at", "timestamp", "time", "ts", "updated_at")
+_SAID: Final = re.compile(rb'"(?:at|timestamp|time|ts|updated_at)"\s*:\s*"([0-9T:.+Z-]{10,40})"')
 _MILLISECONDS: Final = 1e11  # above this a number of seconds would lie beyond the year 5000
 
 
@@ -51,6 +53,18 @@ def parse(value: bytes | str) -> CachedPrice | None:
     fields: Mapping[str, Any] = said if isinstance(said, dict) else {"price": said}
     price = _price(fields.get("price"))
     return None if price is None else CachedPrice(price, _instant(fields))
+
+
+def instant_of(value: bytes) -> datetime | None:
+    """Return the instant that a cached value of any family says it is of, None where it says nothing."""
+    if len(value) >= _LONGEST:  # cut, or too long to be one of the platform's: its time may still be near its start
+        found = _SAID.search(value)
+        return None if found is None else _instant({"at": found[1].decode("ascii", "replace")})
+    try:
+        said = msgspec.json.Decoder(float_hook=Decimal).decode(value)
+    except (msgspec.DecodeError, InvalidOperation):
+        return None
+    return _instant(said) if isinstance(said, dict) else None
 
 
 def _price(said: object) -> Decimal | None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -193,6 +194,18 @@ def describe_address(settings: DatabaseSettings) -> str:
         except ValueError:
             return "the address in DATABASE_URL"
     return clean(f"{host or 'localhost'}:{port or '5432'}/{name or 'postgres'}", 200)
+
+
+def identify(settings: DatabaseSettings) -> tuple[str, ...]:
+    """Return what tells this database as this user sees it from any other, wherever it is asked for."""
+    address, dsn = describe_address(settings), settings.dsn.reveal()
+    try:
+        user = (urlsplit(dsn).username if dsn else "") or os.environ.get("PGUSER", "")
+    except ValueError:
+        user = ""
+    host = address.rpartition(":")[0].strip("[]")
+    is_local = host in ("localhost", "::1") or host.startswith(("127.", "/"))
+    return address, user, socket.gethostname() if is_local else ""
 
 
 def _query_value(query: str, key: str) -> str:

@@ -58,6 +58,14 @@ class WarmingReader:
         """Return the users who ordered or logged in since then."""
         return [row["id"] for row in await self._fetch("warm_users", since)]
 
+    async def expected_prices(self, most: int) -> list[str]:
+        """Return the active symbols whose price can be warmed, the first ``most`` of them."""
+        return [row["symbol"] for row in await self._fetch("warm_expected_prices", most)]
+
+    async def expected_books(self, most: int) -> list[str]:
+        """Return the active symbols with a resting order, the first ``most`` of them."""
+        return [row["symbol"] for row in await self._fetch("warm_expected_books", most)]
+
     async def newest_fill(self) -> int:
         """Return the id of the newest execution, 0 when there is none."""
         return int(await self._market.connection.fetchval(self._market.sql("warm_newest_fill")))

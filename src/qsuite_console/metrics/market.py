@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from qsuite_console.cache.answers import Lives, bars_of, fills_of
 from qsuite_console.cache.prices import read_prices
 from qsuite_console.db.calendar import read_sessions
 from qsuite_console.db.market import LEVELS, MarketReader, reading
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 CACHE_BUDGET_S: Final = 1.0
 MINUTES: Final[Mapping[str, int]] = {"1Min": 1, "5Min": 5, "15Min": 15, "1Hour": 60}
 SESSIONS_A_YEAR, DAYS_A_YEAR = 252, 365
+# what is dear to compute is computed once for all who look; never older than a screen's own period of asking
+MOVERS: Final = Lives(memory_s=2.0, shared_s=4.0)
+POSITIONS: Final = Lives(memory_s=10.0, shared_s=10.0)
+VOLATILITY: Final = Lives(memory_s=30.0, shared_s=30.0)
 _MARGIN_DAYS: Final = 14  # more calendar days than the longest closure
 Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
@@ -74,6 +79,12 @@ class VolatilityParameters(msgspec.Struct, frozen=True, kw_only=True):
     returns: Annotated[int, msgspec.Meta(ge=10, le=756)] = 30
 
 
+class _Movers(msgspec.Struct, frozen=True):
+    """Symbols by what they gained or lost."""
+
+    symbols: tuple[str, ...]
+
+
 class _Probe:
     """What the questions share. A probe is asked with strings or numbers; unknown names are refused."""
 
@@ -96,7 +107,10 @@ class _Probe:
 
 
 class WatchProbe(_Probe):
-    """Answers ``market.watch``: prices of the database and of the cache, side by side."""
+    """Answers ``market.watch``: prices of the database and of the cache, side by side.
+
+    Prices are read anew each time, since the cache is judged by them; only the ranking of all symbols is kept.
+    """
 
     name = "market.watch"
 
@@ -105,13 +119,11 @@ class WatchProbe(_Probe):
         wanted: WatchParameters = decode(WatchParameters, parameters)
         clock, text = self._services.clock, wanted.text.strip().upper()
         now, begun = clock.now(), clock.monotonic()
+        symbols: Sequence[str] = () if wanted.order == "symbol" else await self._movers(wanted, text)
         async with self._reading("market watch") as reader:
             session = (await self._sessions(reader, 1, now))[-1]
             if wanted.order == "symbol":
                 symbols = await reader.symbols(text, after=wanted.after, limit=wanted.limit)
-            else:
-                is_rising = wanted.order == "gainers"
-                symbols = await reader.movers(text, session, now, is_rising=is_rising, limit=wanted.limit)
             total = await reader.symbols_total(text)
             quotes = await reader.quotes(symbols, session, now, trend=wanted.trend)
         problem = ""
@@ -135,6 +147,19 @@ class WatchProbe(_Probe):
             cache_problem=problem,
             cost_s=clock.monotonic() - begun,
         )
+
+    async def _movers(self, wanted: WatchParameters, text: str) -> Sequence[str]:
+        async def load() -> _Movers:
+            now, is_rising = self._services.clock.now(), wanted.order == "gainers"
+            async with self._reading("market movers") as reader:
+                session = (await self._sessions(reader, 1, now))[-1]
+                found = await reader.movers(text, session, now, is_rising=is_rising, limit=wanted.limit)
+            return _Movers(tuple(found))
+
+        asked = {"order": wanted.order, "text": text, "limit": wanted.limit}
+        answers = self._services.answers
+        found = await answers.ask("market.movers", _Movers, load, asked, about=bars_of(), lives=MOVERS)
+        return found.symbols
 
 
 class BarsProbe(_Probe):
@@ -179,13 +204,27 @@ class PositionsProbe(_Probe):
         symbol = wanted.symbol.strip().upper()
         if bool(symbol) == bool(wanted.user):
             raise InvalidParameters({"symbol": "name a symbol or a user"})
+
+        async def load() -> Positions:
+            return await self._folded(symbol, wanted.user, wanted.limit)
+
+        return await self._services.answers.ask(
+            self.name,
+            Positions,
+            load,
+            {"symbol": symbol, "user": wanted.user, "limit": wanted.limit},
+            about=fills_of(symbol),
+            lives=POSITIONS,
+        )
+
+    async def _folded(self, symbol: str, user: int, limit: int) -> Positions:
         async with self._reading("market positions") as reader:
-            found = await (reader.positions_in(symbol) if symbol else reader.positions_of(wanted.user))
-            largest = sorted((p for p in found if p.net), key=lambda p: (-abs(p.net), p.owner))[: wanted.limit]
+            found = await (reader.positions_in(symbol) if symbol else reader.positions_of(user))
+            largest = sorted((p for p in found if p.net), key=lambda p: (-abs(p.net), p.owner))[:limit]
             if symbol and await reader.connection.fetchval("SELECT to_regclass('auth_user') IS NOT NULL"):
                 names = await reader.user_names([int(p.owner) for p in largest])
                 largest = [replace(p, owner=names.get(p.owner, p.owner)) for p in largest]
-        return _summed(symbol or f"user {wanted.user}", found, largest)
+        return _summed(symbol or f"user {user}", found, largest)
 
 
 class VolatilityProbe(_Probe):
@@ -196,13 +235,21 @@ class VolatilityProbe(_Probe):
     async def ask(self, parameters: Mapping[str, Any]) -> Volatility:
         """Return the annualised figures and the volume by hour; raises DatabaseError."""
         wanted: VolatilityParameters = decode(VolatilityParameters, parameters)
-        symbol, now = wanted.symbol.strip().upper(), self._services.clock.now()
-        is_crypto = "/" in symbol
+        symbol, returns = wanted.symbol.strip().upper(), wanted.returns
+
+        async def load() -> Volatility:
+            return await self._computed(symbol, returns)
+
+        asked, about = {"symbol": symbol, "returns": returns}, bars_of(symbol)
+        return await self._services.answers.ask(self.name, Volatility, load, asked, about=about, lives=VOLATILITY)
+
+    async def _computed(self, symbol: str, returns: int) -> Volatility:
+        now, is_crypto = self._services.clock.now(), "/" in symbol
         async with self._reading("market volatility") as reader:
-            sessions = utc_days(now, wanted.returns + 1)
+            sessions = utc_days(now, returns + 1)
             if not is_crypto:
-                opened = await self._sessions(reader, wanted.returns + 2, now)
-                sessions = [s for s in opened if s.close_at <= now][-wanted.returns - 1 :]
+                opened = await self._sessions(reader, returns + 2, now)
+                sessions = [s for s in opened if s.close_at <= now][-returns - 1 :]
             figures = await reader.volatility(symbol, sessions, DAYS_A_YEAR if is_crypto else SESSIONS_A_YEAR)
             hours, window = await reader.volume_by_hour(now - timedelta(hours=24), now, symbol), "last 24 h"
             if not hours and not is_crypto:

@@ -6,6 +6,7 @@ everything down. What was opened is closed in reverse order, also when the calle
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
 import os
@@ -14,9 +15,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, a
 from dataclasses import dataclass
 
 from qsuite_console import __version__, operations, workers
+from qsuite_console.cache.answers import Answers, realm_of
 from qsuite_console.cache.client import Cache
+from qsuite_console.cache.layers import LayeredCache
 from qsuite_console.config.settings import Settings
-from qsuite_console.db.database import Database, describe_address
+from qsuite_console.db.database import Database, describe_address, identify
 from qsuite_console.db.monitoring import is_named
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
@@ -75,7 +78,8 @@ def open_runtime(
         if claim is not Claiming.NONE:
             monitoring = open_monitoring(settings, paths, store, clock)
             stack.callback(monitoring.recorder.close)
-        outside = _Outside(settings, paths, clock, monitoring)
+        outside = _Outside(settings, paths, clock, monitoring, is_reading=claim is Claiming.NONE)
+        services = dataclasses.replace(outside.services, books=store)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
@@ -83,8 +87,8 @@ def open_runtime(
 
         parts = Parts(
             store=store,
-            workers=_workers(outside.services),
-            probes={**_probes(outside.services), AuditProbe.name: AuditProbe(store, clock)},
+            workers=_workers(services),
+            probes={**_probes(services), AuditProbe.name: AuditProbe(store, clock)},
             operations=operations.load(outside.services),
             sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
             services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
@@ -123,12 +127,15 @@ def view_target(settings: Settings) -> TargetView:
 class _Outside:
     """The clients of the outside world, made closed; ``open`` closes them on the loop they were used on."""
 
-    def __init__(self, settings: Settings, paths: Paths, clock: Clock, monitoring: Monitoring | None) -> None:
+    def __init__(
+        self, settings: Settings, paths: Paths, clock: Clock, monitoring: Monitoring | None, *, is_reading: bool
+    ) -> None:
         self._settings = settings
         self._database = Database(settings.database)
         self._cache = Cache(settings.cache)
         self._panels = PanelReader(settings.database, clock)
         self._pooler = PoolerConsole(settings)
+        self._layers = _layers(settings, None if is_reading else self._cache, clock)
         self._provider: AlpacaClient | None = None
         self.services = workers.Services(
             settings=settings,
@@ -140,6 +147,7 @@ class _Outside:
             pooler=self._pooler,
             monitoring=monitoring,
             paths=paths,
+            answers=Answers(self._layers),
         )
 
     @asynccontextmanager
@@ -151,6 +159,7 @@ class _Outside:
             stack.push_async_callback(self._pooler.close)
             stack.push_async_callback(self._cache.close)
             stack.push_async_callback(self._close_provider)
+            await stack.enter_async_context(self._layers.listening())
             yield
 
     def _provide(self) -> AlpacaClient:
@@ -161,6 +170,13 @@ class _Outside:
     async def _close_provider(self) -> None:
         if self._provider is not None:
             await self._provider.close()
+
+
+def _layers(settings: Settings, cache: Cache | None, clock: Clock) -> LayeredCache:
+    """Return where dear answers are kept; of a read-only target in memory only, since nothing is written there."""
+    target = settings.target
+    realm = realm_of(target.name, *identify(settings.database), *dataclasses.astuple(settings.tables))
+    return LayeredCache(None if target.read_only else cache, clock, realm=realm)
 
 
 def _make_directories(paths: Paths) -> None:
@@ -182,6 +198,10 @@ def _workers(services: workers.Services) -> Mapping[str, Worker]:
             if name in workers.REGISTRY:
                 raise
             _log.exception("the job kind %s of another package can't be loaded", name)
+    if services.settings.commands:
+        from qsuite_console.workers.command.worker import declared
+
+        found |= declared(services.settings.commands)
     return found
 
 

@@ -16,6 +16,7 @@ from qsuite_console.engine.costs import ProbeCosts
 from qsuite_console.model.errors import NotFound
 
 if TYPE_CHECKING:
+    from qsuite_console.cache.answers import Answers
     from qsuite_console.cache.client import Cache
     from qsuite_console.config.settings import Settings
     from qsuite_console.db.database import Database
@@ -54,8 +55,10 @@ PROBES: Final[Mapping[str, str]] = {
     "database.explain": "qsuite_console.metrics.activity:ExplainProbe",
     "database.progress": "qsuite_console.metrics.activity:ProgressProbe",
     "database.session": "qsuite_console.metrics.activity:SessionProbe",
+    "optimize": "qsuite_console.metrics.optimizing:OptimizeProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
     "cache.advice": "qsuite_console.metrics.cache_panels:AdviceProbe",
+    "cache.answers": "qsuite_console.metrics.warmth:AnswersProbe",
     "cache.memory": "qsuite_console.metrics.cache_panels:MemoryProbe",
     "cache.families": "qsuite_console.metrics.cache_panels:FamiliesProbe",
     "cache.keys": "qsuite_console.metrics.cache_panels:KeysProbe",
@@ -63,6 +66,7 @@ PROBES: Final[Mapping[str, str]] = {
     "cache.slowlog": "qsuite_console.metrics.cache_panels:SlowlogProbe",
     "cache.clients": "qsuite_console.metrics.cache_panels:ClientsProbe",
     "cache.commands": "qsuite_console.metrics.cache_panels:CommandsProbe",
+    "cache.warmth": "qsuite_console.metrics.warmth:WarmthProbe",
     "database.indexes": "qsuite_console.metrics.indexes:IndexesProbe",
     "database.limits": "qsuite_console.metrics.limits:LimitsProbe",
     "database.pooler": "qsuite_console.metrics.pooler:PoolerProbe",
@@ -92,6 +96,13 @@ PROBES: Final[Mapping[str, str]] = {
 }
 
 
+def _unkept() -> Answers:
+    """Return answers that are computed anew each time; looking at the list of kinds does not load the cache's driver."""
+    from qsuite_console.cache.answers import Answers
+
+    return Answers()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the composition root hands to every worker. Connections are opened on first use, on the engine's loop."""
@@ -105,6 +116,7 @@ class Services:
     pooler: PoolerConsole
     monitoring: Monitoring | None = None  # None where nothing is sampled
     costs: ProbeCosts = field(default_factory=ProbeCosts)
+    answers: Answers = field(default_factory=_unkept)  # dear ones, kept for seconds
     paths: Paths | None = None  # the console's own directories, where it has any
     books: Books | None = None  # the history as a job may tidy it up
     extra: Mapping[str, object] = field(default_factory=dict)

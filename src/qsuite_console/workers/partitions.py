@@ -227,6 +227,7 @@ class Retention:
                 rows = await care.count_rows(connection, part)
                 await care.remove_part(connection, root, part, is_dropped=parameters.removal == "drop")
                 removed.append({"partition": part.name, "month": f"{part.low:%Y-%m}", "rows": rows})
+                await self._services.answers.bars_changed()
                 await context.save({"removed": removed})
                 context.log.info("%s %s with %d rows", part.name, _done(parameters), rows)
                 context.progress(number, len(old), unit="partitions", message=part.name)

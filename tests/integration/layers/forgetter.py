@@ -1,9 +1,10 @@
-"""Another process: forgets a key each time it reads a line, and says when it has."""
+"""Another process: forgets what it reads, line by line, and says when it had, by the clock of all processes."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 from qsuite_console.cache.client import Cache
 from qsuite_console.cache.layers import LayeredCache
@@ -14,12 +15,12 @@ from qsuite_console.model.clock import SystemClock
 
 async def main(url: str) -> None:
     cache = Cache(CacheSettings(url=Secret(url)))
-    layers = LayeredCache(cache, SystemClock(), space="test.1")
+    layers = LayeredCache(cache, SystemClock(), realm="test")
     loop = asyncio.get_running_loop()
     print("ready", flush=True)
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         await layers.forget(line.strip())
-        print("forgotten", flush=True)
+        print(time.monotonic(), flush=True)
     await cache.close()
 
 

@@ -68,3 +68,17 @@ SELECT o.created_by_id AS owner, t.symbol, o.side, e.quantity, e.price
   JOIN {{tickers}} t ON t.id = o.ticker_id
  WHERE o.created_by_id = ANY ($1::bigint[]) AND o.filled_quantity > 0
  ORDER BY o.created_by_id, o.ticker_id, e.executed_at, e.id;
+
+-- @name warm_expected_prices @pg 13-18
+-- $1 how many at most. The symbols whose price can be warmed: one probe of the bars' key for each.
+SELECT t.symbol FROM {{tickers}} t
+ WHERE t.is_active AND EXISTS (SELECT 1 FROM {{market_data}} m WHERE m.ticker_id = t.id)
+ ORDER BY t.symbol LIMIT $1;
+
+-- @name warm_expected_books @pg 13-18
+-- $1 how many at most. The symbols with a resting order; the predicate exactly as in the partial index.
+SELECT t.symbol FROM {{tickers}} t
+ WHERE t.is_active AND EXISTS (SELECT 1 FROM execution_engine_order o
+                                WHERE o.ticker_id = t.id AND o.status IN ('PENDING', 'PARTIALLY_FILLED')
+                                  AND o.order_type = 'LIMIT')
+ ORDER BY t.symbol LIMIT $1;

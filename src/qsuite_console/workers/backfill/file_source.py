@@ -122,7 +122,7 @@ class FileSource:
             figures = words.gauge(totals, reader)
             context.progress(reader.counts.bytes, max(size, 1), unit="bytes", message=note, figures=figures)
 
-        pipeline = Pipeline(database, reader, target, context, totals, report)
+        pipeline = Pipeline(self._services, reader, target, context, totals, report)
         reader.start()
         try:
             await pipeline.run(1)

@@ -17,8 +17,8 @@ from qsuite_console.db.errors import DatabaseError, DatabaseFull
 from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, FetchCounts, PageReady
 
 if TYPE_CHECKING:
-    from qsuite_console.db.database import Database
     from qsuite_console.engine.ports import JobContext
+    from qsuite_console.workers import Services
 
 _PATIENCE_S: Final = 1.0
 _STORE_TRIES: Final = 7
@@ -71,7 +71,7 @@ class Pipeline:
 
     def __init__(
         self,
-        database: Database,
+        services: Services,
         fetcher: Feed,
         target: Target,
         context: JobContext,
@@ -81,7 +81,7 @@ class Pipeline:
         self.failures = Failures()
         self.totals = totals
         self.symbols_done: set[str] = set()
-        self._database, self._fetcher = database, fetcher
+        self._database, self._answers, self._fetcher = services.database, services.answers, fetcher
         self._target, self._context, self._report = target, context, report
         self._counted = (0, 0, 0, 0, 0.0)
         self._best_row_s: float | None = None
@@ -145,6 +145,8 @@ class Pipeline:
             self._context.log.warning("bar refused: %s %s: %s", refused.symbol, refused.at, refused.reason)
         if item.write.chain is None:
             self.symbols_done.update(item.chain.symbols)
+        if stored.written:
+            await self._answers.bars_changed(item.chain.symbols)
         self._page_s = 0.7 * self._page_s + 0.3 * spent
         await self._fetcher.adapt(self._page_s)
         await self._be_considerate(item.encoded.count, spent)

@@ -158,7 +158,7 @@ class Run:
             self._context.progress(done, expected, unit="rows", message=note, figures=figures)
 
         self._report = report
-        pipeline = Pipeline(self._services.database, fetcher, target, self._context, self._totals, report)
+        pipeline = Pipeline(self._services, fetcher, target, self._context, self._totals, report)
         return fetcher, pipeline
 
     async def _save_steadily(self) -> None:

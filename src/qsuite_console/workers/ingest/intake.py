@@ -278,6 +278,7 @@ class Intake:
     async def _forget(self, *, is_last: bool = False) -> None:
         """Remove the cached prices of symbols whose rows were stored; a cache that is away is tried until the end."""
         cache, counts = self._services.cache, self.counts
+        await self._services.answers.bars_changed(counts.stale)
         if not cache.is_configured:
             counts.stale = []
             return
