@@ -105,6 +105,12 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "engine.result_ttl_s": Entry(help="seconds a result is kept", minimum=60, maximum=31_536_000),
     "engine.history_max_age_days": Entry(help="days a finished job stays in the history", minimum=1, maximum=36_500),
     "engine.history_max_jobs": Entry(help="finished jobs the history keeps", minimum=100, maximum=100_000_000),
+    "reports.keep_days": Entry(help="days until a report expires", minimum=0.01, maximum=3650),
+    "reports.time_limit_s": Entry(help="seconds the rendering of one report may take", minimum=1, maximum=1500),
+    "reports.memory_mb": Entry(help="MiB of memory the rendering may take", minimum=256, maximum=65_536),
+    "reports.max_mb": Entry(help="MiB of one report at most", minimum=1, maximum=4096),
+    "reports.total_mb": Entry(help="MiB of all reports together; more are refused", minimum=1, maximum=1_000_000),
+    "reports.time_zone": Entry(help="zone of the times in reports, as Europe/Berlin; empty: the machine's own"),
     "interface.theme": Entry(
         help="theme of the screen; auto goes by what the terminal can show", env="QSUITE_CONSOLE_THEME"
     ),

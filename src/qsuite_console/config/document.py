@@ -22,6 +22,7 @@ _TITLES: Final = {
     "backfill": "Backfill",
     "tables": "Names of the platform's tables",
     "engine": "The job engine",
+    "reports": "Reports",
     "interface": "The screen",
 }
 

@@ -111,6 +111,18 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """Reports as files, and what rendering one may cost."""
+
+    keep_days: float = 7.0
+    time_limit_s: float = 60.0  # of one rendering
+    memory_mb: int = 1024  # of the process that renders
+    max_mb: int = 64  # of one report
+    total_mb: int = 1024  # of all reports that are kept
+    time_zone: str = ""  # "" is the machine's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterfaceSettings:
     """The screen."""
 
@@ -130,6 +142,7 @@ class Settings:
     backfill: BackfillSettings = BackfillSettings()
     tables: TableSettings = TableSettings()
     engine: EngineSettings = field(default_factory=EngineSettings)
+    reports: ReportSettings = ReportSettings()
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
     log_level: str = "INFO"

@@ -1,0 +1,231 @@
+"""Reports as files: whole or not at all, readable by their owner only, gone when they expire.
+
+Beside each lies NAME.about with what a list shows and a preview; a file without one was never finished and is litter.
+Nothing here knows an engine: the command line lists and removes reports beside whoever renders them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from qsuite_console.model import units
+from qsuite_console.model.errors import ConsoleError, NotFound
+from qsuite_console.model.reports import ReportInfo
+from qsuite_console.model.text import clean
+from qsuite_console.paths import Paths
+
+ABOUT: Final = ".about"
+FORMATS: Final = ("pdf", "html", "json", "csv")
+_FILE: Final = re.compile(r"[a-z][a-z0-9-]{0,80}\.(pdf|html|json|csv)")
+_PREVIEWED: Final = 4000  # lines of a preview that are kept
+_UNFINISHED_S: Final = 86_400.0  # after that nobody writes to it any more
+
+
+class TooLarge(ConsoleError):
+    """A report is larger than one may be, or all of them together are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that belongs to a report, with its size in bytes."""
+
+    path: Path
+    size: int
+
+
+class _About(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies beside a report."""
+
+    report: ReportInfo
+    preview: tuple[str, ...] = ()
+
+
+class Draft:
+    """A report while it is written: hidden, and refused once it is too large."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self.size = 0
+        self._descriptor = descriptor
+        self._limit = limit
+
+    def write(self, piece: bytes) -> None:
+        """Append; raises TooLarge, OSError."""
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise TooLarge(
+                f"the report is larger than {units.size(self._limit)}",
+                hint="ask for less of it, or raise reports.max_mb in the configuration",
+            )
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+class Storage:
+    """The directory of reports; made when the first one is written."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.directory = paths.data / "reports"
+
+    def reports(self) -> list[ReportInfo]:
+        """Return every finished report, newest first; what can't be read is none."""
+        found = [about.report for about in map(self._read, self._names()) if about is not None]
+        return sorted(found, key=lambda report: (report.created_at, report.file), reverse=True)
+
+    def find(self, file: str) -> ReportInfo:
+        """Return one report by the name of its file, or by as much of it as no other has; raises NotFound."""
+        known = self.reports()
+        fitting = [report for report in known if report.file == file] or [
+            report for report in known if file and report.file.startswith(file)
+        ]
+        if file == "last" and known:
+            fitting = known[:1]
+        if len(fitting) != 1:
+            why = f"{len(fitting)} reports begin with" if fitting else "there is no report"
+            raise NotFound(f"{why} {clean(file, 100)!r}", hint="qsuite-console reports list shows what there is")
+        return fitting[0]
+
+    def preview(self, report: ReportInfo) -> tuple[str, ...]:
+        """Return the report as plain text; raises NotFound when it has gone meanwhile."""
+        about = self._read(report.file)
+        if about is None:
+            raise NotFound(f"the report {report.file} is gone", hint="it was removed, or it expired")
+        return about.preview
+
+    @contextlib.contextmanager
+    def writing(self, file: str, *, limit: int) -> Iterator[Draft]:
+        """Yield a draft that gets its name, whole and on disk, when the block ends well; else nothing of it stays."""
+        _check_name(file)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{file}.", dir=self.directory)  # 0600
+        try:
+            yield Draft(descriptor, limit)
+            os.fsync(descriptor)
+            Path(temporary).replace(self.directory / file)
+        finally:
+            os.close(descriptor)
+            Path(temporary).unlink(missing_ok=True)
+
+    def finish(self, report: ReportInfo, preview: Sequence[str]) -> None:
+        """Make a written report one that is listed."""
+        lines = tuple(clean(line, 400) for line in preview[:_PREVIEWED])
+        with self.writing_about(report.file) as write:
+            write(msgspec.json.encode(_About(report=report, preview=lines)))
+
+    @contextlib.contextmanager
+    def writing_about(self, file: str) -> Iterator[Callable[[bytes], None]]:
+        """Yield what writes the note beside a report."""
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{file}.", dir=self.directory)
+        try:
+            yield lambda text: _write_all(descriptor, text)
+            os.fsync(descriptor)
+            Path(temporary).replace(self.directory / f"{file}{ABOUT}")
+        finally:
+            os.close(descriptor)
+            Path(temporary).unlink(missing_ok=True)
+
+    def remove(self, file: str) -> int:
+        """Remove a report and return its bytes; a second time is no failure. Raises OSError."""
+        _check_name(file)
+        path = self.directory / file
+        size = 0
+        with contextlib.suppress(FileNotFoundError):
+            size = path.lstat().st_size
+        (self.directory / f"{file}{ABOUT}").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        return size
+
+    def size(self) -> int:
+        """Return the bytes of all that lies in the directory."""
+        return sum(stored.size for stored in self._files())
+
+    def expired(self, now: datetime) -> list[Stored]:
+        """Return the files that may go: of reports past their day, and what was left unfinished a day ago."""
+        ended = {report.file for report in self.reports() if report.expires_at <= now}
+        whole = {report.file for report in self.reports()} - ended
+        found = []
+        for stored in self._files():
+            file = stored.path.name.removesuffix(ABOUT)
+            if file in whole:
+                continue
+            age_s = now.timestamp() - _modified(stored.path)
+            if file in ended or age_s > _UNFINISHED_S:
+                found.append(stored)
+        return found
+
+    def remove_expired(self, now: datetime) -> list[Stored]:
+        """Remove what may go and return what went; what can't be removed stays."""
+        gone = []
+        for stored in self.expired(now):
+            with contextlib.suppress(OSError):
+                stored.path.unlink(missing_ok=True)
+                gone.append(stored)
+        return gone
+
+    def make_room(self, now: datetime, limit: int) -> None:
+        """Remove what has expired; raises TooLarge when what is left takes all the room there is."""
+        if self.size() >= limit:
+            self.remove_expired(now)
+        if (taken := self.size()) >= limit:
+            raise TooLarge(
+                f"the reports take {units.size(taken)} of {units.size(limit)}",
+                hint="remove some: qsuite-console reports list, reports remove; or raise reports.total_mb",
+            )
+
+    def _names(self) -> list[str]:
+        return [stored.path.name for stored in self._files() if _FILE.fullmatch(stored.path.name)]
+
+    def _files(self) -> list[Stored]:
+        try:
+            entries = sorted(self.directory.iterdir())
+        except OSError:  # not made yet
+            return []
+        found = []
+        for path in entries:
+            with contextlib.suppress(FileNotFoundError):  # somebody else removed it
+                if path.is_file() and not path.is_symlink():
+                    found.append(Stored(path, path.lstat().st_size))
+        return found
+
+    def _read(self, file: str) -> _About | None:
+        try:
+            about = msgspec.json.decode((self.directory / f"{file}{ABOUT}").read_bytes(), type=_About)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        path = self.directory / file
+        return msgspec.structs.replace(about, report=msgspec.structs.replace(about.report, file=file, path=str(path)))
+
+
+def file_name(name: str, format_: str, *, target: str, job_id: int, created_at: datetime) -> str:
+    """Return a file's name: the same for every attempt of a job, another one for any other job of any target."""
+    mark = hashlib.sha256(f"{target}\0{job_id}\0{created_at.isoformat()}".encode()).hexdigest()[:6]
+    return f"{name}-{created_at:%Y%m%d-%H%M%S}-{job_id}-{mark}.{format_}"
+
+
+def _check_name(file: str) -> None:
+    if _FILE.fullmatch(file) is None:
+        raise NotFound(f"{clean(file, 100)!r} is no report's name", hint="qsuite-console reports list shows them")
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(descriptor, view) :]
