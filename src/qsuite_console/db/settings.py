@@ -61,6 +61,8 @@ NAMES: Final = (
     "io_method",
     "io_workers",
     "jit",
+    "log_lock_waits",
+    "log_temp_files",
     "maintenance_work_mem",
     "max_connections",
     "max_locks_per_transaction",

@@ -82,6 +82,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     advice: str = ""
     fix: str = ""
     effect: Effect = Effect.NONE
+    is_safe: bool = False  # a setting that only lets more be seen, or keeps dead things from piling up
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):

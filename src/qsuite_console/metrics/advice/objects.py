@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from qsuite_console.db.settings import ServerFacts
 from qsuite_console.metrics.advice import wording
 from qsuite_console.metrics.advice.relations import relation_findings
@@ -54,6 +56,17 @@ def _finding(
     )  # fmt: skip
 
 
+def _watched(facts: ServerFacts, finding: Finding, name: str, value: str) -> Finding:
+    """Return a finding whose fix sets what only lets more be seen; none where it is set already."""
+    setting = facts.settings.get(name)
+    if setting is not None and setting.setting == value:
+        return finding
+    fix = wording.alter_system(name, value)
+    return msgspec.structs.replace(
+        finding, subject=name, recommended=value, fix=fix, effect=Effect.RELOAD, is_safe=True
+    )
+
+
 def _load(facts: ServerFacts) -> Iterator[Finding]:
     sessions, usable = facts.sessions["sessions"], facts.sessions["usable"]
     if usable and sessions > 0.8 * usable:
@@ -84,14 +97,18 @@ def _load(facts: ServerFacts) -> Iterator[Finding]:
             )
     spilled = facts.grown("temp_bytes")
     if spilled is not None and facts.seconds > 0 and spilled / facts.seconds * 60 > _MIB_A_MINUTE:
-        yield _finding(
-            "PG05",
-            Severity.INFO,
-            "Sorts and hashes spill to disk",
-            evidence=(wording.size("temp_bytes", spilled), wording.span("interval", facts.seconds)),
-            formula="more than 100 MB of temporary files a minute",
-            advice="find the statement, then SET LOCAL work_mem for it",
-            fix=wording.alter_system("log_temp_files", "0"),
+        yield _watched(
+            facts,
+            _finding(
+                "PG05",
+                Severity.INFO,
+                "Sorts and hashes spill to disk",
+                evidence=(wording.size("temp_bytes", spilled), wording.span("interval", facts.seconds)),
+                formula="more than 100 MB of temporary files a minute",
+                advice="find the statement, then SET LOCAL work_mem for it",
+            ),
+            "log_temp_files",
+            "0",
         )
     yield from _misses(facts)
     yield from _deadlocks(facts)
@@ -119,13 +136,17 @@ def _misses(facts: ServerFacts) -> Iterator[Finding]:
 def _deadlocks(facts: ServerFacts) -> Iterator[Finding]:
     deadlocks = facts.grown("deadlocks")
     if deadlocks:
-        yield _finding(
-            "PG24",
-            Severity.WARNING,
-            "Transactions deadlock",
-            evidence=(wording.count("deadlocks", deadlocks), wording.span("interval", facts.seconds)),
-            formula="any deadlock in the interval",
-            fix=wording.alter_system("log_lock_waits", "on"),
+        yield _watched(
+            facts,
+            _finding(
+                "PG24",
+                Severity.WARNING,
+                "Transactions deadlock",
+                evidence=(wording.count("deadlocks", deadlocks), wording.span("interval", facts.seconds)),
+                formula="any deadlock in the interval",
+            ),
+            "log_lock_waits",
+            "on",
         )
 
 

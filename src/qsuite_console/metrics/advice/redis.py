@@ -57,6 +57,7 @@ def _finding(
     formula: str,
     setting: tuple[str, str, str] | None = None,
     advice: str = "",
+    is_safe: bool = False,
 ) -> Finding:
     """Return a finding; ``setting`` is name, current and recommended value, set at once and kept by CONFIG REWRITE."""
     name, current, recommended = setting or ("", "", "")
@@ -72,6 +73,7 @@ def _finding(
         recommended=recommended,
         advice=advice,
         fix=f"CONFIG SET {name} {recommended}" if name else "",
+        is_safe=is_safe,
     )
 
 
@@ -281,6 +283,7 @@ def _connections(facts: CacheFacts) -> Iterator[Finding]:
             evidence=(wording.word("tcp-keepalive", "0"),),
             formula="300 s, 60 s behind NAT",
             setting=("tcp-keepalive", "0", "300"),
+            is_safe=True,
         )
 
 
@@ -299,6 +302,7 @@ def _observing(facts: CacheFacts) -> Iterator[Finding]:
                 evidence=(wording.word(name, current),),
                 formula=f"{name} {value}",
                 setting=(name, current, value),
+                is_safe=True,
             )
 
 
