@@ -44,5 +44,9 @@ class ProviderUnavailable(ProviderError):
     is_transient = True
 
 
+class NotSent(ProviderUnavailable):
+    """No connection came about: the request was not sent, so it may be sent again whatever it asks for."""
+
+
 class FileProblem(ProviderError):
     """A local file can't be read, or is not what its name says."""

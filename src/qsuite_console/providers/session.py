@@ -66,7 +66,7 @@ class HttpSession:
             raise ProviderRefused("the provider's address is not a URL", hint="check APCA_API_DATA_URL") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderUnavailable(
-                f"{clean(host, 100)} is not reachable: {_reason(error)}", hint="check the address and the network"
+                f"{clean(host, 100)} is not reachable: {reason_of(error)}", hint="check the address and the network"
             ) from error
 
     async def close(self) -> None:
@@ -124,7 +124,8 @@ async def _read(response: aiohttp.ClientResponse, host: str) -> bytes:
     return b"".join(parts)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return why a request failed, in a few words without an address."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "its certificate is not trusted"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
