@@ -34,6 +34,8 @@ VERBS: Final = {
     "status": (f"{_CLI}.status:status", "is it well: engine, jobs, readings"),
     "stats": (f"{_CLI}.status:stats", "success, failures and durations over a window"),
     "analyze": (f"{_CLI}.analyze:analyze", "score the platform, say what to change and why"),
+    "optimize": (f"{_CLI}.optimize:optimize", "say what would put the platform in shape; do what is safe"),
+    "cleanup": (f"{_CLI}.cleanup:cleanup", "remove expired results and files; give cached keys a life"),
     "doctor": (f"{_CLI}.doctor:doctor", "check everything and say what to do"),
     "init": (f"{_CLI}.init:init", "ask for connections, test them, write the configuration"),
     "db": (f"{_CLI}.database:db", "create the platform's missing tables"),
