@@ -19,6 +19,7 @@ from qsuite_console.cli.lazy import examples
 from qsuite_console.config.loading import ConfigurationProblem, Loaded
 from qsuite_console.config.settings import Settings
 from qsuite_console.model.errors import ConsoleError, HistoryMissing
+from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
 
 
@@ -51,6 +52,7 @@ def examine(invocation: Invocation) -> list[Finding]:
         todo = f"correct it; {invocation.base.config_file} is read, then the environment"
         return [*findings, *(fail("configuration", problem, todo) for problem in error.problems)]
     findings += _configuration(loaded, invocation.paths)
+    findings += _commands(loaded)
     findings += _interface(loaded.settings)
     findings.append(_engine(invocation.paths))
     return [*findings, *asyncio.run(_services(loaded.settings))]
@@ -84,6 +86,18 @@ def _configuration(loaded: Loaded, paths: Paths) -> list[Finding]:
     given = sum(origin != "default" for origin in loaded.origins.values())
     what = f"{file}" if file.exists() else f"no file at {file}"
     return [ok("configuration", f"{what}, {given} settings given, target {loaded.settings.target.name}")]
+
+
+def _commands(loaded: Loaded) -> list[Finding]:
+    """Check that each declared program could be run now."""
+    names = [name for name in loaded.settings.commands if name not in loaded.unready]
+    findings = [ok("commands", ", ".join(names))] if names else []
+    for name, why in loaded.unready.items():
+        where = loaded.origins[f"commands.{name}"]
+        findings.append(
+            warn("commands", f"{name} can't be run: {clean(why, 300)}", f"correct it in {clean(where, 300)}")
+        )
+    return findings
 
 
 def _interface(settings: Settings) -> list[Finding]:

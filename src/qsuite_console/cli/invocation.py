@@ -66,6 +66,8 @@ class Invocation:
         loaded = load(self.base, self.environ, flags)
         for warning in loaded.warnings if self.warns else ():
             output.warning(warning)
+        for name, why in loaded.unready.items() if self.warns else ():
+            output.warning(f"command {name} can't be run: {why}")
         return loaded
 
     def start_log(self, *, on_stderr: bool = False) -> None:

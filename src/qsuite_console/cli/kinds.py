@@ -31,7 +31,7 @@ def find_kind(name: str) -> KindInfo:
     if name not in known_kinds():
         raise NotFound(f"no kind of job is named {name!r}", hint=f"known: {', '.join(known_kinds())}")
     try:
-        return _described(_worker_class(name))
+        return describe_kind(_worker_class(name))
     except Exception as error:  # whatever another package's module does when it is imported
         raise KindBroken(
             f"the worker of {name} can't be loaded: {type(error).__name__}: {clean(error, 200)}",
@@ -39,7 +39,8 @@ def find_kind(name: str) -> KindInfo:
         ) from error
 
 
-def _described(worker: type[Worker]) -> KindInfo:
+def describe_kind(worker: Worker | type[Worker]) -> KindInfo:
+    """Return a worker's kind as front ends see it, from the worker or its class."""
     kind = worker.kind
     priority = kind.priority if kind.priority is not None else QUEUES.get(kind.queue, (1, 5))[1]
     return KindInfo(

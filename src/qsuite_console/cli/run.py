@@ -7,12 +7,13 @@ nothing but this job, and serves the socket so that other processes see and stee
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 import msgspec
 
-from qsuite_console.cli import flags, output
+from qsuite_console.cli import declared, flags, output
 from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
@@ -28,9 +29,23 @@ CANCELLED: Final = 130
 _CODES: Final = {JobState.SUCCEEDED: 0, JobState.CANCELLED: CANCELLED}
 
 
+def _names() -> tuple[str, ...]:
+    return tuple(sorted({*known_kinds(), declared.GENERIC, *declared.kind_names()}))
+
+
+def _made(name: str) -> click.Command:
+    return declared.generic(_run_kind) if name == declared.GENERIC else command_for(_found(name))
+
+
+def _found(name: str) -> KindInfo:
+    return find_kind(name) if name in known_kinds() else declared.find_command(name)
+
+
 def _purpose(name: str) -> str:
+    if name == declared.GENERIC:
+        return declared.PURPOSE
     try:
-        kind = find_kind(name)
+        kind = _found(name)
     except KindBroken:
         return "can't be loaded; qsuite-console doctor says why"
     return kind.description or kind.title
@@ -39,8 +54,8 @@ def _purpose(name: str) -> str:
 @click.command(
     cls=NamedGroup,
     heading="Kinds",
-    names=known_kinds,
-    make=lambda name: command_for(find_kind(name)),
+    names=_names,
+    make=_made,
     purpose=_purpose,
     epilog=examples(
         "qsuite-console run backfill --symbols AAPL,MSFT --start 2025-01-02 --end 2025-12-31 --dry-run",
@@ -60,16 +75,7 @@ def command_for(kind: KindInfo) -> click.Command:
     """Return ``run KIND`` with the kind's parameters as flags."""
 
     def callback(**given: Any) -> int:
-        options = Options(
-            kind=kind,
-            parameters=flags.given(kind.parameters, given),
-            is_json=given["own_json"],
-            is_dry=given["own_dry_run"],
-            queue=given["own_queue"],
-            priority=given["own_priority"],
-            confirmation=given["own_confirm"],
-        )
-        return run_one(click.get_current_context().obj, options)
+        return _run_kind(kind, flags.given(kind.parameters, given), given)
 
     params: list[click.Parameter] = [flags.option(spec) for spec in kind.parameters]
     params += [
@@ -100,6 +106,19 @@ def command_for(kind: KindInfo) -> click.Command:
         short_help=kind.title,
         epilog=examples(*([f"{line} --dry-run"] if kind.can_plan else []), line, f"{line} --json"),
     )
+
+
+def _run_kind(kind: KindInfo, parameters: Mapping[str, Any], given: Mapping[str, Any]) -> int:
+    options = Options(
+        kind=kind,
+        parameters=dict(parameters),
+        is_json=given["own_json"],
+        is_dry=given["own_dry_run"],
+        queue=given["own_queue"],
+        priority=given["own_priority"],
+        confirmation=given["own_confirm"],
+    )
+    return run_one(click.get_current_context().obj, options)
 
 
 class Options:

@@ -26,6 +26,52 @@ _TITLES: Final = {
     "interface": "The screen",
 }
 
+_EXAMPLE_COMMAND: Final = (
+    "# Programs that may be run as jobs, without a shell: each is the job kind command.NAME.",
+    "# [commands.backup]",
+    '# program = ["/usr/bin/pg_dump", "--format=custom", "--file={path}"]',
+    '# title = "Back up the database"',
+    "# changes_data = false",
+    '# environment = { PGPASSWORD = "env:BACKUP_PASSWORD" }',
+    "# [commands.backup.parameters.path]",
+    "# pattern = '/backup/[a-z0-9-]{1,40}\\.dump'",
+)
+_COMMANDS_REFERENCE: Final = (
+    "## `[commands.NAME]` Programs that may be run as jobs",
+    "",
+    "A table for each; its jobs are of the kind `command.NAME`. `[targets.NAME.commands.NAME]` declares it for one",
+    "target only. `qsuite-console doctor` says which of them could not be run now, and why.",
+    "",
+    "| key | default | meaning |",
+    "|---|---|---|",
+    "| `program` |  | the argument list, the program first (absolute, or a name on the PATH); `{name}` stands for a"
+    " parameter, `{{` and `}}` for braces |",
+    "| `title`, `description` |  | as lists, forms and `--help` show it |",
+    "| `parameters` |  | a table for each value that may be given: below |",
+    '| `environment` |  | variables it gets: a text, or `"env:NAME"` for a secret among those of the console, which is'
+    " masked everywhere |",
+    "| `inherit` |  | names of variables it gets from the console's own; besides these only PATH, HOME, USER, LOGNAME,"
+    " LANG, LC_ALL, TZ |",
+    "| `directory` | a new empty one | where it runs |",
+    "| `timeout_s` | `1800` | after these seconds it and all it started are ended |",
+    "| `memory_mb` | `0` | resident memory of it and all it started, beyond which it is killed; 0: no limit |",
+    "| `output_kb` | `1024` | of what it prints, kept in the job's log; the last lines are always kept |",
+    "| `changes_data` | `true` | refused on a read-only target, wants the name of a production one |",
+    "| `success` | `[0]` | exit codes that are a success |",
+    "| `retry` |  | exit codes after which it is tried again |",
+    "| `attempts` | `4` | of these tries at most |",
+    "| `repeatable` | `false` | may be run again by itself where the engine ended while it ran |",
+    "| `queue` | `general` | where its jobs wait |",
+    "",
+    "| key of a parameter | default | meaning |",
+    "|---|---|---|",
+    "| `pattern` or `choices` |  | a regular expression for the whole value, or the values there are: one of both |",
+    "| `default` |  | without one it must be given |",
+    "| `title`, `description` |  | as the form and `--help` show it |",
+    "| `may_be_option` | `false` | the value may begin with `-` where an argument begins with it |",
+    "",
+)
+
 
 def toml_value(value: Any) -> str:
     """Return a value as TOML source; a secret is revealed, so the text belongs in a file of mode 0600."""
@@ -64,6 +110,8 @@ def example(given: Mapping[str, Any] | None = None) -> str:
         '# dsn = "postgresql://console@db-1.example.org/qsuite"',
         "",
         *_example_thresholds(),
+        "",
+        *_EXAMPLE_COMMAND,
     ]
     return "\n".join(lines) + "\n"
 
@@ -92,6 +140,7 @@ def markdown() -> str:
             lines.append(f"| `{key.rpartition('.')[2]}` | {default} | {_takes(key, entry)} | {env} | {entry.help} |")
         lines.append("")
     lines += _thresholds_reference()
+    lines += _COMMANDS_REFERENCE
     lines += ["## Only in the environment", "", "| variable | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, text in ENVIRONMENT_ONLY.items()]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,7 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def put(self, key: str, raw: Any, origin: str, *, is_text: bool) -> None:
         """Convert and keep a value, or note why not."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from qsuite_console.config.catalogue import CATALOGUE
+from qsuite_console.config.commands import obstacle
 from qsuite_console.config.draft import Draft
-from qsuite_console.config.schema import SCHEMA, THRESHOLDS, did_you_mean
+from qsuite_console.config.schema import COMMANDS, SCHEMA, THRESHOLDS, did_you_mean
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.sections import take_file, take_target
 from qsuite_console.config.settings import Settings
@@ -52,6 +53,7 @@ class Loaded:
     targets: tuple[str, ...] = ()
     chosen: str = ""  # of these, the one the settings are of
     main: str = ""  # of these, the one that is taken when none is named
+    unready: Mapping[str, str] = field(default_factory=dict)  # command -> why it could not be run now
 
 
 def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
@@ -60,7 +62,7 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
 
     Raises ConfigurationProblem naming file and line, variable or flag of everything that was refused.
     """
-    draft = Draft()
+    draft = Draft(environ=environ)
     file = _read(paths, draft)
     targets = file.values.get("targets", {})
     targets = targets if isinstance(targets, dict) else {}
@@ -84,14 +86,16 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
     _check_together(settings, draft)
     if draft.problems:
         raise ConfigurationProblem(dict.fromkeys(draft.problems))
-    keys = (*SCHEMA, *(f"{THRESHOLDS}.{name}" for name in settings.thresholds))
+    named = {THRESHOLDS: settings.thresholds, COMMANDS: settings.commands}
+    keys = (*SCHEMA, *(f"{section}.{name}" for section, found in named.items() for name in found))
     origins = {key: draft.origins.get(key, "default") for key in keys}
     if not settings.database.dsn:
         given = [name for name in _PG_VARIABLES if environ.get(name)]
         origins["database.dsn"] = f"env {', '.join(given)} (libpq)" if given else origins["database.dsn"]
     default = file.values.get("default_target")
     main = default if isinstance(default, str) else next(iter(targets)) if len(targets) == 1 else ""
-    return Loaded(settings, origins, tuple(_unwise(file)), tuple(targets), chosen, main)
+    unready = {name: why for name, each in settings.commands.items() if (why := obstacle(each, environ))}
+    return Loaded(settings, origins, tuple(_unwise(file)), tuple(targets), chosen, main, unready)
 
 
 def _read(paths: Paths, draft: Draft) -> TomlFile:

@@ -9,20 +9,24 @@ from types import MappingProxyType
 from typing import Any, Final, get_origin, get_type_hints
 from urllib.parse import unquote, urlsplit
 
-from qsuite_console.config import rules
+from qsuite_console.config import commands, rules
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 
 THRESHOLDS: Final = "thresholds"
+COMMANDS: Final = "commands"
 
 
 def walk(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """Yield (key, value) of every setting: ("database.pool_max", 10); of a threshold its fields as a table."""
+    """Yield (key, value) of every setting: ("database.pool_max", 10); of a named one its fields."""
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
         if item.name == THRESHOLDS:
             for name, rule in value.items():
                 yield f"{THRESHOLDS}.{name}", {each: getattr(rule, each) for each in rules.FIELDS}
+        elif item.name == COMMANDS:
+            for name, command in value.items():
+                yield f"{COMMANDS}.{name}", dict(commands.shown(command))
         elif dataclasses.is_dataclass(value):
             for inner in dataclasses.fields(value):
                 yield f"{item.name}.{inner.name}", getattr(value, inner.name)
@@ -45,7 +49,7 @@ def is_table(key: str) -> bool:
 def _schema() -> Mapping[str, Any]:
     schema: dict[str, Any] = {}
     for name, kind in get_type_hints(Settings).items():
-        if name == THRESHOLDS:
+        if name in (THRESHOLDS, COMMANDS):
             continue  # rows of a table of their own, not settings of a section
         if dataclasses.is_dataclass(kind):
             schema |= {f"{name}.{inner}": wanted for inner, wanted in get_type_hints(kind).items()}
@@ -59,6 +63,8 @@ SCHEMA: Final = _schema()
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every secret the settings hold, and the passwords within URLs, for the log filter that masks them."""
-    whole = [value.reveal() for _, value in walk(settings) if isinstance(value, Secret) and value]
+    stated = [value for _, value in walk(settings) if isinstance(value, Secret)]
+    given = [value for command in settings.commands.values() for value in command.secrets.values()]
+    whole = [value.reveal() for value in (*stated, *given) if value]
     within = [urlsplit(value).password or "" for value in whole if "://" in value]
     return tuple(dict.fromkeys(each for secret in (*whole, *within) for each in (secret, unquote(secret)) if each))

@@ -1,4 +1,4 @@
-"""What a TOML file states, section by section: the settings, the targets and the thresholds, into a draft.
+"""What a TOML file states, section by section: settings, targets, thresholds and commands, into a draft.
 
 A target is checked whether it is chosen or not: its mistakes shall be found today, not on the day it is needed.
 """
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from qsuite_console.config import rules
+from qsuite_console.config.commands import PARAMETER_READERS, READERS, BadCommand, declare
 from qsuite_console.config.draft import Draft, place_of
-from qsuite_console.config.schema import SCHEMA, THRESHOLDS, did_you_mean, is_table
+from qsuite_console.config.schema import COMMANDS, SCHEMA, THRESHOLDS, did_you_mean, is_table
+from qsuite_console.config.settings import QUEUES
 from qsuite_console.config.tomlfile import Key, TomlFile
 from qsuite_console.model.text import clean
 
@@ -27,12 +29,15 @@ def take_file(file: TomlFile, draft: Draft) -> None:
             _check_targets(file, value, draft)
         elif name == THRESHOLDS:
             _thresholds(file, (name,), value, draft)
+        elif name == COMMANDS:
+            _commands(file, (name,), value, draft)
         elif name in SCHEMA:
             draft.put(name, value, place_of(file, (name,)), is_text=False)
         elif name in sections:
             _section(file, (name,), name, value, draft)
         else:
-            known = {*sections, THRESHOLDS, "targets", "default_target", *(key for key in SCHEMA if "." not in key)}
+            own = {key for key in SCHEMA if "." not in key}
+            known = {*sections, *own, THRESHOLDS, COMMANDS, "targets", "default_target"}
             draft.unknown(file, (name,), known)
 
 
@@ -42,7 +47,7 @@ def _check_targets(file: TomlFile, value: Any, draft: Draft) -> None:
         draft.problems.append(f"{place_of(file, ('targets',))}: targets: write each as a table [targets.NAME]")
         return
     for name in value:
-        trial = Draft()
+        trial = Draft(environ=draft.environ)
         if THRESHOLDS in file.values:  # what is wrong there is told by itself
             _thresholds(file, (THRESHOLDS,), file.values[THRESHOLDS], trial)
             trial.problems.clear()
@@ -63,10 +68,12 @@ def take_target(file: TomlFile, name: str, draft: Draft) -> None:
             draft.put(f"target.{key}", value, place_of(file, (*base, key)), is_text=False)
         elif key == THRESHOLDS:
             _thresholds(file, (*base, key), value, draft)
+        elif key == COMMANDS:
+            _commands(file, (*base, key), value, draft)
         elif key in TARGET_SECTIONS:
             _section(file, (*base, key), key, value, draft)
         else:
-            draft.unknown(file, (*base, key), {*own, *TARGET_SECTIONS, THRESHOLDS})
+            draft.unknown(file, (*base, key), {*own, *TARGET_SECTIONS, THRESHOLDS, COMMANDS})
 
 
 def _thresholds(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
@@ -104,6 +111,25 @@ def _threshold(file: TomlFile, base: Key, name: str, body: Any, known: dict[str,
     except rules.BadRule as error:
         draft.problems.append(f"{place}: {clean(error)}")
     draft.origins[f"{THRESHOLDS}.{name}"] = place_of(file, base)
+
+
+def _commands(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
+    """Add external programs, or declare them anew for one target."""
+    if not isinstance(value, Mapping):
+        draft.problems.append(f"{place_of(file, base)}: {'.'.join(base)}: write each as a table [commands.NAME]")
+        return
+    known = dict(draft.values.get(COMMANDS, {}))
+    for name, body in value.items():
+        try:
+            known[name] = declare(name, body, draft.environ, tuple(QUEUES))
+        except BadCommand as error:
+            key = (*base, name, *error.key)
+            meant = ""
+            if str(error) == "unknown key":
+                meant = did_you_mean(error.key[-1], PARAMETER_READERS if len(error.key) > 1 else READERS)
+            draft.problems.append(f"{place_of(file, key)}: {clean('.'.join(key))}: {clean(error)}{meant}")
+        draft.origins[f"{COMMANDS}.{name}"] = place_of(file, (*base, name))
+    draft.values[COMMANDS] = known
 
 
 def _section(file: TomlFile, base: Key, section: str, value: Any, draft: Draft) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from qsuite_console.config.commands import Command
 from qsuite_console.config.rules import RULES, Rule
 from qsuite_console.config.secrets import Secret
 
@@ -145,4 +146,5 @@ class Settings:
     reports: ReportSettings = ReportSettings()
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
+    commands: Mapping[str, Command] = field(default_factory=dict)  # external programs that may be run as jobs
     log_level: str = "INFO"

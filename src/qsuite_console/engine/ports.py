@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -170,6 +170,9 @@ class Operation(Protocol):
     async def perform(self, parameters: Any) -> Outcome:
         """Check that what was proposed still holds (raises Conflict when it does not), then do it."""
         ...
+
+
+DRAINED: Final = "drain"  # first argument of a job's CancelledError where its engine stops, not a person the job
 
 
 class Retryable(Exception):

@@ -21,7 +21,7 @@ from qsuite_console.engine.context import RunContext
 from qsuite_console.engine.gate import Gate
 from qsuite_console.engine.joblog import AttemptLog, JobLogHandler
 from qsuite_console.engine.metering import Meter
-from qsuite_console.engine.ports import Claim, Ending, Permanent, SoftTimeLimit, Store, Worker
+from qsuite_console.engine.ports import DRAINED, Claim, Ending, Permanent, SoftTimeLimit, Store, Worker
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.logs import REDACTOR, current_job
 from qsuite_console.model.clock import Clock
@@ -41,7 +41,7 @@ class Wish(StrEnum):
 
     CANCEL = "cancel"
     PAUSE = "pause"
-    DRAIN = "drain"
+    DRAIN = DRAINED
     SOFT = "soft limit"
     HARD = "hard limit"
 
@@ -230,7 +230,7 @@ class Attempt:
         if self.wish is None and self._task is not None and not self._task.done():
             self.wish = Wish.SOFT
             self._is_soft_due = True
-            self._task.cancel()
+            self._task.cancel(self.wish)
 
     def _hard(self) -> None:
         if self.wish is not Wish.CANCEL:
@@ -243,7 +243,7 @@ class Attempt:
         """Cancel now, again every second for those who swallow it, and leave the task behind after ten."""
         if self._task is None or self._over.done():
             return
-        self._task.cancel()
+        self._task.cancel(self.wish)
         if not self._is_cancelling:
             self._is_cancelling = True
             self._after(RECANCEL_S, self._recancel)
@@ -251,7 +251,7 @@ class Attempt:
 
     def _recancel(self) -> None:
         if self._task is not None and not self._over.done():
-            self._task.cancel()
+            self._task.cancel(self.wish)
             self._after(RECANCEL_S, self._recancel)
 
     def _abandon(self) -> None:

@@ -26,6 +26,7 @@ from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.engine import Engine, Parts
 from qsuite_console.engine.ports import Claiming, Probe, Worker
+from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import TargetView
 from qsuite_console.history.audit import AuditProbe
 from qsuite_console.history.store import open_store
@@ -36,6 +37,7 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.paths import Paths
 from qsuite_console.providers.alpaca import AlpacaClient
 from qsuite_console.runtime.watching import open_monitoring
+from qsuite_console.workers.schedules import defaults
 
 ServiceFactory = Callable[[Control], AbstractAsyncContextManager[object]]
 _log = logging.getLogger(__name__)
@@ -79,7 +81,9 @@ def open_runtime(
             monitoring = open_monitoring(settings, paths, store, clock)
             stack.callback(monitoring.recorder.close)
         outside = _Outside(settings, paths, clock, monitoring, is_reading=claim is Claiming.NONE)
-        services = dataclasses.replace(outside.services, books=store)
+        is_sandbox = settings.target.word.upper() == "SANDBOX"
+        scheduler = Scheduler(store.schedules, defaults(is_sandbox=is_sandbox))
+        services = dataclasses.replace(outside.services, books=store, schedules=scheduler)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
@@ -89,8 +93,9 @@ def open_runtime(
             store=store,
             workers=_workers(services),
             probes={**_probes(services), AuditProbe.name: AuditProbe(store, clock)},
-            operations=operations.load(outside.services),
+            operations=operations.load(services),
             sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
+            scheduler=scheduler,
             services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
         )
         engine = Engine(
