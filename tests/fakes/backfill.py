@@ -36,6 +36,14 @@ YEAR = BackfillParameters(symbols="all", start=date(2025, 1, 2), end=date(2025, 
 WEEK = BackfillParameters(symbols="AAPL,MSFT", timeframe="1Min", start=date(2025, 6, 2), end=date(2025, 6, 6))
 
 
+NOWHERE = {  # for services that ask no provider
+    "APCA_API_DATA_URL": "http://127.0.0.1:1",
+    "APCA_API_BASE_URL": "http://127.0.0.1:1",
+    "APCA_API_KEY_ID": "K",
+    "APCA_API_SECRET_KEY": "S",
+}
+
+
 class FakeContext:
     """Records what a worker says; ``on_breathe`` may raise, as a pause or a limit does."""
 

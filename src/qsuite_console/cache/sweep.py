@@ -7,10 +7,12 @@ begun again, since a restarted server orders its keys anew.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from qsuite_console.cache.broker import BINDING, STEP, UNACKED
 from qsuite_console.cache.client import Cache
 from qsuite_console.cache.keys import FAMILIES, KeyFamily
 
@@ -46,6 +48,34 @@ async def remove(cache: Cache, names: Sequence[bytes]) -> int:
         return 0
     async with cache.guard() as client:
         return int(await client.unlink(*names))
+
+
+@dataclass(frozen=True, slots=True)
+class Brokers:
+    """The queues of every Celery broker in this database: they bear any name, so only kombu's bindings tell them.
+
+    Bindings outlive an empty queue, whose list does not exist; so what a message creates a moment later is known too.
+    """
+
+    queues: frozenset[bytes]
+
+    def own(self, name: bytes) -> bool:
+        """Return whether a key is a broker's, whatever prefix its keys have."""
+        return b"_kombu." in name or name.endswith(UNACKED) or name.partition(STEP)[0] in self.queues
+
+
+async def find_brokers(cache: Cache, *, until: float | None = None) -> Brokers:
+    """Return the brokers, found by a walk that may end early at ``until`` (monotonic); raises CacheError."""
+    found: set[bytes] = set()
+    async for step in walk_keys(cache, b"*" + BINDING + b"*"):
+        for name in step.names:
+            async with cache.guard() as client:
+                members = await client.smembers(name)
+            prefix = name.partition(BINDING)[0]
+            found |= {prefix + member.rpartition(STEP)[2] for member in members if isinstance(member, bytes)}
+        if until is not None and time.monotonic() > until:
+            break
+    return Brokers(frozenset(found))
 
 
 async def count_keys(cache: Cache) -> int:

@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from qsuite_console.db.panels import PanelReader
     from qsuite_console.db.pooler import PoolerConsole
     from qsuite_console.engine.ports import Books, Worker
+    from qsuite_console.engine.scheduler import Scheduler
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
     from qsuite_console.paths import Paths
     from qsuite_console.providers.alpaca import AlpacaClient
+    from qsuite_console.providers.calls import CallDesk
 
 ENTRY_POINTS: Final = "qsuite_console.workers"
 
 REGISTRY: Final[Mapping[str, str]] = {
+    "api.bulk": "qsuite_console.workers.api:BulkWorker",
+    "api.call": "qsuite_console.workers.api:CallWorker",
     "backfill": "qsuite_console.workers.backfill:BackfillWorker",
     "cache.cleanup": "qsuite_console.workers.sweep:Cleanup",
     "cache.invalidate": "qsuite_console.workers.sweep:Invalidate",
@@ -78,6 +82,9 @@ PROBES: Final[Mapping[str, str]] = {
     "alerts.open": "qsuite_console.metrics.alert_probes:OpenProbe",
     "alerts.rules": "qsuite_console.metrics.alert_probes:RulesProbe",
     "alerts.silences": "qsuite_console.metrics.alert_probes:SilencesProbe",
+    "schedules.detail": "qsuite_console.metrics.schedules:DetailProbe",
+    "schedules.explain": "qsuite_console.metrics.schedules:ExplainProbe",
+    "schedules.list": "qsuite_console.metrics.schedules:ListProbe",
     "scores.explain": "qsuite_console.metrics.score_keeper:ExplainProbe",
     "metrics.series": "qsuite_console.metrics.recorder:SeriesProbe",
     "database.timescale": "qsuite_console.metrics.timescale:TimescaleProbe",
@@ -97,7 +104,7 @@ PROBES: Final[Mapping[str, str]] = {
 
 
 def _unkept() -> Answers:
-    """Return answers that are computed anew each time; looking at the list of kinds does not load the cache's driver."""
+    """Return answers that are computed anew each time; to look at the list of kinds loads no driver."""
     from qsuite_console.cache.answers import Answers
 
     return Answers()
@@ -117,8 +124,10 @@ class Services:
     monitoring: Monitoring | None = None  # None where nothing is sampled
     costs: ProbeCosts = field(default_factory=ProbeCosts)
     answers: Answers = field(default_factory=_unkept)  # dear ones, kept for seconds
+    schedules: Scheduler | None = None  # None where there is no engine
     paths: Paths | None = None  # the console's own directories, where it has any
     books: Books | None = None  # the history as a job may tidy it up
+    calls: CallDesk | None = None  # how external addresses are called; None where nothing is
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

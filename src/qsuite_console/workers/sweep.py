@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from qsuite_console.cache import sweep
+from qsuite_console.cache.answers import BARS, FILLS
 from qsuite_console.cache.families import family_of as described
 from qsuite_console.cache.keys import FAMILIES
 from qsuite_console.engine.ports import JobContext, JobKind
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 By = Literal["symbol", "user", "family", "pattern"]
 PLAN_S: Final = 3.0  # a plan counts for that long; what it has not seen by then it estimates
 _SHOWN: Final = 5
+_BROKERS: Final = "queues and messages of a Celery broker"
 _SAVED: Final = 40  # unknown families a result names
 
 
@@ -63,6 +65,7 @@ class _Tally:
     walked: int = 0
     matched: int = 0
     removed: int = 0
+    spared: int = 0  # keys of a broker
     names: list[str] = field(default_factory=list)
 
 
@@ -108,9 +111,10 @@ class Invalidate:
         """Return how many keys would go: counted, or estimated where the database is large. Raises CacheError."""
         pattern, matches = _selection(parameters)
         cache, tally, until, is_whole = self._services.cache, _Tally(), time.monotonic() + PLAN_S, True
-        total = await sweep.count_keys(cache)
+        total, brokers = await sweep.count_keys(cache), await sweep.find_brokers(cache, until=until)
+        until = time.monotonic() + PLAN_S
         async for step in sweep.walk_keys(cache, pattern):
-            _look(tally, [name for name in step.names if matches(name)], step.walked)
+            _part(tally, brokers, [name for name in step.names if matches(name)], step.walked)
             if time.monotonic() > until:
                 is_whole = False
                 break
@@ -119,7 +123,9 @@ class Invalidate:
         lines = [PlanLine(label="keys", value=count, note=f"of {units.count(total)} in {cache.where}")]
         if tally.names:
             lines.append(PlanLine(label="such as", value=", ".join(tally.names[:_SHOWN])))
-        figures = {"keys": round(tally.matched * share), "is_exact": is_whole, "total": total}
+        if tally.spared:
+            lines.append(PlanLine(label="left alone", value=units.count(tally.spared), note=_BROKERS))
+        figures = {"keys": round(tally.matched * share), "is_exact": is_whole, "total": total, "spared": tally.spared}
         title, is_noop = self.title(parameters), is_whole and not tally.matched
         return Plan(kind=self.kind.name, title=title, lines=tuple(lines), figures=figures, is_noop=is_noop)
 
@@ -127,29 +133,39 @@ class Invalidate:
         """Remove them; raises Retryable while the cache is away."""
         started, tally, cache = time.monotonic(), _Tally(), self._services.cache
         pattern, matches = _selection(parameters)
-        total = await sweep.count_keys(cache)
-        sure = _sure(parameters)
-        for name in sure:  # what can be named needs no walk: it goes at once
+        total, brokers = await sweep.count_keys(cache), await sweep.find_brokers(cache)
+        for name in _sure(parameters):  # what can be named needs no walk: it goes at once
             if await sweep.remove(cache, [name]):
                 tally.removed += 1
                 _look(tally, [name], 0)
+        await self._forget_answers(parameters)
         async for step in sweep.walk_keys(cache, pattern):
-            names = [name for name in step.names if matches(name)]
-            _look(tally, names, step.walked)
+            names = _part(tally, brokers, [name for name in step.names if matches(name)], step.walked)
             tally.removed += await sweep.remove(cache, names)
             figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
             context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
             await context.breathe()
         context.progress(max(total, 1), max(total, 1), unit="keys", figures={"removed": tally.removed})
+        if tally.spared:
+            context.log.info("%d keys were left alone: %s", tally.spared, _BROKERS)
         context.log.info("%d keys removed: %s", tally.removed, ", ".join(tally.names[:_SHOWN]) or "none was there")
         return {
             "by": parameters.by,
             "value": parameters.value.strip(),
             "removed": tally.removed,
+            "spared": tally.spared,
             "keys_before": total,
             "examples": tally.names,
             "duration_s": round(time.monotonic() - started, 3),
         }
+
+    async def _forget_answers(self, parameters: InvalidateParameters) -> None:
+        """Forget what this and other consoles have computed about the same."""
+        answers = self._services.answers
+        if parameters.by == "symbol":
+            await answers.symbol_changed(parameters.value.strip().upper())
+        else:
+            await answers.forget(BARS, FILLS)
 
 
 class Cleanup:
@@ -266,6 +282,14 @@ def _is_users(name: bytes) -> bool:
 
 def _is_symbol(value: str) -> bool:
     return value.isascii() and all(one.isalnum() or one in "./-" for one in value)
+
+
+def _part(tally: _Tally, brokers: sweep.Brokers, names: list[bytes], walked: int) -> list[bytes]:
+    """Count what a step found and return what of it may go."""
+    free = [name for name in names if not brokers.own(name)]
+    tally.spared += len(names) - len(free)
+    _look(tally, free, walked)
+    return free
 
 
 def _look(tally: _Tally, names: list[bytes], walked: int) -> None:

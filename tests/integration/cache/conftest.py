@@ -12,20 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from fakes.backfill import make_settings, open_services
+from fakes.backfill import NOWHERE, make_settings, open_services
 from integration.service.watching import resume
 from qsuite_console import workers
 from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings
 from qsuite_console.sandbox import servers
-
-NOWHERE = {
-    "APCA_API_DATA_URL": "http://127.0.0.1:1",
-    "APCA_API_BASE_URL": "http://127.0.0.1:1",
-    "APCA_API_KEY_ID": "K",
-    "APCA_API_SECRET_KEY": "S",
-}
 
 
 def as_user(url: str, user: str, password: str) -> str:

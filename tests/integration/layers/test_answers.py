@@ -14,9 +14,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from fakes.backfill import FakeContext, make_settings, open_services
+from fakes.backfill import NOWHERE, FakeContext, make_settings, open_services
 from fakes.many_bars import fill
-from integration.cache.conftest import NOWHERE
 from qsuite_console import workers
 from qsuite_console.cache.answers import Answers, Lives, bars_of, key_of, shape_of
 from qsuite_console.cache.client import Cache

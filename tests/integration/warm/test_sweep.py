@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from fakes.backfill import FakeContext
+from fakes.backfill import NOWHERE, FakeContext, make_settings, open_services
+from integration.warm.watching import monitoring
 from qsuite_console import workers
-from qsuite_console.cache.client import Cache
 from qsuite_console.cache.writer import write_keys
-from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings
-from qsuite_console.db.database import Database
-from qsuite_console.db.panels import PanelReader
-from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
-from qsuite_console.model.clock import SystemClock
 
 MINE = ("price:AAPL", "order_book:AAPL", "market_data:AAPL", ":1:price:AAPL", "ohlcv:AAPL:1Min:100", "latest:MSFT,AAPL")
 OTHERS = ("price:AAPLX", "price:MSFT", "ohlcv:XAAPL:1Min", "positions:7", "session:AAPLfan", "notes aapl")
@@ -36,18 +27,9 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def services(valkey_url: str) -> AsyncIterator[workers.Services]:
-    settings = Settings(database=DatabaseSettings(), cache=CacheSettings(url=Secret(valkey_url)))
-    cache, database, clock = Cache(settings.cache), Database(settings.database), SystemClock()
-    panels, pooler = PanelReader(settings.database, clock), PoolerConsole(settings)
-    yield workers.Services(
-        settings=settings, clock=clock, database=database, cache=cache, provider=_nobody, panels=panels, pooler=pooler
-    )
-    for each in (panels, pooler, cache, database):
-        await each.close()
-
-
-def _nobody() -> Any:
-    raise AssertionError("a sweep asks no provider")
+    nobody = "postgresql://nobody@127.0.0.1:1/none"
+    async with open_services(make_settings(nobody, NOWHERE, redis=valkey_url)) as made:
+        yield made
 
 
 async def run(
@@ -57,34 +39,13 @@ async def run(
     return dict(await worker.run(context or FakeContext(), decode(worker.kind.parameters, given)))
 
 
-@contextlib.asynccontextmanager
-async def monitoring(url: str) -> AsyncIterator[list[str]]:
-    """Yield the commands the server is given, as MONITOR tells them."""
-    client, seen = Redis.from_url(url), []
-    async with client.monitor() as monitor:
-
-        async def listen() -> None:
-            while True:
-                seen.append(str((await monitor.next_command())["command"]))
-
-        listening = asyncio.create_task(listen())
-        yield seen
-        async with asyncio.timeout(10):
-            await client.echo("that was all")
-            while not any("that was all" in line for line in seen):
-                await asyncio.sleep(0.01)
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-    await client.aclose()
-
-
 async def test_a_symbol_takes_every_key_that_speaks_of_it_and_no_other(
     services: workers.Services, redis: Redis, valkey_url: str
 ) -> None:
     await redis.mset(dict.fromkeys((*MINE, *OTHERS), "x"))
     worker: Any = workers.load("cache.invalidate", services)
     plan = await worker.plan(decode(worker.kind.parameters, {"by": "symbol", "value": "aapl"}))
-    assert plan.figures == {"keys": len(MINE), "is_exact": True, "total": len(MINE) + len(OTHERS)}
+    assert plan.figures == {"keys": len(MINE), "is_exact": True, "total": len(MINE) + len(OTHERS), "spared": 0}
     assert await redis.dbsize() == len(MINE) + len(OTHERS), "a plan removes nothing"
     async with monitoring(valkey_url) as commands:
         result = await run(services, "cache.invalidate", by="symbol", value="aapl")
@@ -160,19 +121,29 @@ async def test_a_walk_that_is_cut_ends_right_when_it_is_run_again(services: work
     assert await redis.dbsize() == 0
 
 
-async def test_others_are_served_while_a_large_database_is_walked(services: workers.Services, redis: Redis) -> None:
-    await write_keys(services.cache, [(f"bar:{n}", b"0123456789") for n in range(100_000)], life_s=600)
-    await write_keys(services.cache, [("price:AAPL", b"x")], life_s=600)
-    pings: list[float] = []
-    sweeping = asyncio.create_task(run(services, "cache.invalidate", by="symbol", value="AAPL"))
-    while not sweeping.done():
-        begun = time.perf_counter()
-        await redis.ping()
-        pings.append(time.perf_counter() - begun)
-    assert (await sweeping)["removed"] == 1
-    # The client's own turn of the loop is in the figure too; the server's part is bounded by the step.
-    latencies = sorted(pings)
-    assert len(latencies) > 50
-    assert latencies[len(latencies) // 2] < 0.02
-    slow = await redis.slowlog_get(128)
-    assert not [entry for entry in slow if entry["command"].startswith(b"SCAN") and entry["duration"] > 5000]
+async def test_a_broker_loses_nothing_whatever_its_queues_are_called(services: workers.Services, redis: Redis) -> None:
+    """What kombu writes: bindings name exchange, pattern and queue; a queue is a list for each priority."""
+    step = b"\x06\x16"
+    broker: dict[bytes, list[bytes]] = {
+        b"celery": [b"m1", b"m2"], b"celery" + step + b"3": [b"m3"], b"price:AAPL": [b"a queue with a bold name"],
+        b"shop:celery:AAPL": [b"m4"],
+    }  # fmt: skip
+    for name, messages in broker.items():
+        await redis.rpush(name, *messages)
+    await redis.sadd("_kombu.binding.celery", b"celery" + step * 2 + b"celery")
+    await redis.sadd("_kombu.binding.prices", b"updates" + step + step + b"price:AAPL", b"quiet" + step * 2 + b"quiet")
+    await redis.sadd("shop:_kombu.binding.x", b"r" + step * 2 + b"celery:AAPL")
+    await redis.hset("unacked", "tag", "message")
+    await redis.zadd("unacked_index", {"tag": 1})
+    kept = await redis.dbsize()
+    worker: Any = workers.load("cache.invalidate", services)
+    await redis.mset({"market_data:AAPL": "x", "celerystalk": "x", "unpacked": "x", "binding": "x"})
+    for given in (
+        {"by": "pattern", "value": "*c*"}, {"by": "pattern", "value": "*b*n*i*"}, {"by": "pattern", "value": "*:*"},
+        {"by": "symbol", "value": "celery"}, {"by": "family", "value": "market_data"},
+    ):  # fmt: skip
+        plan = await worker.plan(decode(worker.kind.parameters, given))
+        result = await run(services, "cache.invalidate", **given)
+        assert (plan.figures["keys"], plan.figures["spared"]) == (result["removed"], result["spared"]), given
+    assert await redis.dbsize() == kept
+    assert {name: await redis.lrange(name, 0, -1) for name in broker} == broker

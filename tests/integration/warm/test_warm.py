@@ -15,21 +15,17 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from fakes.backfill import FakeContext
+from fakes.backfill import NOWHERE, FakeContext, make_settings, open_services
 from fakes.failing import fails_for_good, fails_for_now
 from qsuite_console import workers
 from qsuite_console.cache import keys
 from qsuite_console.cache.client import Cache
 from qsuite_console.cache.writer import write_keys
 from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings
-from qsuite_console.db.database import Database
+from qsuite_console.config.settings import CacheSettings
 from qsuite_console.db.market import Fold
-from qsuite_console.db.panels import PanelReader
-from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.cached import BookEntry, MarketEntry, PositionsEntry, PriceEntry
-from qsuite_console.model.clock import SystemClock
 
 SYMBOLS = ("AAA", "BBB", "CCC", "OLD")
 
@@ -91,21 +87,8 @@ async def fill(
 
 @pytest.fixture
 async def services(platform: asyncpg.Connection, database_dsn: str, valkey_url: str) -> AsyncIterator[workers.Services]:
-    settings = Settings(
-        database=DatabaseSettings(dsn=Secret(database_dsn), pool_min=0),
-        cache=CacheSettings(url=Secret(valkey_url)),
-    )
-    database, cache, clock = Database(settings.database), Cache(settings.cache), SystemClock()
-    panels, pooler = PanelReader(settings.database, clock), PoolerConsole(settings)
-    yield workers.Services(
-        settings=settings, clock=clock, database=database, cache=cache, provider=_nobody, panels=panels, pooler=pooler
-    )
-    for each in (panels, pooler, cache, database):
-        await each.close()
-
-
-def _nobody() -> Any:
-    raise AssertionError("warming asks no provider")
+    async with open_services(make_settings(database_dsn, NOWHERE, redis=valkey_url)) as made:
+        yield made
 
 
 @pytest.fixture
