@@ -1,0 +1,110 @@
+"""A copy without the engine: tables of rows of every type, a run with a checkpoint in a file, a program to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fakes.backfill import FakeContext, make_settings, open_services
+from qsuite_console.workers import Services
+from qsuite_console.workers.stream import FileParameters, FileStreamWorker, StreamParameters, StreamWorker
+
+NOWHERE = {
+    "APCA_API_DATA_URL": "http://127.0.0.1:1",
+    "APCA_API_BASE_URL": "http://127.0.0.1:1",
+    "APCA_API_KEY_ID": "K",
+    "APCA_API_SECRET_KEY": "S",
+}
+COLUMNS = """
+    id int8 NOT NULL, symbol text NOT NULL, at timestamptz NOT NULL, price numeric(20,8), size numeric, ratio float8,
+    note text, tags text[], extra jsonb
+"""
+# Rows whose every value follows from their number; NULL, empty and hostile texts among them.
+FILL = r"""
+INSERT INTO {table} SELECT n, 'S' || n %% 97, timestamptz '2025-01-02 14:30:00.000001+00' + n * interval '1.5 s',
+       CASE WHEN n %% 101 <> 0 THEN n / 7.0 END, (n::int8 * 1000003)::numeric / 3, n / 3.0::float8,
+       CASE n %% 11 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN E'tab\tnewline\nback\\slash "quoted", \\N' WHEN 3 THEN
+            '=1+1' WHEN 4 THEN E'\u00e9\u4e2d\U0001f600' ELSE 'note ' || n END,
+       CASE WHEN n %% 5 = 0 THEN ARRAY['a,b', NULL, '"', 'n' || n] END,
+       CASE WHEN n %% 7 = 0 THEN jsonb_build_object('n', n, 'text', E'x\ty') END
+  FROM generate_series(1, {rows}) n
+""".replace("%%", "%")
+
+
+async def make_tables(connection: Any, rows: int, *, key: str = "PRIMARY KEY (symbol, id)") -> None:
+    """Create the filled table source and the empty table target."""
+    for table in ("source", "target"):
+        await connection.execute(f"CREATE TABLE {table} ({COLUMNS}, {key})")
+    await connection.execute(FILL.format(table="source", rows=rows))
+
+
+async def are_equal(connection: Any, left: str = "source", right: str = "target") -> bool:
+    """Compare two tables by all rows that only one of them has."""
+    query = f"SELECT count(*) FROM ((TABLE {left} EXCEPT ALL TABLE {right}) UNION ALL (TABLE {right} EXCEPT ALL TABLE {left})) d"
+    return await connection.fetchval(query) == 0
+
+
+def into_table(**given: Any) -> StreamParameters:
+    return msgspec.convert({"table": "source", "to": "target", **given}, StreamParameters)
+
+
+def into_file(path: Path, **given: Any) -> FileParameters:
+    return msgspec.convert({"table": "source", "to": str(path), **given}, FileParameters)
+
+
+def worker_of(services: Services, parameters: Any) -> Any:
+    return (FileStreamWorker if isinstance(parameters, FileParameters) else StreamWorker)(services)
+
+
+async def run(services: Services, parameters: Any, context: FakeContext | None = None) -> dict[str, Any]:
+    return dict(await worker_of(services, parameters).run(context or FakeContext(), parameters))
+
+
+class FileContext(FakeContext):
+    """Keeps its checkpoint in a file, as the history does: replaced at once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(checkpoint=json.loads(path.read_text()) if path.exists() else None)
+        self._path = path
+
+    async def save(self, checkpoint: Any) -> None:
+        await super().save(checkpoint)
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.checkpoint))
+        fresh.replace(self._path)
+
+
+async def launch(dsn: str, parameters: Any, checkpoint: Path) -> asyncio.subprocess.Process:
+    """Start the program below on a copy."""
+    kind = "file" if isinstance(parameters, FileParameters) else "table"
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "fakes.streaming",
+        kind,
+        msgspec.json.encode(parameters).decode(),
+        str(checkpoint),
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "DATABASE_URL": dsn},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def _main(kind: str, parameters: str, checkpoint: str) -> None:
+    import psutil
+
+    decoded = msgspec.json.decode(parameters, type=FileParameters if kind == "file" else StreamParameters)
+    async with open_services(make_settings(os.environ["DATABASE_URL"], NOWHERE)) as services:
+        result = await run(services, decoded, FileContext(Path(checkpoint)))
+    sys.stdout.write(json.dumps({**result, "rss": psutil.Process().memory_info().rss}))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))
