@@ -92,6 +92,8 @@ def make_engine(store: SqliteStore, *workers: Worker, **arguments: Any) -> Engin
         workers={worker.kind.name: worker for worker in workers},
         probes=arguments.pop("probes", {}),
         sampler=arguments.pop("sampler", None),
+        scheduler=arguments.pop("scheduler", None),
+        operations=arguments.pop("operations", {}),
         services=arguments.pop("services", ()),
     )
     return Engine(

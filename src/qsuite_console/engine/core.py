@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from qsuite_console.engine.bus import Bus
@@ -34,6 +34,7 @@ class Core:
         self.owner = owner
         self.claiming = claiming
         self.attempts: dict[int, Attempt] = {}
+        self.watchers: list[Callable[[Job], None]] = []  # told of every job that is over
         self.due_changed = asyncio.Event()
         self.dispatcher = Dispatcher(
             around.store,
@@ -79,6 +80,8 @@ class Core:
             self.due_changed.set()
         elif job.state in TERMINAL:
             self.dispatcher.unwant(job.id)
+            for watcher in self.watchers:
+                watcher(job)
 
     def apply(self, change: Change) -> Job:
         """Make a change that the history answered with known, and return the job as it is now."""

@@ -24,12 +24,14 @@ from qsuite_console.config.settings import QUEUES, EngineSettings
 from qsuite_console.engine.bus import Bus
 from qsuite_console.engine.core import Core
 from qsuite_console.engine.gate import Gate
+from qsuite_console.engine.intake import Intake
 from qsuite_console.engine.joblog import JobLogHandler
 from qsuite_console.engine.local import LocalControl
 from qsuite_console.engine.metering import Meter
 from qsuite_console.engine.operating import Operating
 from qsuite_console.engine.ports import Claiming, Operation, Probe, Sampler, Store, Worker
 from qsuite_console.engine.runner import Surroundings
+from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.engine.upkeep import LagMeter, Pruner, Recounter, Watch, keep, release_due
@@ -62,6 +64,7 @@ class Parts:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     operations: Mapping[str, Operation] = field(default_factory=dict)
     sampler: Sampler | None = None
+    scheduler: Scheduler | None = None
     services: Sequence[AbstractAsyncContextManager[Any]] = ()
 
 
@@ -90,6 +93,7 @@ class Engine:
         self._target = target
         self._version = version
         self._sampler = parts.sampler
+        self._scheduler = parts.scheduler
         self._services = list(parts.services)
         self._claiming = claim
         self._dice = dice or random.Random()
@@ -194,8 +198,11 @@ class Engine:
         logs = JobLogHandler()
         core = await self._prepare(logs)
         lag = LagMeter(lambda: ", ".join(str(job_id) for job_id in core.attempts) or "no job")
+        intake = Intake(core)
+        if self._scheduler is not None:
+            await self._scheduler.bind(core, intake)
         operating = Operating(self._operations, core.around.gate, core.trouble)
-        control = LocalControl(core, self._probes, operating, asyncio.get_running_loop(), self.call)
+        control = LocalControl(core, intake, self._probes, operating, asyncio.get_running_loop(), self.call)
         self._running = _Loop(asyncio.get_running_loop(), control, lag)
         logs.install()
         tasks: list[asyncio.Task[None]] = []
@@ -228,7 +235,7 @@ class Engine:
         rescued = await store.rescue(owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues)
         for job in rescued:
             log.warning("job %d (%s) was left running: it is %s now", job.id, job.kind, job.state.value)
-        newest = await store.jobs(JobQuery(states=tuple(TERMINAL), limit=RECENT_LIMIT))
+        newest = await store.jobs(JobQuery(states=tuple(TERMINAL), routine=False, limit=RECENT_LIMIT))
         recent = sorted(newest.jobs, key=lambda job: job.finished_at or job.created_at, reverse=True)
         state = ConsoleState(
             target=self._target,
@@ -278,6 +285,8 @@ class Engine:
         if self._claiming is not Claiming.NONE:
             loops.append(keep("due jobs", lambda: release_due(core), core))
             loops.append(keep("pruning", Pruner(core, recounter).step, core))
+        if self._claiming is Claiming.ALL and self._scheduler is not None:
+            loops.append(keep("schedules", self._scheduler.step, core))
         if self._sampler is not None:
             loops.append(keep("sampling", Watch(core, self._sampler).step, core))
         core.dispatcher.wake()

@@ -6,30 +6,26 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import hashlib
-import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from qsuite_console.config.settings import QUEUES
 from qsuite_console.engine import actions, parameters
 from qsuite_console.engine.core import Core
+from qsuite_console.engine.intake import Intake, priority_of
 from qsuite_console.engine.operating import Operating
-from qsuite_console.engine.ports import Checker, JobKind, Planner, Probe, Worker
+from qsuite_console.engine.ports import Planner, Probe, Worker
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, UsageProblem
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.jobs import (
     ActionResult,
-    Job,
     JobAction,
     JobDetail,
     JobPage,
     JobQuery,
-    JobState,
     LogLine,
     QueueView,
     Receipt,
@@ -38,19 +34,11 @@ from qsuite_console.model.jobs import (
 )
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
-from qsuite_console.model.text import clean
 
 T = TypeVar("T")
 Call = Callable[[Coroutine[Any, Any, T]], "concurrent.futures.Future[T]"]
-DEFAULT_PRIORITY: Final = 5
 MOST_SLOTS: Final = 1000
 AT_ONCE: Final = 16  # submissions of one caller and queue under way: enough to share commits, too few to crowd the loop
-
-
-def dedupe_key(kind: str, decoded: msgspec.Struct) -> str:
-    """Return what two jobs share that do the same: the kind and the decoded parameters, in any order or spelling."""
-    text = msgspec.json.encode([kind, msgspec.to_builtins(decoded)], order="deterministic")
-    return hashlib.sha256(text).hexdigest()[:32]
 
 
 class LocalControl:
@@ -59,6 +47,7 @@ class LocalControl:
     def __init__(
         self,
         core: Core,
+        intake: Intake,
         probes: Mapping[str, Probe],
         operating: Operating,
         loop: asyncio.AbstractEventLoop,
@@ -70,7 +59,7 @@ class LocalControl:
         self._loop = loop
         self._call = call
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = WeakKeyDictionary()
-        self._checkers = {name: worker for name, worker in core.workers.items() if isinstance(worker, Checker)}
+        self._intake = intake
 
     @property
     def state(self) -> ConsoleState:
@@ -88,15 +77,15 @@ class LocalControl:
     async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
         """Validate parameters as they are typed; no I/O."""
         try:
-            self._decode(self._worker(kind), parameters)
+            self._intake.decode(self._intake.worker(kind), parameters)
         except InvalidParameters as error:
             return tuple(FieldProblem(field=name, message=why) for name, why in error.problems.items())
         return ()
 
     async def plan(self, kind: str, parameters: Mapping[str, Any]) -> Plan:
         """Return what the job would do; on the engine's loop, where the connections live."""
-        worker = self._worker(kind)
-        decoded = self._decode(worker, parameters)
+        worker = self._intake.worker(kind)
+        decoded = self._intake.decode(worker, parameters)
         if not isinstance(worker, Planner):
             raise UsageProblem(f"{kind} can't say beforehand what it would do", hint="run it without a plan")
         return await self._there(worker.plan(decoded))
@@ -105,7 +94,7 @@ class LocalControl:
         """Make a job; it is durable when this returns."""
         core = self._core
         try:
-            job, key = self._job(submission)
+            job, key = self._intake.job(submission)
             async with self._turn(job.queue):
                 return await self._there(core.submit(job, key, join=submission.join))
         except ConsoleError as error:
@@ -180,47 +169,6 @@ class LocalControl:
         result: T = await asyncio.wrap_future(self._call(coroutine))
         return result
 
-    def _worker(self, kind: str) -> Worker:
-        worker = self._core.workers.get(kind)
-        if worker is None:
-            known = ", ".join(sorted(self._core.workers)) or "none"
-            raise NotFound(f"there is no kind of job {clean(kind, 60)}", hint=f"known are {known}")
-        return worker
-
-    def _decode(self, worker: Worker, given: Mapping[str, Any]) -> msgspec.Struct:
-        decoded = parameters.decode(worker.kind.parameters, given)
-        checker = self._checkers.get(worker.kind.name)  # a look-up: isinstance of a Protocol costs 0.1 ms each time
-        if checker is not None and (problems := dict(checker.check(decoded))):
-            raise InvalidParameters(problems)
-        return decoded
-
-    def _job(self, submission: Submission) -> tuple[Job, str]:
-        core = self._core
-        worker = self._worker(submission.kind)
-        kind = worker.kind
-        decoded = self._decode(worker, submission.parameters)
-        gate = core.around.gate
-        gate.check_start(kind.name, changes_data=kind.changes_data)
-        gate.check_confirmation(kind.name, submission.confirmation, changes_target=kind.changes_data)
-        queue = core.dispatcher.queue(submission.queue or kind.queue).name
-        now = core.clock.now()
-        run_at = now if submission.run_at is None else max(now, submission.run_at)
-        job = Job(
-            id=0,
-            kind=kind.name,
-            title=clean(worker.title(decoded), 200),
-            queue=queue,
-            priority=_priority(submission.priority, kind, queue),
-            state=JobState.SCHEDULED if run_at > now else JobState.QUEUED,
-            parameters=msgspec.to_builtins(decoded),
-            created_at=now,
-            run_at=run_at,
-            max_attempts=kind.max_attempts,
-            correlation_id=clean(submission.correlation_id or uuid.uuid4().hex, 64),
-            origin=clean(submission.origin, 80),
-        )
-        return job, dedupe_key(kind.name, decoded)
-
 
 async def _within(probe: Probe, parameters: Mapping[str, Any]) -> msgspec.Struct:
     try:
@@ -232,13 +180,6 @@ async def _within(probe: Probe, parameters: Mapping[str, Any]) -> msgspec.Struct
         ) from error
 
 
-def _priority(asked: int | None, kind: JobKind, queue: str) -> int:
-    if asked is not None and not 0 <= asked <= 9:
-        raise UsageProblem(f"{asked} is no priority", hint="0 (last) to 9 (first)")
-    chosen = asked if asked is not None else kind.priority
-    return QUEUES.get(queue, (0, DEFAULT_PRIORITY))[1] if chosen is None else chosen
-
-
 def _info(worker: Worker) -> KindInfo:
     kind = worker.kind
     return KindInfo(
@@ -246,7 +187,7 @@ def _info(worker: Worker) -> KindInfo:
         title=kind.title,
         description=kind.description,
         queue=kind.queue,
-        priority=_priority(None, kind, kind.queue),
+        priority=priority_of(None, kind, kind.queue),
         soft_limit_s=kind.soft_limit_s,
         hard_limit_s=kind.hard_limit_s,
         max_attempts=kind.max_attempts,

@@ -44,8 +44,8 @@ def following(timing: Timing, start: datetime) -> datetime | None:
 def latest(timing: Timing, after: datetime, until: datetime) -> datetime | None:
     """Return the last plan after ``after`` and not after ``until``; looked for backwards, so that it costs little."""
     if timing.every_s:
-        found = _multiple(timing.every_s, math.floor(_seconds(until) / timing.every_s))
-        return found if found > after else None
+        last = _multiple(timing.every_s, math.floor(_seconds(until) / timing.every_s))
+        return last if last > after else None
     if timing.once_at is not None:
         return timing.once_at if after < timing.once_at <= until else None
     stretch = timedelta(minutes=1)

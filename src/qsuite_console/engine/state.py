@@ -128,7 +128,7 @@ class _Draft:
             self._running[job.id] = job
             return
         self._running.pop(job.id, None)
-        if job.state in TERMINAL:
+        if job.state in TERMINAL and not job.is_routine:
             self._recent[job.id] = job
             if len(self._recent) > RECENT_LIMIT:
                 del self._recent[next(iter(self._recent))]

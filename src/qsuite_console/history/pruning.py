@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.history import alerts
+from qsuite_console.history import alerts, schedule_rows
 from qsuite_console.history.figures import KEPT_S
 from qsuite_console.history.rows import stamp
 from qsuite_console.history.telemetry import Telemetry
@@ -16,6 +16,8 @@ from qsuite_console.history.writer import Transaction, Writer
 from qsuite_console.model.runs import Prunable
 
 STEP: Final = 1000
+_MICROSECOND: Final = timedelta(microseconds=1)
+ROUTINE_KEPT: Final = timedelta(days=2)  # jobs of schedules that succeeded; longer while their run is listed
 AUDIT_LIMIT: Final = 200_000
 _FREED_PAGES: Final = 256  # given back to the file system a step: a megabyte
 
@@ -26,7 +28,15 @@ async def prune(writer: Writer, telemetry: Telemetry, settings: EngineSettings, 
     while await writer.run(lambda t: _drop_results(t, at), is_essential=True) == STEP:
         continue
     oldest = stamp(now - timedelta(days=settings.history_max_age_days))
+    routine = stamp(now - ROUTINE_KEPT)
     gone = 0
+    await writer.run(lambda t: schedule_rows.drop_runs(t, routine), is_essential=True)
+    while True:
+        ids = await writer.run(lambda t: schedule_rows.drop_routine(t, routine, STEP), is_essential=True)
+        telemetry.forget(ids)
+        gone += len(ids)
+        if len(ids) < STEP:
+            break
     while True:
         ids = await writer.run(lambda t: _drop_jobs(t, oldest, settings.history_max_jobs), is_essential=True)
         telemetry.forget(ids)
@@ -68,7 +78,11 @@ def prunable(connection: sqlite3.Connection, settings: EngineSettings, now: date
     return Prunable(
         results=results,
         result_bytes=size,
-        jobs=max(old, _surplus(connection, settings.history_max_jobs)),  # both count from the oldest
+        jobs=max(
+            old,
+            _surplus(connection, settings.history_max_jobs),
+            schedule_rows.routine(connection, at - ROUTINE_KEPT // _MICROSECOND),
+        ),  # both count from the oldest
         figures=figures,
         audit=audit,
         alerts=alerts.droppable(connection, at),

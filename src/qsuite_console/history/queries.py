@@ -11,6 +11,7 @@ from typing import Final
 
 from qsuite_console.history.figures import span_for, summarise
 from qsuite_console.history.rows import ATTEMPT_COLUMNS, COLUMNS, Row, attempt_of, job_of, log_of, moment, stamp, unpack
+from qsuite_console.history.schema import ROUTINE
 from qsuite_console.model.errors import NotFound
 from qsuite_console.model.jobs import (
     Attempt,
@@ -33,15 +34,16 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
     """Return one page, newest first."""
     limit = max(1, min(query.limit, LIMIT))
     before = _NEWEST if query.before is None else query.before
+    notable = "" if query.routine else f" AND NOT ({ROUTINE})"
     if query.text or query.queues or (query.states and query.kinds):
         return _search(connection, query, before, limit)
     column = "state" if query.states else "kind"
     wanted = tuple(dict.fromkeys(str(value) for value in query.states or query.kinds))
     if wanted:
-        jobs = _union(connection, column, wanted, before, limit + 1)
+        jobs = _union(connection, f"{column} = ? AND id < ?{notable}", wanted, before, limit + 1)
     else:
         rows = connection.execute(
-            f"SELECT {COLUMNS} FROM jobs WHERE id < ? ORDER BY id DESC LIMIT ?", (before, limit + 1)
+            f"SELECT {COLUMNS} FROM jobs WHERE id < ?{notable} ORDER BY id DESC LIMIT ?", (before, limit + 1)
         ).fetchall()
         jobs = [job_of(row) for row in rows]
     is_more = len(jobs) > limit
@@ -49,19 +51,19 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
     return JobPage(jobs=tuple(jobs), next_before=jobs[-1].id if is_more else None)
 
 
-def _union(connection: sqlite3.Connection, column: str, wanted: Sequence[str], before: int, limit: int) -> list[Job]:
+def _union(connection: sqlite3.Connection, which: str, wanted: Sequence[str], before: int, limit: int) -> list[Job]:
     """Take the newest of each wanted state or kind from its index and merge: nothing is scanned beyond the page."""
     rows: list[Row] = []
     for value in wanted:
         rows += connection.execute(
-            f"SELECT {COLUMNS} FROM jobs WHERE {column} = ? AND id < ? ORDER BY id DESC LIMIT ?", (value, before, limit)
+            f"SELECT {COLUMNS} FROM jobs WHERE {which} ORDER BY id DESC LIMIT ?", (value, before, limit)
         ).fetchall()
     rows.sort(key=lambda row: -int(row[0]))
     return [job_of(row) for row in rows[:limit]]
 
 
 def _search(connection: sqlite3.Connection, query: JobQuery, before: int, limit: int) -> JobPage:
-    conditions, values = [], list[object]([before, SEARCHED])
+    conditions, values = [] if query.routine else [f"NOT ({ROUTINE})"], list[object]([before, SEARCHED])
     for column, wanted in (("state", query.states), ("kind", query.kinds), ("queue", query.queues)):
         if wanted:
             conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")

@@ -19,6 +19,7 @@ from qsuite_console.config.settings import QUEUES
 from qsuite_console.history import alerts, audit, queries
 from qsuite_console.history.files import open_for_reading, telemetry_path
 from qsuite_console.history.rows import progress_of
+from qsuite_console.history.schedule_rows import ScheduleReader
 from qsuite_console.history.troubles import unavailable
 from qsuite_console.model.alerts import AlertPage, AlertQuery, Silence
 from qsuite_console.model.audit import AuditLine, AuditQuery
@@ -39,6 +40,7 @@ class HistoryReader:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history-reader")
         self._history: sqlite3.Connection | None = None
         self._telemetry: sqlite3.Connection | None = None
+        self.schedules = ScheduleReader(self._ask)
 
     async def jobs(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first; a search may return fewer than asked and still have a next page."""
@@ -132,6 +134,9 @@ class HistoryReader:
 
     async def _read(self, query: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._translated, query)
+
+    async def _ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._read(lambda: query(self._jobs_file()))
 
     def _translated(self, query: Callable[[], T]) -> T:
         try:

@@ -14,6 +14,7 @@ def _quoted(states: frozenset[JobState]) -> str:
 
 
 ELIGIBLE: Final = "state IN ('interrupted', 'queued')"
+ROUTINE: Final = "state = 'succeeded' AND substr(origin, 1, 9) = 'schedule '"  # jobs that nobody started by hand
 LIVE_STATES: Final = f"state IN ({_quoted(LIVE)})"
 
 HISTORY: Final = (

@@ -18,6 +18,7 @@ from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
 from qsuite_console.history.mounts import network_type
 from qsuite_console.history.reader import HistoryReader
 from qsuite_console.history.rows import moment, pack
+from qsuite_console.history.schedules import ScheduleBook
 from qsuite_console.history.telemetry import Telemetry
 from qsuite_console.history.writer import Transaction, Writer
 from qsuite_console.model.alerts import Silence
@@ -42,6 +43,7 @@ class SqliteStore(HistoryReader):
         self._notes = telemetry
         self._settings = settings
         self.warnings: Sequence[str] = ()
+        self.schedules: ScheduleBook = ScheduleBook(self._ask, writer)
 
     async def insert(
         self,

@@ -26,6 +26,7 @@ class JobState(StrEnum):
     INTERRUPTED = "interrupted"  # its process died or was drained; the next engine resumes it from its checkpoint
 
 
+SCHEDULED: Final = "schedule "  # the origin of a job that a schedule made, before the schedule's name
 TERMINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 LIVE: Final = frozenset(JobState) - TERMINAL
 
@@ -89,8 +90,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     reason: str | None = None  # why it is in this state, where that needs a word: "owner died", "retry in 12 s"
     correlation_id: str
-    origin: str = ""  # who asked: "console", "cli", "schedule:nightly"
+    origin: str = ""  # who asked: "console", "cli", "schedule nightly"
     cancel_requested: bool = False
+
+    @property
+    def is_routine(self) -> bool:
+        """Return whether nobody need look at it: a schedule made it and it succeeded."""
+        return self.state is JobState.SUCCEEDED and self.origin.startswith(SCHEDULED)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +183,7 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     text: str = ""  # substring of title, kind, error or parameters
+    routine: bool = True  # False: without the jobs that schedules made and that succeeded
     before: int | None = None
     limit: int = 200
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
-ORIGIN: Final = "schedule "  # of the jobs a schedule makes: "schedule warm-prices"
 MOST_MADE_UP: Final = 100  # missed runs that the policy "all" makes up; of more, the newest
 
 

@@ -27,6 +27,11 @@ REGISTRY: Final[Mapping[str, str]] = {
     "database.terminate": "qsuite_console.operations.sessions:Terminate",
     "database.apply-setting": "qsuite_console.operations.settings:ApplySetting",
     "database.reset-statistics": "qsuite_console.operations.statistics:ResetStatistics",
+    "schedules.delete": "qsuite_console.operations.schedules:Delete",
+    "schedules.enable": "qsuite_console.operations.schedules:Enable",
+    "schedules.pause": "qsuite_console.operations.schedules:Pause",
+    "schedules.run": "qsuite_console.operations.schedules:Run",
+    "schedules.save": "qsuite_console.operations.schedules:Save",
     "database.reset-setting": "qsuite_console.operations.settings:ResetSetting",
 }
 
