@@ -78,6 +78,7 @@ class FakeControl:
             **activity_answers(self.clock.now),
         }
         self.kind_infos: tuple[KindInfo, ...] = (backfill_kind(),)
+        self.checks: dict[str, Callable[[Mapping[str, Any]], tuple[FieldProblem, ...]]] = {}  # of kinds but backfill
         self.operation_infos: tuple[OperationInfo, ...] = ()
         self.proposals: dict[str, Callable[[Mapping[str, Any]], Proposal]] = {}  # operation -> what it proposes
         self.outcomes: dict[str, Callable[[Mapping[str, Any]], Outcome]] = {}  # "done" where there is none
@@ -138,6 +139,8 @@ class FakeControl:
 
     async def check(self, kind: str, parameters: Mapping[str, Any]) -> tuple[FieldProblem, ...]:
         self._asked("check", kind, dict(parameters))
+        if kind in self.checks:
+            return self.checks[kind](parameters)
         problems = []
         if not str(parameters.get("symbols", "")).strip() and not str(parameters.get("symbols_file", "")).strip():
             problems.append(FieldProblem(field="symbols", message="name symbols, all, active, or a file"))

@@ -1,10 +1,9 @@
-"""From anywhere: change the platform (``:act``), see who did (``:audit``), go to another one (``:target``). Half of the
-app, so that neither the app nor a screen has a rule of its own about any of these.
+"""From anywhere: run a job (``:run``), change the platform (``:act``), see who did (``:audit``), go to another one
+(``:target``). Half of the app, so that neither the app nor a screen has a rule of its own about any of these.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,20 +13,23 @@ from textual.screen import ModalScreen
 from qsuite_console.messages import Leaving
 from qsuite_console.model.errors import ConsoleError, UsageProblem
 from qsuite_console.model.jobs import JobState
+from qsuite_console.model.kinds import KindInfo
 from qsuite_console.model.operations import OperationInfo
 from qsuite_console.model.text import clean
+from qsuite_console.screens import running
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.screens.dialogs.operation import OperationDialog, ParameterDialog
 from qsuite_console.screens.dialogs.target import TargetChoice, TargetDialog, Targets
 from qsuite_console.screens.keystrokes import Keystrokes
 from qsuite_console.screens.operating import operate
+from qsuite_console.screens.typing_in import parse_pairs
 from qsuite_console.widgets import figures
 
 if TYPE_CHECKING:
     from qsuite_console.app import ConsoleApp
 
-VERBS: Final = frozenset({"app.act", "app.target", "app.audit"})
+VERBS: Final = frozenset({"app.act", "app.run", "app.target", "app.audit"})
 
 
 class Changing(Keystrokes):
@@ -44,6 +46,18 @@ class Changing(Keystrokes):
         await self.change("app.act", "")
 
     @work
+    async def action_run(self) -> None:
+        """Choose a kind of job, fill it in and start it."""
+        await self.change("app.run", "")
+
+    @work
+    async def start_kind(self, kind: KindInfo) -> None:
+        """Ask for a kind's parameters and start it; for the palette."""
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            await running.fill_in(screen, kind)
+
+    @work
     async def start_operation(self, operation: OperationInfo) -> None:
         """Ask for an operation's parameters and do it; for the palette."""
         await self._fill_in(operation)
@@ -55,6 +69,9 @@ class Changing(Keystrokes):
             return
         screen = self.screen
         if not isinstance(screen, ConsoleScreen):
+            return
+        if command_id == "app.run":
+            await running.run_job(screen, argument)
             return
         if command_id == "app.target":
             await self._switch(screen, argument.strip())
@@ -76,6 +93,11 @@ class Changing(Keystrokes):
         chosen = await self.push_screen_wait(OperationDialog(operations))
         if chosen is not None:
             await self._fill_in(chosen)
+
+    def action_optimize(self) -> None:
+        """Show what would put the platform in shape."""
+        if not isinstance(self.screen, ModalScreen) and getattr(self.screen, "SCOPE", "") != "optimize":
+            cast("ConsoleApp", self).open_page("optimize", None)
 
     async def action_audit(self) -> None:
         """Show who did what."""
@@ -136,18 +158,5 @@ class Changing(Keystrokes):
 
 def parse_act(argument: str, operations: Sequence[OperationInfo]) -> tuple[str, dict[str, str]]:
     """Return operation and parameters of "database.cancel pid=4711"; raises UsageProblem in words that can be shown."""
-    try:
-        name, *pairs = shlex.split(argument)
-    except ValueError:
-        raise UsageProblem("a quote is not closed", hint='write name="several words"') from None
-    known = {operation.name: operation for operation in operations}
-    if name not in known:
-        raise UsageProblem(f"there is no operation {clean(name, 60)}", hint=f"known are {', '.join(known) or 'none'}")
-    parameters: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            usage = " ".join(f"{spec.name}=…" for spec in known[name].parameters)
-            raise UsageProblem(f"{clean(pair, 60)} is no name=value", hint=f"act {name} {usage}".rstrip())
-        parameters[key.replace("-", "_")] = value
-    return name, parameters
+    known = {operation.name: operation.parameters for operation in operations}
+    return parse_pairs(argument, known, verb="act", what="operation")

@@ -12,6 +12,7 @@ from textual.content import Content
 from qsuite_console import commands, themes
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import Job, JobQuery
+from qsuite_console.model.kinds import KindInfo
 from qsuite_console.model.operations import OperationInfo
 from qsuite_console.model.text import clean
 from qsuite_console.screens.dialogs.target import TargetChoice
@@ -84,15 +85,17 @@ class JobProvider(Provider):
 
 
 class ChangeProvider(Provider):
-    """What can be changed on the platform, and the other platforms."""
+    """What can be run and changed on the platform, and the other platforms."""
 
     async def startup(self) -> None:
         """Read both once for each opening of the palette."""
         console = cast("ConsoleApp", self.app)
         self._operations: tuple[OperationInfo, ...] = ()
+        self._kinds: tuple[KindInfo, ...] = ()
         self._targets: tuple[TargetChoice, ...] = ()
         try:
             self._operations = await console.control.operations()
+            self._kinds = await console.control.kinds()
             self._targets = () if console.targets is None else tuple(await console.targets.choices())
         except ConsoleError:
             return  # an engine that does not answer says so on the screen; the palette just has none
@@ -125,6 +128,12 @@ class ChangeProvider(Provider):
                     partial(console.run_command, target, choice.view.name),
                     f"{word}{look}{where}",
                 )
+        for kind in self._kinds:
+            yield (
+                f"Run {_plain(clean(kind.title, 60))} ({_plain(clean(kind.name, 60))})",
+                partial(console.start_kind, kind),
+                clean(kind.description, 200),
+            )
         for operation in self._operations:
             yield (
                 f"{_plain(clean(operation.title, 60))} ({operation.name})",

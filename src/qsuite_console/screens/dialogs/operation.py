@@ -38,14 +38,15 @@ class OperationDialog(Dialog[OperationInfo | None]):
     OperationDialog #keys { margin-top: 1; }
     """
 
-    def __init__(self, operations: Sequence[OperationInfo]) -> None:
+    def __init__(self, operations: Sequence[OperationInfo], *, title: str = "Change the platform") -> None:
         super().__init__()
+        self._title = title
         self._operations = tuple(operations)
 
     def compose(self) -> ComposeResult:
         """One line an operation."""
         with Vertical(classes="dialog") as box:
-            box.border_title = "Change the platform"
+            box.border_title = self._title
             yield OptionList(*(Option(_line(each), id=f"o{n}") for n, each in enumerate(self._operations)))
             box.styles.max_height = "100%"
             yield Static("", id="about")
