@@ -26,8 +26,8 @@ async def test_the_form_is_made_from_the_kinds_own_parameters() -> None:
         await open_backfill(pilot)
         for parameter in control.kind_infos[0].parameters:
             await until_seen(pilot, parameter.label)
-        assert "Dates" in seen(pilot.app)
-        assert "Fill in Symbols" in seen(pilot.app)
+        await until_seen(pilot, "Dates")
+        await until_seen(pilot, "Fill in Symbols")
 
 
 async def test_while_a_slow_engine_describes_its_kinds_no_key_gets_into_a_field(

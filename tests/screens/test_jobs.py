@@ -72,7 +72,7 @@ async def test_rows_never_move_under_the_cursor_of_a_scrolled_list() -> None:
         await pilot.pause()
         assert table.current == current
         assert table.cursor - table.scroll_offset.y == line
-        assert f" {current} " in seen(pilot.app)
+        await until_seen(pilot, f" {current} ")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ async def test_a_result_is_shown_with_its_figures() -> None:
         await open_job(pilot, 409)
         await pilot.press("shift+tab")
         await until_seen(pilot, "196,560")
-        assert "verified" in seen(pilot.app)
+        await until_seen(pilot, "verified")
 
 
 async def test_a_failed_job_says_why_and_its_tries_open_in_full() -> None:
@@ -296,7 +296,7 @@ async def test_the_log_is_filtered() -> None:
         await open_job(pilot)
         await pilot.press("/", *"warning")
         await until_gone(pilot, "line 60")
-        assert "a bar was quarantined" in seen(pilot.app)
+        await until_seen(pilot, "a bar was quarantined")
         await pilot.press("enter", "escape")
         await until_seen(pilot, "line 60")
 

@@ -45,8 +45,8 @@ async def test_the_list_shows_both_prices_ages_and_which_cannot_be_trusted() -> 
         assert "▲ AMD" in line["AMD"], "the cache contradicts the database"
         assert "◌ BRK.B" in line["BRK.B"], "the cached price is old"
         assert line["DEAD"].count("—") >= 3
-        assert "cache 326.89" in seen(pilot.app)
-        assert "Watch · cache ● 36 fresh ▲ 1 differ ◌ 1 old" in seen(pilot.app)
+        await until_seen(pilot, "cache 326.89")
+        await until_seen(pilot, "Watch · cache ● 36 fresh ▲ 1 differ ◌ 1 old")
 
 
 async def test_positions_show_average_cost_and_gains_of_each_owner() -> None:
@@ -102,7 +102,7 @@ async def test_the_filter_the_order_and_the_timeframe_ask_anew() -> None:
         await open_market(pilot)
         await pilot.press("/", *"am", "enter")
         await until_seen(pilot, "2 of 2 symbols")
-        assert "Watch /AM" in seen(pilot.app)
+        await until_seen(pilot, "Watch /AM")
         await pilot.press("escape")
         await until_seen(pilot, "40 of 40 symbols")
         await pilot.press("s")

@@ -296,7 +296,7 @@ async def test_plus_shows_new_figures_more_seldom_but_what_is_wrong_at_once() ->
 
         host("77 %", Level.WARNING)
         await pilot.pause(0.3)
-        assert "78 % memory" in seen(pilot.app)
+        await until_seen(pilot, "78 % memory")
         control.clock.advance(15)
         await until_seen(pilot, "77 % memory")
         host("99 %", Level.CRITICAL)

@@ -44,7 +44,7 @@ async def test_every_pane_shows_itself_in_every_size(size: tuple[int, int]) -> N
         await pilot.press("7")
         for text in PANES.values():
             await until_seen(pilot, text)
-            assert "ms · now" in seen(pilot.app)
+            await until_seen(pilot, "ms · now")
             await pilot.press("tab")
         await pilot.press(*["shift+tab"] * len(PANES))
         await until_seen(pilot, PANES["host"])
@@ -72,7 +72,7 @@ async def test_curves_have_units_and_their_limits_are_named() -> None:
         await until_seen(pilot, "CPU, last 30 min")
         await until_seen(pilot, "▲ 80 %")
         await until_seen(pilot, "✖ 95 %")
-        assert "% · UTC" in seen(pilot.app)
+        await until_seen(pilot, "% · UTC")
 
 
 async def test_curves_are_asked_for_only_where_they_are_seen() -> None:
