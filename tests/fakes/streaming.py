@@ -1,4 +1,4 @@
-"""A copy without the engine: tables of rows of every type, a run with a checkpoint in a file, a program to be killed."""
+"""A copy without the engine: tables of rows of every type, a checkpoint in a file, a program to be killed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pyarrow import parquet
 
 from fakes.backfill import FakeContext, make_settings, open_services
+from qsuite_console.db import row_reader
 from qsuite_console.workers import Services
-from qsuite_console.workers.stream import FileParameters, FileStreamWorker, StreamParameters, StreamWorker
+from qsuite_console.workers.stream import FileParameters, FileStreamWorker, StreamParameters, StreamWorker, parquet_sink
 
 NOWHERE = {
     "APCA_API_DATA_URL": "http://127.0.0.1:1",
@@ -21,6 +23,7 @@ NOWHERE = {
     "APCA_API_KEY_ID": "K",
     "APCA_API_SECRET_KEY": "S",
 }
+CHUNK = "STREAM_TEST_CHUNK"
 COLUMNS = """
     id int8 NOT NULL, symbol text NOT NULL, at timestamptz NOT NULL, price numeric(20,8), size numeric, ratio float8,
     note text, tags text[], extra jsonb
@@ -37,17 +40,39 @@ INSERT INTO {table} SELECT n, 'S' || n %% 97, timestamptz '2025-01-02 14:30:00.0
 """.replace("%%", "%")
 
 
-async def make_tables(connection: Any, rows: int, *, key: str = "PRIMARY KEY (symbol, id)") -> None:
+KEY = "PRIMARY KEY (symbol, id)"
+
+
+async def make_tables(connection: Any, rows: int, *, key: str = KEY, target_key: str = KEY) -> None:
     """Create the filled table source and the empty table target."""
-    for table in ("source", "target"):
-        await connection.execute(f"CREATE TABLE {table} ({COLUMNS}, {key})")
+    for table, own in (("source", key), ("target", target_key)):
+        await connection.execute(f"CREATE TABLE {table} ({COLUMNS}, {own})")
     await connection.execute(FILL.format(table="source", rows=rows))
 
 
 async def are_equal(connection: Any, left: str = "source", right: str = "target") -> bool:
     """Compare two tables by all rows that only one of them has."""
-    query = f"SELECT count(*) FROM ((TABLE {left} EXCEPT ALL TABLE {right}) UNION ALL (TABLE {right} EXCEPT ALL TABLE {left})) d"
-    return await connection.fetchval(query) == 0
+    one, other = f"TABLE {left} EXCEPT ALL TABLE {right}", f"TABLE {right} EXCEPT ALL TABLE {left}"
+    return await connection.fetchval(f"SELECT NOT EXISTS (({one}) UNION ALL ({other}))")
+
+
+async def take_back(connection: Any, path: Path) -> None:
+    """Fill the table target with what a file holds, by programs that are not ours."""
+    if path.suffix == ".csv":
+        await connection.copy_to_table("target", source=path, format="csv", header=True)
+        return
+    file = parquet.ParquetFile(path)
+    names = file.schema_arrow.names
+    await connection.execute("CREATE TABLE back (LIKE target)")
+    for name in ("size", "tags", "extra"):  # text in the file
+        await connection.execute(f"ALTER TABLE back ALTER {name} TYPE text USING NULL")
+    for batch in file.iter_batches(batch_size=20_000):
+        rows = [tuple(row.values()) for row in batch.to_pylist()]
+        await connection.copy_records_to_table("back", records=rows, columns=names)
+    await connection.execute(
+        "INSERT INTO target "
+        "SELECT id, symbol, at, price, size::numeric, ratio, note, tags::text[], extra::jsonb FROM back"
+    )
 
 
 def into_table(**given: Any) -> StreamParameters:
@@ -80,8 +105,8 @@ class FileContext(FakeContext):
         fresh.replace(self._path)
 
 
-async def launch(dsn: str, parameters: Any, checkpoint: Path) -> asyncio.subprocess.Process:
-    """Start the program below on a copy."""
+async def launch(dsn: str, parameters: Any, checkpoint: Path, chunk: int = 0) -> asyncio.subprocess.Process:
+    """Start the program below on a copy; ``chunk``: bytes of one, 0 for the usual."""
     kind = "file" if isinstance(parameters, FileParameters) else "table"
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -91,19 +116,22 @@ async def launch(dsn: str, parameters: Any, checkpoint: Path) -> asyncio.subproc
         msgspec.json.encode(parameters).decode(),
         str(checkpoint),
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "DATABASE_URL": dsn},
+        env={**os.environ, "DATABASE_URL": dsn, CHUNK: str(chunk)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
 async def _main(kind: str, parameters: str, checkpoint: str) -> None:
-    import psutil
-
+    size = int(os.environ.get(CHUNK, "0"))
+    if size:  # so that a small copy has many chunks
+        row_reader.CHUNK_BYTES, row_reader.CHUNK_ROWS, row_reader._PAGE_BYTES = size, size // 50, 2 * size
+        row_reader._FIRST_PAGE = 200
+        parquet_sink.PART_BYTES = 2 * size
     decoded = msgspec.json.decode(parameters, type=FileParameters if kind == "file" else StreamParameters)
     async with open_services(make_settings(os.environ["DATABASE_URL"], NOWHERE)) as services:
         result = await run(services, decoded, FileContext(Path(checkpoint)))
-    sys.stdout.write(json.dumps({**result, "rss": psutil.Process().memory_info().rss}))
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -122,12 +122,14 @@ async def describe_table(connection: asyncpg.Connection, name: str) -> Relation 
         for each in await connection.fetch(load("stream_keys"), row["oid"])
     )
     sql = f"{quote(row['schema'])}.{quote(row['name'])}"
+    async with connection.transaction(readonly=True):
+        rows = await _estimate(connection, f"SELECT FROM {sql}")
     return Relation(
         name=f"{row['schema']}.{row['name']}",
         sql=sql,
         columns=columns,
         keys=keys,
-        rows=round(row["rows"]) or None,
+        rows=rows,
         oid=row["oid"],
         schema=row["schema"],
         table=row["name"],

@@ -238,7 +238,11 @@ async def test_production_wants_its_name_whatever_the_entrance(
 
 
 def _runnable(kind: str) -> dict[str, Any]:
-    known = {"backfill": {"symbols": "AAPL", "start": "2025-01-02"}, "vacuum": {"table": "price_ticks"}}
+    known = {
+        "backfill": {"symbols": "AAPL", "start": "2025-01-02"},
+        "stream": {"table": "price_ticks", "to": "market_data_ticker"},
+        "vacuum": {"table": "price_ticks"},
+    }
     return known.get(kind) or samples(find_kind(kind).parameters)
 
 

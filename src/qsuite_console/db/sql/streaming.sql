@@ -2,11 +2,7 @@
 
 -- @name stream_find
 -- $1 a name as it is, quoted or not; $2 the same with every part quoted
-SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-       CASE WHEN c.relkind = 'p'
-            THEN (SELECT coalesce(sum(greatest(p.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) t
-                    JOIN pg_class p ON p.oid = t.relid WHERE t.isleaf)
-            ELSE greatest(c.reltuples, 0) END::float8 AS rows
+SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = coalesce(to_regclass($2::text), to_regclass($1::text));
 

@@ -19,8 +19,9 @@ from qsuite_console.db.bar_writer import PageWrite
 from qsuite_console.db.ledger import ChainState, Refused
 from qsuite_console.db.partitions import prepare_months
 from qsuite_console.model.text import clean
-from qsuite_console.providers.files import Chunk, FileEntry
+from qsuite_console.providers.files import FileEntry
 from qsuite_console.providers.judging import FilePage, Judge
+from qsuite_console.providers.records import Chunk
 from qsuite_console.workers.backfill.chain import Chain
 from qsuite_console.workers.backfill.encode import Encoded
 from qsuite_console.workers.backfill.fetch import ChainDone, ChainFailed, FetchCounts, PageReady

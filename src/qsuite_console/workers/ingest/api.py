@@ -23,7 +23,7 @@ from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.providers.alpaca import AlpacaClient
-from qsuite_console.providers.files import SHORT, Chunk, Record
+from qsuite_console.providers.records import SHORT, Chunk, Record
 from qsuite_console.workers import Services
 from qsuite_console.workers.ingest.parameters import IngestParameters, check
 from qsuite_console.workers.ingest.rejects import RejectsFile
@@ -62,16 +62,14 @@ class _Given:
 
     def chunks(self, offset: int, number: int, size: int = 0) -> Iterator[Chunk]:
         """Yield all records; there is nowhere else to begin."""
-        chunk = Chunk()
+        found: list[Record] = []
         for count, record in enumerate(self.records, start=1):
-            chunk.records.append(_numbered(count, record))
-            if len(chunk.records) >= size:
-                chunk.offset = chunk.number = count
-                yield chunk
-                chunk = Chunk()
-        if chunk.records:
-            chunk.offset = chunk.number = chunk.records[-1].number
-            yield chunk
+            found.append(_numbered(count, record))
+            if len(found) >= size:
+                yield Chunk(found, count, count)
+                found = []
+        if found:
+            yield Chunk(found, found[-1].number, found[-1].number)
 
 
 async def ingest_records(

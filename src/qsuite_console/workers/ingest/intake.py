@@ -25,8 +25,8 @@ from qsuite_console.db.bars import Destination
 from qsuite_console.db.partitions import prepare_months
 from qsuite_console.engine.ports import JobContext, Permanent
 from qsuite_console.model.errors import InvalidParameters
-from qsuite_console.providers.files import Chunk
 from qsuite_console.providers.judging import FilePage, Judge, Rejected
+from qsuite_console.providers.records import Chunk
 from qsuite_console.workers.ingest.counts import Counts
 from qsuite_console.workers.ingest.parameters import IngestParameters, destination_kind
 from qsuite_console.workers.ingest.rejects import RejectsFile
@@ -149,16 +149,16 @@ class Intake:
     async def _run_chunks(self) -> None:
         counts, label = self.counts, f"ingest/{self._context.job_id}"
         self._before = sum(source.size for source in self._sources[: counts.source])
-        async for source, chunk, page in self._pages(self._judge):
-            async with self._services.database.session(label) as connection:
-                page = await self._admit(connection, chunk, page)
-                await self._prepare(connection, page.months)
+        async with self._services.database.session(label) as connection:
+            async for source, chunk, page in self._pages(self._judge):
+                admitted = await self._admit(connection, chunk, page)
+                await self._prepare(connection, admitted.months)
                 async with connection.transaction():
-                    stored = await self._store(connection, page)
-            await self._count(source, chunk, page, stored)
-            await self._forget()
-            await self._save()
-            await self._context.breathe()
+                    stored = await self._store(connection, admitted)
+                await self._count(source, chunk, admitted, stored)
+                await self._forget()
+                await self._save()
+                await self._context.breathe()
         counts.is_stored = True
 
     async def _run_strict(self) -> None:

@@ -15,7 +15,8 @@ from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import FileProblem
-from qsuite_console.providers.files import Chunk, FileEntry, find_files
+from qsuite_console.providers.files import FileEntry, find_files
+from qsuite_console.providers.records import Chunk
 from qsuite_console.workers.ingest.counts import Counts
 from qsuite_console.workers.ingest.intake import CHUNK, Intake, Source, identity_of, look
 from qsuite_console.workers.ingest.parameters import IngestParameters, check

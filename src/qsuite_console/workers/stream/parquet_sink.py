@@ -22,7 +22,7 @@ from qsuite_console.workers.stream.program import Made, Rejected
 from qsuite_console.workers.stream.sinks import Report, Save, advance
 from qsuite_console.workers.stream.state import State
 
-PART_BYTES: Final = 32 * 1024 * 1024  # of COPY text
+PART_BYTES: Final = 16 * 1024 * 1024  # of COPY text
 Name = Callable[[Sequence[str | None]], str]
 _DIGITS: Final = (38, 76)  # of decimal128 and decimal256
 _MOST: Final = 1_000  # rows of a part that don't fit their types, before it is given up
@@ -139,6 +139,7 @@ class ParquetSink:
         _sync(raw)
         raw.replace(path)
         sync_directory(path.parent)
+        self._arrow.default_memory_pool().release_unused()
 
     def _is_same(self, left: Any, right: Any) -> bool:
         """Compare column by column; NaN, which equals nothing, is compared by where it stands."""

@@ -75,7 +75,8 @@ class Program:
         self._problems: dict[str, str] = {}
         self._known = {column.name: column for column in source}
         derived = set(transform.derive)
-        kept = transform.columns or (*self._known, *transform.derive)
+        chosen = transform.columns or tuple(self._known)
+        kept = (*chosen, *(name for name in transform.derive if name not in chosen))
         self._unknown("columns", kept, {*self._known, *derived})
         self._unknown("cast", transform.cast, kept)
         self._unknown("rename", transform.rename, kept)

@@ -1,0 +1,152 @@
+"""kill -9 in the middle of a copy, again and again: it goes on where it was, and the destination equals the source.
+
+Full size (2 million rows, ten kills): QSUITE_STREAM_ROWS=2000000 QSUITE_STREAM_KILLS=10 pytest -s on this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+
+from fakes.streaming import are_equal, into_file, into_table, launch, make_tables, take_back
+
+ROWS = int(os.environ.get("QSUITE_STREAM_ROWS", "60000"))
+KILLS = int(os.environ.get("QSUITE_STREAM_KILLS", "3"))
+IS_FULL = ROWS > 1_000_000
+CHUNK = 0 if IS_FULL else 150_000  # bytes
+LIMIT_S = 600 if IS_FULL else 90
+pytestmark = pytest.mark.timeout(3600 if IS_FULL else 180)
+
+
+class Memory:
+    """The largest resident size of a process, and what it was once its work had begun."""
+
+    def __init__(self, pid: int) -> None:
+        self._process, self._over = psutil.Process(pid), threading.Event()
+        self.begun = self.peak = 0
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            try:
+                size = self._process.memory_info().rss
+            except psutil.NoSuchProcess:
+                return
+            self.peak = max(self.peak, size)
+
+    def begin(self) -> None:
+        self.begun = self.begun or self.peak
+
+    def stop(self) -> float:
+        self._over.set()
+        self._thread.join()
+        return (self.peak - self.begun) / 1e6 if self.begun else 0.0
+
+
+class Copy:
+    """A copy that is started and killed; how far it is, is asked of what it keeps."""
+
+    def __init__(self, dsn: str, parameters: Any, checkpoint: Path, connection: asyncpg.Connection) -> None:
+        self.dsn, self.parameters, self.checkpoint, self.connection = dsn, parameters, checkpoint, connection
+        self.dice = random.Random(7)
+        self.grown: list[float] = []
+
+    async def read(self) -> int:
+        if hasattr(self.parameters, "to_key"):
+            if await self.connection.fetchval("SELECT to_regclass('qsuite_console.stream') IS NULL"):
+                return 0
+            found = await self.connection.fetchval("SELECT (state->>'read')::int8 FROM qsuite_console.stream")
+            return found or 0
+        return json.loads(self.checkpoint.read_text()).get("read", 0) if self.checkpoint.exists() else 0
+
+    async def kill_once(self, seen: int) -> int:
+        """Start it, wait until it is farther than it was, kill it a moment later; returns how far it was."""
+        process = await launch(self.dsn, self.parameters, self.checkpoint, CHUNK)
+        memory = Memory(process.pid)
+        async with asyncio.timeout(LIMIT_S):
+            while (now := await self.read()) <= seen and process.returncode is None:
+                await asyncio.sleep(0.005)
+        memory.begin()
+        await asyncio.sleep(self.dice.uniform(0, 0.1 if not IS_FULL else 0.5))  # the moment is what the test is about
+        if process.returncode is not None:
+            raise AssertionError((now, (await process.communicate())[1].decode()[-2000:]))
+        process.send_signal(signal.SIGKILL)
+        await process.communicate()
+        self.grown.append(memory.stop())
+        return await self.read()
+
+    async def finish(self) -> dict[str, Any]:
+        process = await launch(self.dsn, self.parameters, self.checkpoint, CHUNK)
+        memory = Memory(process.pid)
+        talking = asyncio.create_task(process.communicate())
+        seen = await self.read()
+        while not talking.done() and not memory.begun:
+            if await self.read() > seen:
+                memory.begin()
+            await asyncio.sleep(0.005)
+        stdout, stderr = await talking
+        self.grown.append(memory.stop())
+        assert process.returncode == 0, stderr.decode()[-3000:]
+        return dict(json.loads(stdout))
+
+
+async def through_kills(copy: Copy, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    seen, started = 0, time.monotonic()
+    for _ in range(KILLS):
+        farther = await copy.kill_once(seen)
+        assert seen < farther < ROWS
+        seen = farther
+    result = await copy.finish()
+    assert result["rows_read"] == ROWS  # each once: also over the kills
+    assert result["verified"] is True, result
+    grown = max(copy.grown)
+    with capsys.disabled():
+        if IS_FULL:
+            print(
+                f"\n{result['source']} to {result.get('table') or result['file']}: {ROWS:,} rows, {KILLS} kills, "
+                f"{result['verification']}; {time.monotonic() - started:.0f} s in all, memory + {grown:.0f} MB at most"
+            )
+    assert grown < 100
+    return result
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY (symbol, id)", "CHECK (id > 0)"], ids=["upsert", "append"])
+async def test_a_table(database_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    try:
+        await make_tables(connection, ROWS, target_key=key)
+        copy = Copy(database_dsn, into_table(), tmp_path / "checkpoint.json", connection)
+        result = await through_kills(copy, capsys)
+        assert (result["created"], result["updated"], result["rejected"]) == (ROWS, 0, 0)
+        assert await are_equal(connection)
+        assert await connection.fetchval("SELECT count(*) FROM qsuite_console.stream") == 0
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+async def test_a_file(database_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    path = tmp_path / f"out.{suffix}"
+    try:
+        await make_tables(connection, ROWS)
+        copy = Copy(database_dsn, into_file(path), tmp_path / "checkpoint.json", connection)
+        result = await through_kills(copy, capsys)
+        assert result["rows_written"] == ROWS
+        await take_back(connection, path)
+        assert await are_equal(connection)
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint.json", path.name]
+    finally:
+        await connection.close()
