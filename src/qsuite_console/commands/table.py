@@ -15,6 +15,7 @@ from qsuite_console.commands.rows import (
     jobs,
     lists,
     market,
+    optimize,
     overview,
     places,
     system,
@@ -27,13 +28,13 @@ PANED: Final = (database, cache, system, alerts)
 
 SCOPES: Final[dict[str, str]] = {
     scope: title
-    for module in (app, lists, overview, jobs, job, backfill, market, *PANED)
+    for module in (app, lists, overview, jobs, job, optimize, backfill, market, *PANED)
     for scope, title in module.SCOPES.items()
 }
 
 COMMANDS: Final[tuple[Command, ...]] = (
     *places.ROWS, *app.ROWS, *lists.ROWS, *overview.ROWS, *jobs.ROWS, *job.ROWS, *backfill.ROWS, *market.ROWS,
-    *(command for module in PANED for command in module.ROWS), *jobs.VERBS,
+    *optimize.ROWS, *(command for module in PANED for command in module.ROWS), *jobs.VERBS,
 )  # fmt: skip
 BY_ID: Final = {command.id: command for command in COMMANDS}
 ORDER: Final = {command.id: index for index, command in enumerate(COMMANDS)}
@@ -43,6 +44,7 @@ TOGETHER: Final[dict[str, tuple[str, ...]]] = {
     "overview": ("table", "app"),
     "jobs": ("table", "app"),
     "job": ("table", "log", "text", "app"),
+    "optimize": ("table", "text", "app"),
     "backfill": ("coverage", "table", "app"),
     "coverage": ("app",),
     "table": ("app",),

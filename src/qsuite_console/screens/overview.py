@@ -210,6 +210,10 @@ class OverviewScreen(OverviewWays):
             table.cursor = list(table.keys).index(other)
         return other
 
+    def action_optimize(self) -> None:
+        """Show what would put the platform in shape."""
+        self.console.action_optimize()
+
     def action_interval(self) -> None:
         """Show new figures more seldom, or with every sample again."""
         self._interval_s = INTERVALS_S[(INTERVALS_S.index(self._interval_s) + 1) % len(INTERVALS_S)]

@@ -19,6 +19,8 @@ ROWS: Final[tuple[Command, ...]] = (
             scope="overview", action="step(1)", is_shown=True),
     Command(id="overview.previous", keys="shift+tab,left,h", title="Previous panel",
             help="Focus the previous tile or list.", scope="overview", action="step(-1)"),
+    Command(id="overview.optimize", keys="o", title="Optimize", scope="overview", action="optimize",
+            help="Show what would put the platform in shape, and why."),
     Command(id="overview.interval", keys="plus", title="Interval", scope="overview", action="interval",
             help="Show new figures with every sample, or only every 5, 15 or 60 seconds: for slow lines."),
     Command(id="overview.down", keys="down,j", title="Down", help="Focus the panel below.",

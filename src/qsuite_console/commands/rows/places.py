@@ -93,6 +93,7 @@ PLACES: Final[tuple[Place, ...]] = (
 
 PAGES: Final = {
     "job": "qsuite_console.screens.job:JobScreen",
+    "optimize": "qsuite_console.screens.optimize:OptimizeScreen",
 }
 
 
