@@ -99,6 +99,7 @@ class Request:
     is_sure: bool = False
     name: str = ""
     is_dry: bool = False
+    verb: str = ""  # what was typed, where that was not ``act``
     is_json: bool = False
 
 
@@ -124,7 +125,7 @@ def perform(invocation: Invocation, request: Request) -> int:
     except InvalidParameters as error:
         named = {spec.name: flags.flag_of(spec) for spec in operation.parameters}
         problems = {named.get(name, name): clean(why) for name, why in error.problems.items()}
-        hint = error.hint or f"qsuite-console act {operation.name} --help"
+        hint = error.hint or f"{request.verb or f'qsuite-console act {operation.name}'} --help"
         raise InvalidParameters(problems, hint=hint) from error
     except NotFound as error:
         return _print_gone(operation, error, is_json=request.is_json)

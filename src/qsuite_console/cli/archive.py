@@ -126,7 +126,7 @@ class Archive:
         if self._reader is None:
             return msgspec.structs.replace(state, queues=self._queues({}, {}, {}))
         running = (await self._reader.jobs(JobQuery(states=(JobState.RUNNING,)))).jobs
-        recent = (await self._reader.jobs(JobQuery(states=tuple(TERMINAL), limit=RECENT_LIMIT))).jobs
+        recent = (await self._reader.jobs(JobQuery(states=tuple(TERMINAL), routine=False, limit=RECENT_LIMIT))).jobs
         busy = {name: sum(job.queue == name for job in running) for name in QUEUES}
         return msgspec.structs.replace(
             state,

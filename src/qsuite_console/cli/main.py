@@ -27,6 +27,7 @@ VERBS: Final = {
     "run": (f"{_CLI}.run:run", "run one job in the foreground"),
     "ingest": (f"{_CLI}.ingest:ingest", "store records of bars from files or standard input"),
     "jobs": (f"{_CLI}.jobs:jobs", "list, show, follow and steer jobs"),
+    "schedules": (f"{_CLI}.schedules:schedules", "jobs that make themselves: list, add, pause, explain"),
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),
     "act": (f"{_CLI}.act:act", "change the platform at once: cancel a query, apply a setting"),
     "audit": (f"{_CLI}.audit:audit", "who did what, from where, with what result"),

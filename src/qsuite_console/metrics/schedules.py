@@ -3,144 +3,172 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from qsuite_console.engine.cron import parse
+from qsuite_console.engine.cron import Cron, parse
 from qsuite_console.engine.cron_words import clock, place, words
 from qsuite_console.engine.occurrences import collisions, frequency, next_change, occurrences
+from qsuite_console.engine.schedule_ports import ScheduleReading
 from qsuite_console.engine.scheduler import Entry, Scheduler
 from qsuite_console.engine.timing import read_timing
-from qsuite_console.model.errors import ConsoleError, InvalidParameters, Unconfirmed, UsageProblem
+from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, Unconfirmed, UsageProblem
 from qsuite_console.model.schedules import (
     Explanation,
+    Schedule,
     ScheduleDetail,
     ScheduleList,
     ScheduleRun,
     ScheduleView,
     Timing,
 )
+from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
 
 RUNS: Final = 50
+PROBES: Final = ("schedules.list", "schedules.detail", "schedules.explain")
 _SOON: Final = timedelta(days=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers, from whatever reads schedules: the engine's own store, or a history that nobody runs."""
+
+    reading: ScheduleReading
+    now: datetime
+    is_running: bool = False
+    problem: Callable[[Schedule], str] = lambda _: ""
+
+    async def ask(self, probe: str, parameters: Mapping[str, Any]) -> ScheduleList | ScheduleDetail | Explanation:
+        """Answer one of PROBES."""
+        started = time.perf_counter()
+        answer: ScheduleList | ScheduleDetail | Explanation
+        match probe:
+            case "schedules.list":
+                answer = await self._list()
+            case "schedules.detail":
+                answer = await self._detail(parameters)
+            case _:
+                answer = await self._explain(parameters)
+        return msgspec.structs.replace(answer, cost_ms=(time.perf_counter() - started) * 1000)
+
+    async def _list(self) -> ScheduleList:
+        last, live = await self.reading.last_runs(), await self.reading.live()
+        views = tuple(self._view(schedule, last, live) for schedule in await self.reading.all())
+        return ScheduleList(at=self.now, schedules=views, is_running=self.is_running)
+
+    async def _detail(self, parameters: Mapping[str, Any]) -> ScheduleDetail:
+        name = str(parameters.get("name", "")).strip()
+        schedules = {schedule.name: schedule for schedule in await self.reading.all()}
+        if name not in schedules:
+            known = ", ".join(schedules) or "none"
+            raise NotFound(f"there is no schedule {clean(name, 60)}", hint=f"known are {known}")
+        schedule = schedules.pop(name)
+        timing = schedule.timing
+        return ScheduleDetail(
+            at=self.now,
+            view=self._view(schedule, await self.reading.last_runs(), await self.reading.live()),
+            upcoming=occurrences(timing, self.now, most=_most(parameters)),
+            frequency=frequency(timing, self.now),
+            collisions=collisions(timing, _planned(schedules.values()), self.now),
+            notes=notes(timing, self.now),
+            runs=tuple(await self.reading.runs(schedule.id, RUNS)),
+        )
+
+    async def _explain(self, parameters: Mapping[str, Any]) -> Explanation:
+        given = {key: str(parameters.get(key) or "") for key in ("cron", "every", "once", "zone", "name")}
+        try:
+            timing = read_timing(given["cron"], given["every"], given["once"], given["zone"], self.now)
+        except InvalidParameters as error:
+            return Explanation(at=self.now, problems=error.problems)
+        others = [schedule for schedule in await self.reading.all() if schedule.name != given["name"]]
+        return Explanation(
+            at=self.now,
+            words=words(timing),
+            timing=timing,
+            upcoming=occurrences(timing, self.now, most=_most(parameters)),
+            frequency=frequency(timing, self.now),
+            collisions=collisions(timing, _planned(others), self.now),
+            notes=notes(timing, self.now),
+        )
+
+    def _view(self, schedule: Schedule, last: Mapping[int, ScheduleRun], live: Mapping[int, int]) -> ScheduleView:
+        entry = Entry(schedule)
+        try:
+            entry.plan()
+            told = words(schedule.timing)
+        except ConsoleError as error:  # an expression or a zone that an older version took
+            told = error.message
+        return ScheduleView(
+            schedule=schedule,
+            words=told,
+            next_at=entry.next_at,
+            starts_at=entry.due_at,
+            last=last.get(schedule.id),
+            job_id=live.get(schedule.id),
+            problem=self.problem(schedule),
+        )
+
+
 class _Probe:
+    name: str
     timeout_s = 5.0
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._clock = services.clock
 
-    @property
-    def _scheduler(self) -> Scheduler:
-        if self._services.schedules is None:
+    async def ask(self, parameters: Mapping[str, Any]) -> ScheduleList | ScheduleDetail | Explanation:
+        """Answer from the engine's own schedules."""
+        scheduler = self._services.schedules
+        if scheduler is None:
             raise ConsoleError("there are no schedules here", hint="an engine has them")
-        return self._services.schedules
-
-    def _view(self, entry: Entry, last: Mapping[int, ScheduleRun], live: Mapping[int, int]) -> ScheduleView:
-        schedule = entry.schedule
-        return ScheduleView(
-            schedule=schedule,
-            words=_words(schedule.timing),
-            next_at=entry.next_at,
-            starts_at=entry.due_at,
-            last=last.get(schedule.id),
-            job_id=live.get(schedule.id),
-            problem=self._problem(entry),
-        )
-
-    def _problem(self, entry: Entry) -> str:
-        """Return why a schedule's job could not be made as things stand; not confirmed counts only once enabled."""
-        try:
-            self._scheduler.job_of(entry.schedule)
-        except Unconfirmed:
-            return "not confirmed for production: enable it again" if entry.schedule.is_enabled else ""
-        except ConsoleError as error:
-            return error.message
-        return ""
-
-    def _others(self, name: str) -> list[tuple[str, Timing]]:
-        entries = self._scheduler.entries.items()
-        return [(other, entry.schedule.timing) for other, entry in entries if entry.next_at and other != name]
+        return await Answers(
+            scheduler.store,
+            self._clock.now(),
+            is_running=scheduler.is_running,
+            problem=lambda schedule: _problem(scheduler, schedule),
+        ).ask(self.name, parameters)
 
 
 class ListProbe(_Probe):
     """Every schedule with its next and its last run."""
 
-    name = "schedules.list"
-
-    async def ask(self, parameters: Mapping[str, Any]) -> ScheduleList:
-        """Return them by name."""
-        started = time.perf_counter()
-        scheduler = self._scheduler
-        last, live = await scheduler.store.last_runs(), await scheduler.store.live()
-        entries = sorted(scheduler.entries.items())
-        return ScheduleList(
-            at=self._clock.now(),
-            schedules=tuple(self._view(entry, last, live) for _, entry in entries),
-            is_running=scheduler.is_running,
-            cost_ms=(time.perf_counter() - started) * 1000,
-        )
+    name = PROBES[0]
 
 
 class DetailProbe(_Probe):
-    """One schedule: what is to come and what was."""
+    """One schedule, by its ``name``: ``most`` plans to come, and what was; raises NotFound."""
 
-    name = "schedules.detail"
-
-    async def ask(self, parameters: Mapping[str, Any]) -> ScheduleDetail:
-        """Return it; parameters are its name and ``most``, how many plans to come. Raises NotFound."""
-        started = time.perf_counter()
-        scheduler, now = self._scheduler, self._clock.now()
-        entry = scheduler.find(str(parameters.get("name", "")))
-        schedule = entry.schedule
-        store = scheduler.store
-        last, live = await store.last_runs(), await store.live()
-        most = _most(parameters)
-        return ScheduleDetail(
-            at=now,
-            view=self._view(entry, last, live),
-            upcoming=occurrences(schedule.timing, now, most=most),
-            frequency=frequency(schedule.timing, now),
-            collisions=collisions(schedule.timing, self._others(schedule.name), now),
-            notes=notes(schedule.timing, now),
-            runs=tuple(await store.runs(schedule.id, RUNS)),
-            cost_ms=(time.perf_counter() - started) * 1000,
-        )
+    name = PROBES[1]
 
 
 class ExplainProbe(_Probe):
-    """What a timing means, also while it is being typed."""
+    """What a timing means, also while it is typed: cron, every, once, zone; ``name`` leaves a schedule itself out."""
 
-    name = "schedules.explain"
+    name = PROBES[2]
 
-    async def ask(self, parameters: Mapping[str, Any]) -> Explanation:
-        """Return words, plans and problems; parameters are cron, every, once and zone, name to leave itself out."""
-        started = time.perf_counter()
-        now = self._clock.now()
-        given = {key: str(parameters.get(key) or "") for key in ("cron", "every", "once", "zone", "name")}
-        try:
-            timing = read_timing(given["cron"], given["every"], given["once"], given["zone"], now)
-        except InvalidParameters as error:
-            return Explanation(at=now, problems=error.problems)
-        return Explanation(
-            at=now,
-            words=words(timing),
-            timing=timing,
-            upcoming=occurrences(timing, now, most=_most(parameters)),
-            frequency=frequency(timing, now),
-            collisions=collisions(timing, self._others(given["name"]), now),
-            notes=notes(timing, now),
-            cost_ms=(time.perf_counter() - started) * 1000,
-        )
+
+def _problem(scheduler: Scheduler, schedule: Schedule) -> str:
+    """Return why a schedule's job could not be made as things stand; what is paused needs no confirmation yet."""
+    try:
+        scheduler.job_of(schedule)
+    except Unconfirmed:
+        return "not confirmed for production: enable it again" if schedule.is_enabled else ""
+    except ConsoleError as error:
+        return error.message
+    return ""
+
+
+def _planned(schedules: Iterable[Schedule]) -> list[tuple[str, Timing]]:
+    return [(schedule.name, schedule.timing) for schedule in schedules if schedule.is_enabled]
 
 
 def notes(timing: Timing, now: datetime) -> tuple[str, ...]:
@@ -162,21 +190,17 @@ def notes(timing: Timing, now: datetime) -> tuple[str, ...]:
         is_hit = at in around and not _shows(parsed, local.replace(tzinfo=None))
         what = f"what falls into the gap runs at {clock(local)} {place(timing.zone)}"
     else:
-        is_hit = any(time.astimezone(ZoneInfo(timing.zone)).replace(fold=1).utcoffset() !=
-                     time.astimezone(ZoneInfo(timing.zone)).utcoffset() for time in around)  # fmt: skip
+        is_hit = any(_is_twice(plan.astimezone(ZoneInfo(timing.zone))) for plan in around)
         what = "a time that comes twice runs the first time only"
     return (f"{told}: {what}",) if is_hit else ()
 
 
-def _shows(parsed: Any, wall: datetime) -> bool:
+def _shows(parsed: Cron, wall: datetime) -> bool:
     return wall.hour in parsed.hours and wall.minute in parsed.minutes
 
 
-def _words(timing: Timing) -> str:
-    try:
-        return words(timing)
-    except ConsoleError as error:
-        return error.message
+def _is_twice(local: datetime) -> bool:
+    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
 
 
 def _most(parameters: Mapping[str, Any]) -> int:

@@ -19,7 +19,7 @@ from qsuite_console.engine.occurrences import following, frequency
 from qsuite_console.engine.ports import OperationKind
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.timing import LONGEST_S, read_span, read_timing
-from qsuite_console.model.errors import Conflict, ConsoleError, InvalidParameters
+from qsuite_console.model.errors import Conflict, ConsoleError, InvalidParameters, NotFound
 from qsuite_console.model.operations import Outcome, Proposal
 from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule
 from qsuite_console.model.text import clean
@@ -204,6 +204,8 @@ class Save(_Operation):
             self._scheduler.job_of(msgspec.structs.replace(schedule, confirmed=self._gate.typed(changes_target=True)))
         except InvalidParameters as error:
             raise InvalidParameters({"parameters": str(error)}) from error
+        except NotFound as error:
+            raise InvalidParameters({"kind": f"{error.message}; {error.hint}"}) from error
 
 
 class Enable(_Operation):

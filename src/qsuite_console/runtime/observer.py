@@ -20,6 +20,7 @@ from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState
 from qsuite_console.history.audit import AuditProbe
 from qsuite_console.history.lock import describe_owner
 from qsuite_console.history.reader import HistoryReader, open_reader
+from qsuite_console.metrics.schedules import PROBES, Answers
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.errors import ConsoleError, ReadOnly
 from qsuite_console.model.events import AnyEvent
@@ -170,6 +171,8 @@ class ObserverControl(_Refusal):
         """Answer what the history itself knows; other questions need an engine."""
         if probe == AuditProbe.name:
             return await AuditProbe(self._reader, self._clock).ask(parameters)
+        if probe in PROBES:
+            return await Answers(self._reader.schedules, self._clock.now()).ask(probe, parameters)
         self._refuse()
 
     def _run(self) -> None:
@@ -199,7 +202,7 @@ class ObserverControl(_Refusal):
     async def _refresh(self) -> None:
         counts = await self._reader.counts()
         running = await self._reader.jobs(JobQuery(states=(JobState.RUNNING,), limit=RECENT_LIMIT))
-        ended = await self._reader.jobs(JobQuery(states=tuple(sorted(TERMINAL)), limit=RECENT_LIMIT))
+        ended = await self._reader.jobs(JobQuery(states=tuple(sorted(TERMINAL)), routine=False, limit=RECENT_LIMIT))
         self._publish(
             counts=dict(counts), running=tuple(reversed(running.jobs)), recent=ended.jobs, trouble=self._quiet
         )
