@@ -94,6 +94,9 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "tables.price_ticks": Entry(help="bars by symbol", form="identifier"),
     "tables.calendar": Entry(help="sessions of the exchange", form="identifier"),
     "tables.coverage": Entry(help="what a backfill has fetched and verified", form="identifier"),
+    "tables.pipelines": Entry(help="pipelines, by name", form="identifier"),
+    "tables.pipeline_runs": Entry(help="their runs, with status and times", form="identifier"),
+    "tables.task_runs": Entry(help="the tasks of each run", form="identifier"),
     "engine.queues": Entry(help="slots of each queue: how many of its jobs run at once", minimum=0, maximum=1000),
     "engine.durability": Entry(
         help="full: a finished job survives power loss; normal: survives a kill", choices=("full", "normal")
@@ -108,9 +111,24 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "reports.keep_days": Entry(help="days until a report expires", minimum=0.01, maximum=3650),
     "reports.time_limit_s": Entry(help="seconds the rendering of one report may take", minimum=1, maximum=1500),
     "reports.memory_mb": Entry(help="MiB of memory the rendering may take", minimum=256, maximum=65_536),
-    "reports.max_mb": Entry(help="MiB of one report at most", minimum=1, maximum=4096),
+    "reports.max_mb": Entry(help="MiB of one report at most", minimum=1, maximum=1024),
     "reports.total_mb": Entry(help="MiB of all reports together; more are refused", minimum=1, maximum=1_000_000),
     "reports.time_zone": Entry(help="zone of the times in reports, as Europe/Berlin; empty: the machine's own"),
+    "outgoing.allow": Entry(
+        help="hosts and networks on the inside that calls and webhooks may reach: 10.0.0.0/8, hooks.lan:8443",
+        form="allowances",
+    ),
+    "outgoing.ports": Entry(help="ports that calls and webhooks may use elsewhere", form="ports"),
+    "outgoing.calls_per_hour": Entry(
+        help="calls of one address (host and path) an hour and user", minimum=1, maximum=1_000_000
+    ),
+    "smtp.host": Entry(help="mail server for alerts by e-mail"),
+    "smtp.port": Entry(help="its port", minimum=1, maximum=65_535),
+    "smtp.security": Entry(help="how the connection is secured", choices=("starttls", "tls", "none")),
+    "smtp.user": Entry(help="user to log in as; empty: without"),
+    "smtp.password": Entry(help="password of that user", env="QSUITE_CONSOLE_SMTP_PASSWORD"),
+    "smtp.sender": Entry(help="address the mails come from; empty: qsuite-console at this host"),
+    "interface.bell": Entry(help="ring the terminal when an alert fires", choices=("off", "critical", "warning")),
     "interface.theme": Entry(
         help="theme of the screen; auto goes by what the terminal can show", env="QSUITE_CONSOLE_THEME"
     ),

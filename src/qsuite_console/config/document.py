@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from qsuite_console.config.catalogue import CATALOGUE, ENVIRONMENT_ONLY, Entry
+from qsuite_console.config.notices import EVENTS
 from qsuite_console.config.rules import DEFAULTS
 from qsuite_console.config.schema import SCHEMA, is_table, walk
 from qsuite_console.config.secrets import Secret
@@ -23,6 +24,8 @@ _TITLES: Final = {
     "tables": "Names of the platform's tables",
     "engine": "The job engine",
     "reports": "Reports",
+    "outgoing": "Calls and webhooks: where they may lead",
+    "smtp": "Mail server for alerts",
     "interface": "The screen",
 }
 
@@ -72,6 +75,52 @@ _COMMANDS_REFERENCE: Final = (
     "",
 )
 
+_EXAMPLE_NOTICES: Final = (
+    "# Secrets that calls may refer to as secret:NAME, and the hosts that may get them.",
+    "# [secrets.broker]",
+    '# value = "env:BROKER_TOKEN"',
+    '# hosts = ["api.broker.example"]',
+    "",
+    "# Who is told of jobs, alerts and schedules: by signed webhooks, by a program or by e-mail.",
+    "# [webhooks.desk]",
+    '# url = "https://hooks.example.com/qsuite"',
+    '# secret = "env:DESK_WEBHOOK_SECRET"',
+    '# events = ["job.failed", "alert.*"]',
+    "# [notify.oncall]",
+    '# email = ["oncall@example.com"]',
+    '# levels = ["critical"]',
+)
+_NOTICES_REFERENCE: Final = (
+    "## `[secrets.NAME]` What calls may refer to as `secret:NAME`",
+    "",
+    "| key | meaning |",
+    "|---|---|",
+    '| `value` | `"env:NAME"`, the variable that holds it |',
+    "| `hosts` | the hosts it may be sent to, and no others |",
+    "",
+    "## `[webhooks.NAME]` and `[notify.NAME]` Who is told",
+    "",
+    "Also for one target only: `[targets.NAME.webhooks.NAME]`. A webhook is signed and goes through the guard of",
+    "`[outgoing]`; a program gets the notice as JSON on its input and in variables `QSUITE_EVENT`, `QSUITE_SUBJECT`,",
+    "`QSUITE_LEVEL` and `QSUITE_MESSAGE`; an e-mail goes out by `[smtp]`.",
+    "",
+    "| key | default | meaning |",
+    "|---|---|---|",
+    '| `url` |  | of a webhook; `"env:NAME"` where the URL itself is a secret |',
+    '| `secret` |  | of a webhook: `"env:NAME"` or `"file:/path"` (read anew for each delivery), with `whsec_` and'
+    " the base64 of 24 to 64 bytes; a list of two while one replaces the other, or two lines in the file |",
+    "| `command` |  | of a notice: the program, an absolute path, and its arguments; never a shell |",
+    "| `email` |  | of a notice: the addresses |",
+    f"| `events` | all but succeeded and cancelled jobs; of a notice: `alert.*` | of {', '.join(EVENTS)} |",
+    '| `kinds` | `["*"]` | of jobs: `["backfill", "warm.*"]` |',
+    '| `schedules` | `["*"]` | only for jobs and misses of these schedules |',
+    '| `alerts` | `["*"]` | `["postgresql.*"]` |',
+    "| `levels` | both | of alerts: `warning`, `critical` |",
+    "| `timeout_s` | `15` | seconds one delivery may take |",
+    "| `enabled` | `true` | `false` keeps it without telling it |",
+    "",
+)
+
 
 def toml_value(value: Any) -> str:
     """Return a value as TOML source; a secret is revealed, so the text belongs in a file of mode 0600."""
@@ -112,6 +161,8 @@ def example(given: Mapping[str, Any] | None = None) -> str:
         *_example_thresholds(),
         "",
         *_EXAMPLE_COMMAND,
+        "",
+        *_EXAMPLE_NOTICES,
     ]
     return "\n".join(lines) + "\n"
 
@@ -141,6 +192,7 @@ def markdown() -> str:
         lines.append("")
     lines += _thresholds_reference()
     lines += _COMMANDS_REFERENCE
+    lines += _NOTICES_REFERENCE
     lines += ["## Only in the environment", "", "| variable | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, text in ENVIRONMENT_ONLY.items()]
     return "\n".join(lines) + "\n"

@@ -15,10 +15,10 @@ from typing import Any, Final
 from qsuite_console.config.catalogue import CATALOGUE
 from qsuite_console.config.commands import obstacle
 from qsuite_console.config.draft import Draft
-from qsuite_console.config.schema import COMMANDS, SCHEMA, THRESHOLDS, did_you_mean
+from qsuite_console.config.schema import NAMED, SCHEMA, did_you_mean
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.sections import take_file, take_target
-from qsuite_console.config.settings import Settings
+from qsuite_console.config.settings import DatabaseSettings, Settings
 from qsuite_console.config.tomlfile import TomlError, TomlFile, read
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.model.text import clean
@@ -86,8 +86,8 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
     _check_together(settings, draft)
     if draft.problems:
         raise ConfigurationProblem(dict.fromkeys(draft.problems))
-    named = {THRESHOLDS: settings.thresholds, COMMANDS: settings.commands}
-    keys = (*SCHEMA, *(f"{section}.{name}" for section, found in named.items() for name in found))
+    settings = dataclasses.replace(settings, others=dict(_others(file, targets, chosen)))
+    keys = (*SCHEMA, *(f"{section}.{name}" for section in NAMED for name in getattr(settings, section)))
     origins = {key: draft.origins.get(key, "default") for key in keys}
     if not settings.database.dsn:
         given = [name for name in _PG_VARIABLES if environ.get(name)]
@@ -163,6 +163,16 @@ def _build(draft: Draft) -> Settings:
     for section, values in grouped.items():
         changes[section] = dataclasses.replace(getattr(settings, section), **values)
     return dataclasses.replace(settings, **changes)
+
+
+def _others(file: TomlFile, targets: Mapping[str, Any], chosen: str) -> Iterator[tuple[str, DatabaseSettings]]:
+    """Yield the databases that the other targets state: a copy may read from them."""
+    for name in targets:
+        draft = Draft()
+        take_file(file, draft)
+        take_target(file, name, draft)
+        if name != chosen and draft.origins.get("database.dsn"):
+            yield name, _build(draft).database
 
 
 def _check_together(settings: Settings, draft: Draft) -> None:

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, get_origin, get_type_hints
 from urllib.parse import unquote, urlsplit
 
-from qsuite_console.config import commands, rules
+from qsuite_console.config import commands, notices, rules
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 
 THRESHOLDS: Final = "thresholds"
 COMMANDS: Final = "commands"
+# Tables of tables, each with a name of its own, and what ``config show`` says of one.
+_SHOWN: Final[Mapping[str, Callable[[Any], Any]]] = {
+    THRESHOLDS: lambda rule: {each: getattr(rule, each) for each in rules.FIELDS},
+    COMMANDS: commands.shown,
+    "secrets": lambda secret: {"value": f"env:{secret.variable}", "hosts": list(secret.hosts)},
+    "webhooks": notices.shown,
+    "notify": notices.shown,
+}
+NAMED: Final = tuple(_SHOWN)
+OTHERS: Final = "others"
 
 
 def walk(settings: Settings) -> Iterator[tuple[str, Any]]:
     """Yield (key, value) of every setting: ("database.pool_max", 10); of a named one its fields."""
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        if item.name == THRESHOLDS:
-            for name, rule in value.items():
-                yield f"{THRESHOLDS}.{name}", {each: getattr(rule, each) for each in rules.FIELDS}
-        elif item.name == COMMANDS:
-            for name, command in value.items():
-                yield f"{COMMANDS}.{name}", dict(commands.shown(command))
+        if item.name in NAMED:
+            for name, named in value.items():
+                yield f"{item.name}.{name}", dict(_SHOWN[item.name](named))
+        elif item.name == OTHERS:
+            continue  # stated in their own targets
         elif dataclasses.is_dataclass(value):
             for inner in dataclasses.fields(value):
                 yield f"{item.name}.{inner.name}", getattr(value, inner.name)
@@ -49,7 +58,7 @@ def is_table(key: str) -> bool:
 def _schema() -> Mapping[str, Any]:
     schema: dict[str, Any] = {}
     for name, kind in get_type_hints(Settings).items():
-        if name in (THRESHOLDS, COMMANDS):
+        if name in (*NAMED, OTHERS):
             continue  # rows of a table of their own, not settings of a section
         if dataclasses.is_dataclass(kind):
             schema |= {f"{name}.{inner}": wanted for inner, wanted in get_type_hints(kind).items()}
@@ -65,6 +74,10 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every secret the settings hold, and the passwords within URLs, for the log filter that masks them."""
     stated = [value for _, value in walk(settings) if isinstance(value, Secret)]
     given = [value for command in settings.commands.values() for value in command.secrets.values()]
+    given += [database.dsn for database in settings.others.values()]
+    given += [named.value for named in settings.secrets.values()]
+    for endpoint in (*settings.webhooks.values(), *settings.notify.values()):
+        given += [endpoint.url, *(each.value for each in endpoint.secret)]
     whole = [value.reveal() for value in (*stated, *given) if value]
     within = [urlsplit(value).password or "" for value in whole if "://" in value]
     return tuple(dict.fromkeys(each for secret in (*whole, *within) for each in (secret, unquote(secret)) if each))

@@ -5,17 +5,24 @@ A target is checked whether it is chosen or not: its mistakes shall be found tod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qsuite_console.config import rules
 from qsuite_console.config.commands import PARAMETER_READERS, READERS, BadCommand, declare
 from qsuite_console.config.draft import Draft, place_of
-from qsuite_console.config.schema import COMMANDS, SCHEMA, THRESHOLDS, did_you_mean, is_table
+from qsuite_console.config.notices import declare_notice, declare_webhook
+from qsuite_console.config.outgoing import BadDeclaration, declare_secret
+from qsuite_console.config.schema import COMMANDS, NAMED, SCHEMA, THRESHOLDS, did_you_mean, is_table
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.config.tomlfile import Key, TomlFile
 from qsuite_console.model.text import clean
 
+DECLARED: Final[Mapping[str, Callable[[str, Any, Mapping[str, str]], Any]]] = {
+    "secrets": declare_secret,
+    "webhooks": declare_webhook,
+    "notify": declare_notice,
+}
 TARGET_SECTIONS: Final = ("database", "pooler", "cache", "provider", "tables", "backfill")
 
 
@@ -31,13 +38,15 @@ def take_file(file: TomlFile, draft: Draft) -> None:
             _thresholds(file, (name,), value, draft)
         elif name == COMMANDS:
             _commands(file, (name,), value, draft)
+        elif name in DECLARED:
+            _declared(file, (name,), value, draft)
         elif name in SCHEMA:
             draft.put(name, value, place_of(file, (name,)), is_text=False)
         elif name in sections:
             _section(file, (name,), name, value, draft)
         else:
             own = {key for key in SCHEMA if "." not in key}
-            known = {*sections, *own, THRESHOLDS, COMMANDS, "targets", "default_target"}
+            known = {*sections, *own, *NAMED, "targets", "default_target"}
             draft.unknown(file, (name,), known)
 
 
@@ -70,10 +79,12 @@ def take_target(file: TomlFile, name: str, draft: Draft) -> None:
             _thresholds(file, (*base, key), value, draft)
         elif key == COMMANDS:
             _commands(file, (*base, key), value, draft)
+        elif key in DECLARED:
+            _declared(file, (*base, key), value, draft)
         elif key in TARGET_SECTIONS:
             _section(file, (*base, key), key, value, draft)
         else:
-            draft.unknown(file, (*base, key), {*own, *TARGET_SECTIONS, THRESHOLDS, COMMANDS})
+            draft.unknown(file, (*base, key), {*own, *TARGET_SECTIONS, *NAMED})
 
 
 def _thresholds(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
@@ -130,6 +141,24 @@ def _commands(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
             draft.problems.append(f"{place_of(file, key)}: {clean('.'.join(key))}: {clean(error)}{meant}")
         draft.origins[f"{COMMANDS}.{name}"] = place_of(file, (*base, name))
     draft.values[COMMANDS] = known
+
+
+def _declared(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
+    """Add secrets, webhooks or others who are told, or declare them anew for one target."""
+    section = base[-1]
+    if not isinstance(value, Mapping):
+        draft.problems.append(f"{place_of(file, base)}: {'.'.join(base)}: write each as a table [{section}.NAME]")
+        return
+    known = dict(draft.values.get(section, {}))
+    for name, body in value.items():
+        try:
+            known[name] = DECLARED[section](name, body, draft.environ)
+        except BadDeclaration as error:
+            key = (*base, name, *error.key)
+            meant = did_you_mean(error.key[-1], error.known) if error.known else ""
+            draft.problems.append(f"{place_of(file, key)}: {clean('.'.join(key))}: {clean(error)}{meant}")
+        draft.origins[f"{section}.{name}"] = place_of(file, (*base, name))
+    draft.values[section] = known
 
 
 def _section(file: TomlFile, base: Key, section: str, value: Any, draft: Draft) -> None:

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from qsuite_console.config.commands import Command
+from qsuite_console.config.notices import Endpoint, SmtpSettings
+from qsuite_console.config.outgoing import NamedSecret, OutgoingSettings
 from qsuite_console.config.rules import RULES, Rule
 from qsuite_console.config.secrets import Secret
 
@@ -96,6 +98,9 @@ class TableSettings:
     price_ticks: str = "price_ticks"
     calendar: str = "market_calendar"
     coverage: str = "backfill_coverage"
+    pipelines: str = "pipelines"
+    pipeline_runs: str = "pipeline_runs"
+    task_runs: str = "task_runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,7 @@ class ReportSettings:
 class InterfaceSettings:
     """The screen."""
 
+    bell: str = "critical"  # which alerts ring it: "off", "critical", "warning" (both)
     theme: str = "auto"  # by what the terminal can show: dark, ansi with sixteen colours, mono with NO_COLOR
     keymap: Mapping[str, str] = field(default_factory=dict)  # command id -> keys
 
@@ -144,7 +150,13 @@ class Settings:
     tables: TableSettings = TableSettings()
     engine: EngineSettings = field(default_factory=EngineSettings)
     reports: ReportSettings = ReportSettings()
+    outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
+    smtp: SmtpSettings = field(default_factory=SmtpSettings)
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
+    others: Mapping[str, DatabaseSettings] = field(default_factory=dict)  # databases of the other targets: only read
     commands: Mapping[str, Command] = field(default_factory=dict)  # external programs that may be run as jobs
+    secrets: Mapping[str, NamedSecret] = field(default_factory=dict)  # what calls may refer to by name
+    webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
+    notify: Mapping[str, Endpoint] = field(default_factory=dict)  # told by a command or by e-mail
     log_level: str = "INFO"

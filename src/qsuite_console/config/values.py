@@ -13,6 +13,7 @@ from typing import Any, Final, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from qsuite_console.config.catalogue import IDENTIFIER, Entry
+from qsuite_console.config.outgoing import parse_allowances, parse_ports
 from qsuite_console.config.secrets import Secret
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -149,9 +150,25 @@ def _check_identifier(value: str) -> None:
         raise BadValue("must be a table's name or schema.name: letters, digits and _, at most 63 each")
 
 
+def _check_allowances(value: str) -> None:
+    try:
+        parse_allowances(value)
+    except ValueError as error:
+        raise BadValue(str(error)) from None
+
+
+def _check_ports(value: str) -> None:
+    try:
+        parse_ports(value)
+    except ValueError as error:
+        raise BadValue(str(error)) from None
+
+
 _FORMS: Final[Mapping[str, Callable[[str], None]]] = {
     "dsn": _check_dsn,
     "redis": _check_redis,
     "http": _check_http,
     "identifier": _check_identifier,
+    "allowances": _check_allowances,
+    "ports": _check_ports,
 }

@@ -17,6 +17,7 @@ import msgspec
 
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.history import alerts, audit, queries
+from qsuite_console.history.deliveries import DeliveryReader
 from qsuite_console.history.files import open_for_reading, telemetry_path
 from qsuite_console.history.rows import progress_of
 from qsuite_console.history.schedule_rows import ScheduleReader
@@ -41,6 +42,7 @@ class HistoryReader:
         self._history: sqlite3.Connection | None = None
         self._telemetry: sqlite3.Connection | None = None
         self.schedules = ScheduleReader(self._ask)
+        self.deliveries = DeliveryReader(self._ask)
 
     async def jobs(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first; a search may return fewer than asked and still have a next page."""

@@ -12,10 +12,12 @@ from msgspec import structs
 from qsuite_console.config.settings import EngineSettings
 from qsuite_console.history import alerts, endings, pruning, queries, transitions
 from qsuite_console.history.ballast import Ballast
+from qsuite_console.history.deliveries import DeliveryBook
 from qsuite_console.history.files import open_for_writing, telemetry_path
 from qsuite_console.history.lock import HistoryLock
 from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
 from qsuite_console.history.mounts import network_type
+from qsuite_console.history.rates import RateBook
 from qsuite_console.history.reader import HistoryReader
 from qsuite_console.history.rows import moment, pack
 from qsuite_console.history.schedules import ScheduleBook
@@ -44,6 +46,8 @@ class SqliteStore(HistoryReader):
         self._settings = settings
         self.warnings: Sequence[str] = ()
         self.schedules: ScheduleBook = ScheduleBook(self._ask, writer)
+        self.deliveries: DeliveryBook = DeliveryBook(self._ask, writer)
+        self.rates = RateBook(writer)
 
     async def insert(
         self,

@@ -14,21 +14,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from qsuite_console.config.outgoing import PORTS, Allowance, OutgoingSettings, parse_allowances, parse_ports
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import NotSent, ProviderRefused
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 LONGEST_URL: Final = 4000
-PORTS: Final = frozenset({80, 443, 8080, 8443})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 _NAME: Final = re.compile(
@@ -60,20 +59,16 @@ _INSIDE: Final = tuple(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """A host name or network of the configuration that may be reached although it lies inside."""
-
-    host: str = ""
-    network: Network | None = None
-    port: int | None = None  # None: any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What is allowed beyond the public internet on the usual ports."""
 
     allowances: tuple[Allowance, ...] = ()
     ports: frozenset[int] = PORTS
+
+
+def policy_of(settings: OutgoingSettings) -> Policy:
+    """Return the policy that the settings state; they were checked when they were loaded."""
+    return Policy(allowances=parse_allowances(settings.allow), ports=parse_ports(settings.ports))
 
 
 class GuardRefused(ProviderRefused):
@@ -108,21 +103,6 @@ def parse_url(text: str) -> URL:
     if ("[" in url.raw_authority) != (":" in url.raw_host):
         raise GuardRefused("the URL holds brackets around something that is not an IPv6 address")
     return url.with_host(_host(url.raw_host)).with_fragment(None)
-
-
-def parse_allowances(text: str) -> tuple[Allowance, ...]:
-    """Return "10.0.0.0/8, broker.internal:8443" as allowances; raises ValueError naming the part that is none."""
-    return tuple(_allowance(part.strip()) for part in text.split(",") if part.strip())
-
-
-def parse_ports(text: str) -> frozenset[int]:
-    """Return "80, 443" as numbers; raises ValueError naming the part that is none."""
-    found = set()
-    for part in (piece.strip() for piece in text.split(",")):
-        if not (part.isascii() and part.isdigit() and 0 < int(part) < 65_536):
-            raise ValueError(f"{part[:40]!r} is no port, 1 to 65535")
-        found.add(int(part))
-    return frozenset(found)
 
 
 def is_inside(address: Address) -> bool:
@@ -242,26 +222,6 @@ def _covers_host(one: Allowance, host: str) -> bool:
         return ipaddress.ip_address(host) in one.network
     except ValueError:
         return one.port is not None  # a name that may lead there: its address is checked once it is known
-
-
-def _allowance(part: str) -> Allowance:
-    body, port = part, None
-    found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})", part)
-    if found:
-        body, port = found[1], int(found[2])
-        if not 0 < port < 65_536:
-            raise ValueError(f"{part[:60]!r} has no good port")
-    if body.startswith("[") and body.endswith("]"):
-        body = body[1:-1]
-    try:
-        return Allowance(network=ipaddress.ip_network(body), port=port)
-    except ValueError:
-        pass
-    try:
-        host = _host(body)
-    except GuardRefused:
-        raise ValueError(f"{part[:60]!r} is no host, address or network") from None
-    return Allowance(host=host, port=port)
 
 
 async def _system_lookup(host: str, port: int) -> Sequence[str]:

@@ -158,6 +158,8 @@ class OutgoingClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
             )
+            # aiohttp sends a GET or PUT again by itself when a connection breaks; every try here is counted and told.
+            self._session._retry_connection = False
         return self._session
 
 

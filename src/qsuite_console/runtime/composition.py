@@ -36,6 +36,7 @@ from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.paths import Paths
 from qsuite_console.providers.alpaca import AlpacaClient
+from qsuite_console.runtime.outgoing import Outgoing
 from qsuite_console.runtime.watching import open_monitoring
 from qsuite_console.workers.schedules import defaults
 
@@ -83,7 +84,8 @@ def open_runtime(
         outside = _Outside(settings, paths, clock, monitoring, is_reading=claim is Claiming.NONE)
         is_sandbox = settings.target.word.upper() == "SANDBOX"
         scheduler = Scheduler(store.schedules, defaults(is_sandbox=is_sandbox))
-        services = dataclasses.replace(outside.services, books=store, schedules=scheduler)
+        outgoing = Outgoing(settings, store, clock)
+        services = dataclasses.replace(outside.services, books=store, schedules=scheduler, calls=outgoing.calls)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
@@ -96,7 +98,7 @@ def open_runtime(
             operations=operations.load(services),
             sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
             scheduler=scheduler,
-            services=(outside.open(), *(_late(factory, control) for factory in extra_services)),
+            services=(outside.open(), outgoing.open(), *(_late(factory, control) for factory in extra_services)),
         )
         engine = Engine(
             parts,

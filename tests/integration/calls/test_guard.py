@@ -10,9 +10,10 @@ import aiohttp.web as web
 import pytest
 
 from integration.calls.canary import Canary, Receiver, open_canary, serving
+from qsuite_console.config.outgoing import parse_allowances
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.providers.errors import NotSent, ProviderRefused, ProviderUnavailable
-from qsuite_console.providers.guard import GuardRefused, Policy, is_inside, parse_allowances, parse_url
+from qsuite_console.providers.guard import GuardRefused, Policy, is_inside, parse_url
 from qsuite_console.providers.outgoing import OutgoingClient, Request
 
 LITERALS = (
