@@ -1,0 +1,424 @@
+"""Every figure and page against plain Python over the same rows; and that a page costs the same wherever it lies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from conftest import TEMPLATE, run_apart, with_database
+from fakes.backfill import open_services
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import DatabaseSettings, Settings, TableSettings
+from qsuite_console.db.pipelines import statement
+from qsuite_console.metrics.pipelines import ListProbe, RunProbe, RunsProbe, cursor_of
+from qsuite_console.model.clock import SystemClock
+from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.model.pipelines import Pipelines, Runs, RunStatistics, RunTasks
+from qsuite_console.sandbox import servers
+from qsuite_console.workers import Services
+
+PIPELINES = 300
+RUNS = 300_000 if os.environ.get("QSUITE_FULL") else 120_000
+NOW = datetime.now(UTC).replace(microsecond=0)
+MONTH_S = 30 * 86_400.0
+# Runs of 30 days, in no order of their pipelines; every 50th shares its instant with the one before; the newest run.
+FILL = f"""
+INSERT INTO pipelines (name, status)
+SELECT 'pipe-' || lpad(i::text, 3, '0') || CASE WHEN i = 7 THEN '_100%' ELSE '' END,
+       CASE WHEN i % 17 = 0 THEN 'paused' ELSE 'active' END
+  FROM generate_series(1, {PIPELINES}) i;
+INSERT INTO pipeline_runs (pipeline_id, status, created_at, started_at, completed_at, error_message)
+SELECT 1 + (i::bigint * 7919) % {PIPELINES - 1}, state, at, CASE WHEN state <> 'pending' THEN at + interval '2 s' END,
+       CASE WHEN state IN ('success', 'failed', 'cancelled')
+            THEN at + interval '2 s' + (1 + i % 97 * 3.25) * interval '1 s' END,
+       CASE WHEN state = 'failed' THEN 'source timed out' END
+  FROM (SELECT i, $1::timestamptz - ({RUNS} - i + CASE WHEN i % 50 = 0 THEN 1 ELSE 0 END)
+                  * interval '30 days' / {RUNS} AS at,
+               CASE WHEN i > {RUNS} - 40 THEN CASE WHEN i % 4 = 0 THEN 'pending' ELSE 'running' END
+                    WHEN i % 20 = 3 THEN 'failed' WHEN i % 61 = 5 THEN 'cancelled'
+                    WHEN i = {RUNS // 2} THEN 'running' ELSE 'success' END AS state
+          FROM generate_series(1, {RUNS}) i) s;
+INSERT INTO task_runs (pipeline_run_id, task_name, status, started_at, completed_at, rows_processed)
+SELECT r.id, t.name, CASE WHEN r.status = 'failed' AND t.n = 4 THEN 'failed' WHEN r.status = 'failed' AND t.n = 5
+                          THEN 'skipped' ELSE 'success' END,
+       r.started_at + (t.n - 1) * interval '1 s', r.started_at + t.n * interval '1 s', r.id * t.n
+  FROM pipeline_runs r, unnest(ARRAY['extract', 'clean', 'transform', 'load', 'notify']) WITH ORDINALITY AS t (name, n)
+ WHERE r.id % 50 = 0 OR r.status = 'failed' AND r.id % 3 = 0;
+ANALYZE pipelines; ANALYZE pipeline_runs; ANALYZE task_runs
+"""
+
+
+@dataclass
+class Platform:
+    dsn: str
+    runs: list[dict[str, Any]]
+    names: dict[int, str]
+
+
+@pytest.fixture(scope="module")
+def platform(postgres: servers.Server) -> Iterator[Platform]:
+    name = f"pipelines_{os.getpid()}"
+
+    async def made() -> Platform:
+        await execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        dsn = with_database(postgres.url, name)
+        await execute(dsn, *(part.replace("$1", f"'{NOW.isoformat()}'") for part in FILL.split(";\n")))
+        await execute(dsn, "VACUUM pipeline_runs")
+        connection = await asyncpg.connect(dsn)
+        rows = [dict(row) for row in await connection.fetch("SELECT * FROM pipeline_runs")]
+        names = {row["id"]: row["name"] for row in await connection.fetch("SELECT id, name FROM pipelines")}
+        await connection.close()
+        return Platform(dsn, sorted(rows, key=lambda r: (r["created_at"], r["id"]), reverse=True), names)
+
+    yield run_apart(made)
+    run_apart(lambda: execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    for each in statements:
+        await connection.execute(each)
+    await connection.close()
+
+
+class StillClock(SystemClock):
+    """All questions are asked at one instant."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
+@asynccontextmanager
+async def services(dsn: str, **tables: str) -> AsyncIterator[Services]:
+    settings = Settings(database=DatabaseSettings(dsn=Secret(dsn), pool_min=0), tables=TableSettings(**tables))
+    async with open_services(settings, StillClock()) as found:
+        yield found
+
+
+def took(row: Mapping[str, Any]) -> float:
+    return float((row["completed_at"] - row["started_at"]).total_seconds())
+
+
+def percentile(values: list[float], share: float) -> float:
+    """As percentile_cont defines it."""
+    ordered, at = sorted(values), share * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def counted(rows: list[dict[str, Any]]) -> RunStatistics:
+    times = [took(row) for row in rows if row["status"] == "success"]
+    return RunStatistics(
+        total=len(rows),
+        **{name: sum(row["status"] == name for row in rows)
+           for name in ("pending", "running", "success", "failed", "cancelled")},
+        mean_s=pytest.approx(statistics.fmean(times)) if times else None,
+        p50_s=pytest.approx(percentile(times, 0.5)) if times else None,
+        p95_s=pytest.approx(percentile(times, 0.95)) if times else None,
+    )  # fmt: skip
+
+
+def since(platform: Platform, window_s: float, **wanted: Any) -> list[dict[str, Any]]:
+    start = NOW - timedelta(seconds=window_s)
+    return [row for row in platform.runs if row["created_at"] >= start and all(row[k] == v for k, v in wanted.items())]
+
+
+async def ask_list(found: Services, **parameters: Any) -> Pipelines:
+    return await ListProbe(found).ask(parameters)
+
+
+async def ask_runs(found: Services, **parameters: Any) -> Runs:
+    return await RunsProbe(found).ask(parameters)
+
+
+@pytest.mark.parametrize("window_s", [3600.0, 86_400.0, MONTH_S + 60])
+async def test_the_list_is_what_python_counts(platform: Platform, window_s: float) -> None:
+    async with services(platform.dsn) as found:
+        answer = await ask_list(found, window_s=window_s)
+    assert answer.unread == ()
+    assert answer.cost_ms > 0
+    assert [each.name for each in answer.pipelines] == sorted(platform.names.values())
+    assert answer.total == PIPELINES
+    rows = since(platform, window_s)
+    assert answer.statistics == counted(rows)
+    active = [row for row in platform.runs if row["status"] in ("pending", "running")]
+    running = [row["started_at"] for row in active if row["status"] == "running"]
+    assert answer.active is not None
+    assert (answer.active.pending, answer.active.running) == (len(active) - len(running), len(running))
+    assert answer.active.oldest_at == min(running)
+    of: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        of.setdefault(row["pipeline_id"], []).append(row)
+    newest: dict[int, dict[str, Any]] = {}
+    for row in platform.runs:
+        newest.setdefault(row["pipeline_id"], row)
+    for each in answer.pipelines:
+        assert each.statistics == counted(of.get(each.id, []))
+        row = newest.get(each.id)
+        assert (each.last is None) == (row is None)
+        if each.last is not None and row is not None:
+            told = (each.last.id, each.last.status, each.last.created_at, each.last.completed_at, each.last.pipeline)
+            assert told == (row["id"], row["status"], row["created_at"], row["completed_at"], each.name)
+    assert sum(each.last is None for each in answer.pipelines) == 1
+
+
+async def test_the_list_is_filtered_by_words_and_by_the_last_run(platform: Platform) -> None:
+    newest: dict[int, str] = {}
+    for row in platform.runs:
+        newest.setdefault(row["pipeline_id"], row["status"])
+    async with services(platform.dsn) as found:
+        for text in ("pipe-01", "0 PIPE 2", "100%", "_", "nothing", "%"):
+            answer = await ask_list(found, text=text)
+            expected = sorted(n for n in platform.names.values() if all(w in n for w in text.lower().split()))
+            assert [each.name for each in answer.pipelines] == expected, text
+            assert answer.total == len(expected)
+        for status in ("failed", "running", "cancelled"):
+            answer = await ask_list(found, status=status)
+            assert {each.id for each in answer.pipelines} == {i for i, s in newest.items() if s == status}
+        answer = await ask_list(found, limit=10)
+        assert (len(answer.pipelines), answer.total) == (10, PIPELINES)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"pipeline_id": 42},
+        {"status": "failed"},
+        {"status": "running"},
+        {"pipeline_id": 42, "status": "failed"},
+        {"pipeline_id": PIPELINES},
+    ],
+)
+async def test_pages_lead_through_all_runs_and_back(platform: Platform, wanted: dict[str, Any]) -> None:
+    expected = [row["id"] for row in since(platform, MONTH_S, **wanted)]
+    asked = {"pipeline": wanted.get("pipeline_id", 0), "status": wanted.get("status", ""), "window_s": MONTH_S}
+    limit = 500 if len(expected) > 2_000 else 37
+    async with services(platform.dsn) as found:
+        seen: list[int] = []
+        page = first = await ask_runs(found, **asked, limit=limit)
+        pages = [page]
+        while page.older and len(pages) < 5:
+            page = await ask_runs(found, **asked, limit=limit, older=page.older)
+            pages.append(page)
+        for each in pages:
+            seen += [run.id for run in each.runs]
+        assert seen == expected[: len(seen)]
+        assert page.older or len(seen) == len(expected)
+        back = [page]
+        while page.newer:
+            page = await ask_runs(found, **asked, limit=limit, newer=page.newer)
+            back.append(page)
+        assert [[run.id for run in each.runs] for each in reversed(back)] == [[r.id for r in p.runs] for p in pages]
+        assert page.newer == "" == first.newer
+    assert first.statistics == counted(
+        since(platform, MONTH_S, **{k: v for k, v in wanted.items() if k == "pipeline_id"})
+    )
+    assert first.name == platform.names.get(wanted.get("pipeline_id", 0), "")
+
+
+async def test_figures_are_those_of_the_filter_asked_for(platform: Platform) -> None:
+    """Two questions after another never get one's answer for the other's."""
+    async with services(platform.dsn) as found:
+        for pipeline in (0, 5, 6, 0, 5):
+            answer = await ask_runs(found, pipeline=pipeline, window_s=86_400.0, limit=1)
+            own = {"pipeline_id": pipeline} if pipeline else {}
+            assert answer.statistics == counted(since(platform, 86_400.0, **own))
+
+
+async def test_a_run_shows_its_failed_task_first(platform: Platform) -> None:
+    failed = next(row for row in platform.runs if row["status"] == "failed" and row["id"] % 3 == 0)
+    async with services(platform.dsn) as found:
+        answer: RunTasks = await RunProbe(found).ask({"run": failed["id"]})
+        gone: RunTasks = await RunProbe(found).ask({"run": RUNS * 10})
+    assert answer.run is not None
+    assert answer.run.error == "source timed out"
+    assert [(task.name, task.status) for task in answer.tasks] == [
+        ("load", "failed"),
+        ("extract", "success"),
+        ("clean", "success"),
+        ("transform", "success"),
+        ("notify", "skipped"),
+    ]
+    assert answer.tasks[0].rows == failed["id"] * 4
+    assert answer.usual == counted(since(platform, 7 * 86_400.0, pipeline_id=failed["pipeline_id"]))
+    assert (gone.run, gone.tasks) == (None, ())
+
+
+@pytest.mark.parametrize("older", ["yesterday", "2026-01-01T00:00:00~5", "2026-01-01T00:00:00+00:00~x", "~"])
+async def test_what_is_no_place_of_a_page_is_refused(platform: Platform, older: str) -> None:
+    async with services(platform.dsn) as found:
+        with pytest.raises(InvalidParameters, match="is not where a page ended"):
+            await ask_runs(found, older=older)
+        with pytest.raises(InvalidParameters, match="is not a choice"):
+            await ask_runs(found, status="faild")
+
+
+def nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+async def explained(connection: asyncpg.Connection, text: str, *arguments: Any) -> dict[str, Any]:
+    """What a prepared statement costs, as the console runs it, also once its plan is the generic one."""
+    for _ in range(6):
+        await connection.fetch(text, *arguments)
+    (row,) = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", *arguments)
+    plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
+    return plan
+
+
+def indexes(plan: dict[str, Any]) -> set[str]:
+    return {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
+
+
+async def test_every_question_is_answered_by_its_index(platform: Platform) -> None:
+    tables, day = TableSettings(), NOW - timedelta(days=1)
+    window, top = (NOW - timedelta(days=30), NOW), (NOW + timedelta(days=1), 2**62)
+    connection = await asyncpg.connect(platform.dsn)
+    try:
+        last = await explained(connection, statement("pipelines_list", tables), [], "", 1000)
+        assert "pipeline_runs_last_idx" in indexes(last)
+        running = statement("pipelines_active", tables)
+        assert indexes(await explained(connection, running)) == {"pipeline_runs_active_idx"}
+        figures = await explained(connection, statement("pipelines_statistics", tables), day, NOW)
+        assert indexes(figures) == {"pipeline_runs_time_idx"}
+        one = await explained(connection, statement("pipelines_statistics", tables, pipeline="$3"), *window, 42)
+        assert indexes(one) == {"pipeline_runs_last_idx"}
+        for name in ("pipelines_runs_older", "pipelines_runs_newer"):
+            cursor = top if name.endswith("older") else (window[0], 0)
+            page = await explained(connection, statement(name, tables), *window, *cursor, 100)
+            assert "pipeline_runs_time_idx" in indexes(page)
+            page = await explained(connection, statement(name, tables, pipeline="$6"), *window, *cursor, 100, 42)
+            assert "pipeline_runs_last_idx" in indexes(page)
+        active = await explained(
+            connection, statement("pipelines_runs_older", tables, status="running"), *window, *top, 100
+        )
+        assert "pipeline_runs_active_idx" in indexes(active)
+        assert "task_runs_run_idx" in indexes(await explained(connection, statement("pipelines_tasks", tables), 50, 9))
+        every = [statement(name, tables) for name in ("pipelines_runs_older", "pipelines_runs_newer", "pipelines_list")]
+        assert not any(re.search(r"\bOFFSET\b", text, re.IGNORECASE) for text in every)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("pipeline", [0, 42])
+async def test_page_1000_costs_what_page_1_costs(platform: Platform, pipeline: int) -> None:
+    """In buffers, and in time as a ratio; the pages of one pipeline are of one run."""
+    rows = [row for row in platform.runs if not pipeline or row["pipeline_id"] == pipeline]
+    limit = 100 if not pipeline else 1
+    text = statement("pipelines_runs_older", TableSettings(), pipeline="$6" if pipeline else "")
+    own = (pipeline,) if pipeline else ()
+    window = (NOW - timedelta(days=31), NOW + timedelta(days=1))
+    last = min(1000, len(rows) // limit)
+    deep = rows[limit * (last - 1) - 1]
+    cursors = {1: (window[1], 2**62), last: (deep["created_at"], deep["id"])}
+    connection = await asyncpg.connect(platform.dsn)
+    try:
+        cost: dict[int, tuple[int, float]] = {}
+        for number, cursor in cursors.items():
+            found = await connection.fetch(text, *window, *cursor, limit, *own)
+            assert [row["id"] for row in found] == [r["id"] for r in rows[limit * (number - 1) : limit * number]]
+            plan = await explained(connection, text, *window, *cursor, limit, *own)
+            times = []
+            for _ in range(15):
+                began = time.perf_counter()
+                await connection.fetch(text, *window, *cursor, limit, *own)
+                times.append(time.perf_counter() - began)
+            cost[number] = (plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], min(times))
+    finally:
+        await connection.close()
+    print(f"pipeline {pipeline}: page 1 {cost[1]}, page {last} {cost[last]}")
+    assert cost[last][0] <= cost[1][0] * 1.5 + 20
+    assert cost[last][1] <= cost[1][1] * 3
+
+
+async def test_what_the_platform_lacks_is_named_and_the_rest_is_shown(
+    database_dsn: str, empty_database_dsn: str
+) -> None:
+    async with services(empty_database_dsn) as found:
+        answer = await ask_list(found)
+        assert [each.what for each in answer.unread] == ["pipelines"]
+        assert '"pipelines" does not exist' in answer.unread[0].why
+        assert "tables.pipelines" in answer.unread[0].hint
+        page = await ask_runs(found, pipeline=3)
+        assert page.unread
+        assert page.runs == ()
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute("ALTER TABLE pipeline_runs RENAME COLUMN error_message TO problem; DROP TABLE task_runs")
+    await connection.execute("INSERT INTO pipelines (name) VALUES ('a')")
+    async with services(database_dsn) as found:
+        answer = await ask_list(found)
+        assert "error_message" in answer.unread[0].why
+        assert "must have the columns" in answer.unread[0].hint
+        await connection.execute("ALTER TABLE pipeline_runs RENAME COLUMN problem TO error_message")
+        await connection.execute("INSERT INTO pipeline_runs (pipeline_id, status) VALUES (1, 'pending')")
+        run = await RunProbe(found).ask({"run": 1})
+        assert run.run is not None
+        assert [each.what for each in run.unread] == ["its tasks"]
+    await connection.close()
+
+
+async def test_tables_of_other_names_and_schemas_are_found(database_dsn: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute(
+        'CREATE SCHEMA etl; ALTER TABLE pipelines RENAME TO "Flow"; ALTER TABLE "Flow" SET SCHEMA etl;'
+        "ALTER TABLE pipeline_runs SET SCHEMA etl; INSERT INTO etl.\"Flow\" (name) VALUES ('a');"
+        "INSERT INTO etl.pipeline_runs (pipeline_id, status) VALUES (1, 'pending')"
+    )
+    async with services(database_dsn, pipelines="etl.Flow", pipeline_runs="etl.pipeline_runs") as found:
+        answer = await ask_list(found)
+        assert answer.unread == ()
+        assert [each.last.status for each in answer.pipelines if each.last] == ["pending"]
+    database = await connection.fetchval("SELECT current_database()")
+    await connection.execute(f'ALTER DATABASE "{database}" SET search_path = etl, public')
+    async with services(database_dsn, pipelines="Flow") as found:  # found where the role itself looks
+        assert (await ask_list(found)).unread == ()
+    await connection.close()
+
+
+async def test_a_role_without_the_right_is_told_which_one(postgres: servers.Server, database_dsn: str) -> None:
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute("CREATE ROLE looker LOGIN PASSWORD 'x'; GRANT SELECT ON pipelines TO looker")
+    try:
+        async with services(re.sub(r"//[^@]*@", "//looker:x@", database_dsn)) as found:
+            answer = await ask_list(found)
+            assert [each.hint for each in answer.unread] == [
+                "GRANT SELECT ON pipelines, pipeline_runs TO looker",
+            ]
+    finally:
+        await connection.execute("DROP OWNED BY looker; DROP ROLE looker")
+        await connection.close()
+
+
+async def test_a_server_that_is_down_is_an_error(free_port: int) -> None:
+    async with services(f"postgresql://nobody@127.0.0.1:{free_port}/none") as found:
+        with pytest.raises(ConsoleError, match=r"refused|answer|reach"):
+            await asyncio.wait_for(ask_list(found), 30)
+
+
+@pytest.fixture
+def free_port() -> int:
+    return servers.free_port()
+
+
+def test_a_cursor_keeps_the_microsecond() -> None:
+    from qsuite_console.metrics.pipelines import run_of
+
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    row = {"id": 7, "pipeline_id": 1, "pipeline": "a", "status": "failed", "created_at": at, "started_at": None}
+    assert cursor_of(run_of({**row, "completed_at": None, "error": None})) == "2026-01-02T03:04:05.678901+00:00~7"
