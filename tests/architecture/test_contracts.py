@@ -46,7 +46,14 @@ BREACHES = {
         "qsuite_console.config.secrets -> platformdirs",
     ),
     "driver-croniter": ("metrics/units.py", "import croniter", "qsuite_console.metrics.units -> croniter"),
-    "homeless": ("providers/bars.py", "import weasyprint", "qsuite_console.providers.bars -> weasyprint"),
+    "driver-weasyprint": ("reports/render.py", "import weasyprint", "qsuite_console.reports.render -> weasyprint"),
+    "driver-jinja2": ("reports/export.py", "import jinja2", "qsuite_console.reports.export -> jinja2"),
+    "renderer": (
+        "reports/text.py",
+        "import qsuite_console.reports.pages",
+        "qsuite_console.reports.text -> qsuite_console.reports.pages",
+    ),
+    "homeless": ("providers/bars.py", "import celery", "qsuite_console.providers.bars -> celery"),
     "control": (
         "bridge.py",
         "import qsuite_console.engine.runner",

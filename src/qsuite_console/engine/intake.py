@@ -14,7 +14,7 @@ import msgspec
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.engine import parameters
 from qsuite_console.engine.core import Core
-from qsuite_console.engine.ports import Checker, JobKind, Worker
+from qsuite_console.engine.ports import Checker, Estimator, JobKind, Worker
 from qsuite_console.model.errors import InvalidParameters, NotFound, UsageProblem
 from qsuite_console.model.jobs import Job, JobState, Submission
 from qsuite_console.model.text import clean
@@ -33,6 +33,7 @@ class Intake:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._estimators = {name: worker for name, worker in core.workers.items() if isinstance(worker, Estimator)}
         self._checkers = {name: worker for name, worker in core.workers.items() if isinstance(worker, Checker)}
 
     def worker(self, kind: str) -> Worker:
@@ -50,6 +51,13 @@ class Intake:
         if checker is not None and (problems := dict(checker.check(decoded))):
             raise InvalidParameters(problems)
         return decoded
+
+    def estimate_s(self, job: Job) -> float | None:
+        """Return how long a job will take from its start to its end, None where its kind can't tell."""
+        estimator = self._estimators.get(job.kind)
+        if estimator is None:
+            return None
+        return estimator.estimate_s(parameters.decode(self.worker(job.kind).kind.parameters, job.parameters))
 
     def job(self, submission: Submission) -> tuple[Job, str]:
         """Return the job of a submission and the key of those that do the same; raises what keeps it from being."""

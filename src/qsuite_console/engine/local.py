@@ -96,7 +96,8 @@ class LocalControl:
         try:
             job, key = self._intake.job(submission)
             async with self._turn(job.queue):
-                return await self._there(core.submit(job, key, join=submission.join))
+                receipt: Receipt = await self._there(core.submit(job, key, join=submission.join))
+                return msgspec.structs.replace(receipt, estimated_s=self._intake.estimate_s(job))
         except ConsoleError as error:
             result = f"refused: {error.message}"
             await core.around.gate.record(submission.origin, "jobs.submit", submission.kind, result)

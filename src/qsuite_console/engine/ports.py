@@ -135,6 +135,15 @@ class Checker(Protocol):
         ...
 
 
+@runtime_checkable
+class Estimator(Protocol):
+    """A worker that can say how long a run will take."""
+
+    def estimate_s(self, parameters: Any) -> float:
+        """Return seconds from start to end, as far as earlier runs tell. Pure, no I/O."""
+        ...
+
+
 class Probe(Protocol):
     """A named read-only question with a time limit (coverage map, symbol list)."""
 
@@ -354,10 +363,18 @@ class Store(Ledger, Protocol):
 
 
 class Books(Protocol):
-    """The part of the store that a job may tidy up: what is too old to be kept."""
+    """The part of the store that a job may read, and tidy up: what is too old to be kept."""
 
     async def jobs(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
+        ...
+
+    async def detail(self, job_id: int) -> JobDetail:
+        """Return everything about one job; raises NotFound."""
+        ...
+
+    async def statistics(self, *, window_s: float, now: datetime) -> Statistics:
+        """Return outcomes, percentiles and slot utilisation over a window."""
         ...
 
     async def prunable(self, *, now: datetime) -> Prunable:

@@ -166,6 +166,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str
     joined: bool = False
     resumed: bool = False  # the joined job was paused: it goes on now
+    estimated_s: float | None = None  # from its start to its end, where the kind can tell beforehand
 
 
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):

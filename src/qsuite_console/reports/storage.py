@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +36,13 @@ class TooLarge(ConsoleError):
     """A report is larger than one may be, or all of them together are."""
 
 
+class Unkept(ConsoleError):
+    """The disk refuses the file."""
+
+    is_transient = True
+    after_s = 30.0
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A file that belongs to a report, with its size in bytes."""
@@ -49,27 +56,6 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 
     report: ReportInfo
     preview: tuple[str, ...] = ()
-
-
-class Draft:
-    """A report while it is written: hidden, and refused once it is too large."""
-
-    def __init__(self, descriptor: int, limit: int) -> None:
-        self.size = 0
-        self._descriptor = descriptor
-        self._limit = limit
-
-    def write(self, piece: bytes) -> None:
-        """Append; raises TooLarge, OSError."""
-        self.size += len(piece)
-        if self.size > self._limit:
-            raise TooLarge(
-                f"the report is larger than {units.size(self._limit)}",
-                hint="ask for less of it, or raise reports.max_mb in the configuration",
-            )
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
 
 
 class Storage:
@@ -103,36 +89,31 @@ class Storage:
             raise NotFound(f"the report {report.file} is gone", hint="it was removed, or it expired")
         return about.preview
 
-    @contextlib.contextmanager
-    def writing(self, file: str, *, limit: int) -> Iterator[Draft]:
-        """Yield a draft that gets its name, whole and on disk, when the block ends well; else nothing of it stays."""
-        _check_name(file)
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{file}.", dir=self.directory)  # 0600
-        try:
-            yield Draft(descriptor, limit)
-            os.fsync(descriptor)
-            Path(temporary).replace(self.directory / file)
-        finally:
-            os.close(descriptor)
-            Path(temporary).unlink(missing_ok=True)
-
-    def finish(self, report: ReportInfo, preview: Sequence[str]) -> None:
-        """Make a written report one that is listed."""
+    def keep(self, report: ReportInfo, pieces: Iterable[bytes], preview: Sequence[str]) -> ReportInfo:
+        """Write a report, whole and on disk, then what makes it listed; returns it with its path. Raises Unkept."""
+        _check_name(report.file)
+        kept = msgspec.structs.replace(report, path=str(self.directory / report.file))
         lines = tuple(clean(line, 400) for line in preview[:_PREVIEWED])
-        with self.writing_about(report.file) as write:
-            write(msgspec.json.encode(_About(report=report, preview=lines)))
-
-    @contextlib.contextmanager
-    def writing_about(self, file: str) -> Iterator[Callable[[bytes], None]]:
-        """Yield what writes the note beside a report."""
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{file}.", dir=self.directory)
         try:
-            yield lambda text: _write_all(descriptor, text)
-            os.fsync(descriptor)
-            Path(temporary).replace(self.directory / f"{file}{ABOUT}")
+            self._write(report.file, pieces)
+            self._write(f"{report.file}{ABOUT}", [msgspec.json.encode(_About(report=kept, preview=lines))])
+        except OSError as error:
+            raise Unkept(
+                f"the report can't be written to {self.directory}: {error.strerror}",
+                hint="make room, or check the owner and permissions of that directory",
+            ) from error
+        return kept
+
+    def _write(self, name: str, pieces: Iterable[bytes]) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.directory)  # 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines(pieces)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self.directory / name)
         finally:
-            os.close(descriptor)
             Path(temporary).unlink(missing_ok=True)
 
     def remove(self, file: str) -> int:
@@ -207,10 +188,21 @@ class Storage:
         return msgspec.structs.replace(about, report=msgspec.structs.replace(about.report, file=file, path=str(path)))
 
 
-def file_name(name: str, format_: str, *, target: str, job_id: int, created_at: datetime) -> str:
-    """Return a file's name: the same for every attempt of a job, another one for any other job of any target."""
-    mark = hashlib.sha256(f"{target}\0{job_id}\0{created_at.isoformat()}".encode()).hexdigest()[:6]
-    return f"{name}-{created_at:%Y%m%d-%H%M%S}-{job_id}-{mark}.{format_}"
+def file_name(name: str, format_: str, *, target: str, job_id: int) -> str:
+    """Return a file's name: the same for every attempt of a job, another one for any other job of any target.
+
+    ``target`` and job: whatever tells the job from those of other histories.
+    """
+    mark = hashlib.sha256(f"{target}\0{job_id}".encode()).hexdigest()[:8]
+    return f"{name}-{job_id}-{mark}.{format_}"
+
+
+def too_large(limit: int) -> TooLarge:
+    """Return the error of a report beyond ``limit`` bytes."""
+    return TooLarge(
+        f"the report is larger than {units.size(limit)}",
+        hint="ask for less of it, or raise reports.max_mb in the configuration",
+    )
 
 
 def _check_name(file: str) -> None:
@@ -223,9 +215,3 @@ def _modified(path: Path) -> float:
         return path.lstat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _write_all(descriptor: int, text: bytes) -> None:
-    view = memoryview(text)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -166,6 +166,7 @@ class _Outside:
             stack.push_async_callback(self._pooler.close)
             stack.push_async_callback(self._cache.close)
             stack.push_async_callback(self._close_provider)
+            stack.callback(self.services.renderer.close)
             await stack.enter_async_context(self._layers.listening())
             yield
 

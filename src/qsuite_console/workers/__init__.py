@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from qsuite_console.db.database import Database
     from qsuite_console.db.panels import PanelReader
     from qsuite_console.db.pooler import PoolerConsole
-    from qsuite_console.engine.ports import Books, Worker
+    from qsuite_console.engine.ports import Books, Probe, Worker
     from qsuite_console.engine.scheduler import Scheduler
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
     from qsuite_console.paths import Paths
     from qsuite_console.providers.alpaca import AlpacaClient
     from qsuite_console.providers.calls import CallDesk
+    from qsuite_console.reports.render import Renderer
 
 ENTRY_POINTS: Final = "qsuite_console.workers"
 
@@ -43,6 +44,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "ingest": "qsuite_console.workers.ingest:IngestWorker",
     "orders.settle": "qsuite_console.workers.orders:Settle",
     "partitions": "qsuite_console.workers.partitions:Partitions",
+    "report": "qsuite_console.workers.report:ReportWorker",
     "retention": "qsuite_console.workers.partitions:Retention",
     "stream": "qsuite_console.workers.stream:StreamWorker",
     "stream.file": "qsuite_console.workers.stream:FileStreamWorker",
@@ -63,6 +65,7 @@ PROBES: Final[Mapping[str, str]] = {
     "database.session": "qsuite_console.metrics.activity:SessionProbe",
     "optimize": "qsuite_console.metrics.optimizing:OptimizeProbe",
     "backfill.coverage": "qsuite_console.workers.backfill.coverage:CoverageProbe",
+    "backfill.verification": "qsuite_console.workers.backfill.verification:VerificationProbe",
     "cache.advice": "qsuite_console.metrics.cache_panels:AdviceProbe",
     "cache.answers": "qsuite_console.metrics.warmth:AnswersProbe",
     "cache.memory": "qsuite_console.metrics.cache_panels:MemoryProbe",
@@ -92,6 +95,8 @@ PROBES: Final[Mapping[str, str]] = {
     "database.timescale": "qsuite_console.metrics.timescale:TimescaleProbe",
     "database.settings": "qsuite_console.metrics.tuning:SettingsProbe",
     "database.replication": "qsuite_console.metrics.replication:ReplicationProbe",
+    "reports.list": "qsuite_console.workers.report.probes:ListProbe",
+    "reports.preview": "qsuite_console.workers.report.probes:PreviewProbe",
     "system.host": "qsuite_console.metrics.host_panels:HostProbe",
     "system.disks": "qsuite_console.metrics.host_panels:DisksProbe",
     "system.network": "qsuite_console.metrics.host_panels:NetworkProbe",
@@ -115,6 +120,13 @@ def _unkept() -> Answers:
     return Answers()
 
 
+def _renderer() -> Renderer:
+    """Return what renders reports; it starts nothing before the first one."""
+    from qsuite_console.reports.render import Renderer
+
+    return Renderer()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the composition root hands to every worker. Connections are opened on first use, on the engine's loop."""
@@ -133,7 +145,13 @@ class Services:
     paths: Paths | None = None  # the console's own directories, where it has any
     books: Books | None = None  # the history as a job may tidy it up
     calls: CallDesk | None = None  # how external addresses are called; None where nothing is
+    renderer: Renderer = field(default_factory=_renderer)
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    def probe(self, name: str) -> Probe:
+        """Return one of PROBES, for a job that asks what screens ask; KeyError for an unknown name."""
+        module, _, attribute = PROBES[name].partition(":")
+        return cast("Probe", getattr(importlib.import_module(module), attribute)(self))
 
 
 def kinds() -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import locale
-import os
 import shutil
 import sqlite3
 import stat
@@ -18,6 +17,8 @@ from typing import Final
 from qsuite_console.cli.checks import Finding, fail, ok, warn
 from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
+from qsuite_console.reports.pango import PANGO as PANGO
+from qsuite_console.reports.pango import pango_line as pango_line
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_SQLITE: Final = (3, 35, 0)  # RETURNING
@@ -26,11 +27,6 @@ _WAL_BACKPORTS: Final = ((3, 44, 6), (3, 50, 7))
 _LOW_BYTES: Final = 200_000_000
 _IMPORT_S: Final = 60.0
 _NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "afs"})
-PANGO: Final[Mapping[str, str]] = {
-    "apt-get": "apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0",
-    "dnf": "dnf install -y pango harfbuzz",
-    "brew": "brew install pango",
-}
 
 
 def python() -> Finding:
@@ -153,15 +149,6 @@ def pdf() -> Finding:
     lines = child.stderr.decode("utf-8", "replace").strip().splitlines()
     reason = clean(lines[-1], 160) if lines else "it can't be imported"
     return warn("pdf", f"no PDF reports: {reason}", pango_line())
-
-
-def pango_line() -> str:
-    """Return the exact line that installs what PDF needs on this machine."""
-    prefix = "" if os.getuid() == 0 else "sudo "
-    for tool, line in PANGO.items():
-        if shutil.which(tool):
-            return line if tool == "brew" else prefix + line
-    return "; or ".join(PANGO.values())
 
 
 def sandbox() -> Finding:
