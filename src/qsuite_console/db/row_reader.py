@@ -19,7 +19,7 @@ from qsuite_console.db.relation import Column, Relation, literal, quote
 from qsuite_console.model.copytext import NULL, fields_of, text_of
 from qsuite_console.model.text import clean
 
-CHUNK_BYTES: Final = 4 * 1024 * 1024
+CHUNK_BYTES: Final = 2 * 1024 * 1024
 CHUNK_ROWS: Final = 50_000
 _FIRST_PAGE: Final = 10_000  # rows, until it is known how long they are
 _PAGE_BYTES: Final = 2 * CHUNK_BYTES
@@ -200,10 +200,12 @@ class _Gathering:
 
     async def flush(self) -> None:
         """Hand on the whole rows there are."""
-        joined = b"".join(self._parts)
-        end = joined.rfind(b"\n") + 1
-        whole, rest = joined[:end], joined[end:]
-        self._parts, self._size, self._lines = [rest] if rest else [], len(rest), 0
+        whole, rest, self._parts = b"".join(self._parts), b"", []
+        if not whole.endswith(b"\n"):  # a server sends whole rows, but nothing promises that
+            end = whole.rfind(b"\n") + 1
+            whole, rest = whole[:end], whole[end:]
+            self._parts = [rest] if rest else []
+        self._size, self._lines = len(rest), 0
         if whole:
             chunk = await self._make(whole)
             self.rows += chunk.rows

@@ -11,7 +11,7 @@ import msgspec
 from qsuite_console.model.kinds import PATH
 from qsuite_console.model.text import clean
 from qsuite_console.workers.stream.syntax import BadExpression, parse
-from qsuite_console.workers.stream.transform import Transform, read_names, read_pairs
+from qsuite_console.workers.stream.transform import read_names, read_pairs
 from qsuite_console.workers.stream.values import parse_type
 
 _LONG: Final = 20_000
@@ -19,133 +19,118 @@ CSV: Final = ".csv"
 PARQUET: Final = ".parquet"
 
 
-class SourceParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows are read, and what is done to them on their way."""
-
-    table: Annotated[
-        str,
-        msgspec.Meta(title="Table", description="table or view to read", examples=["price_ticks"], max_length=200),
-    ] = ""
-    query: Annotated[
-        str,
-        msgspec.Meta(
-            title="Query",
-            description="one SELECT to read instead of a table; anything else is refused",
-            examples=["SELECT * FROM price_ticks WHERE symbol = 'AAPL'"],
-            max_length=_LONG,
-        ),
-    ] = ""
-    source: Annotated[
-        str,
-        msgspec.Meta(
-            title="Source",
-            description="target of the configuration whose database is read; empty: this one's",
-            examples=["staging"],
-            max_length=100,
-        ),
-    ] = ""
-    key: Annotated[
-        str,
-        msgspec.Meta(
-            title="Key",
-            description="columns by which rows are read in pages and the copy resumes; empty: the table's primary key",
-            examples=["symbol,timestamp"],
-            max_length=1000,
-        ),
-    ] = ""
-    columns: Annotated[
-        str,
-        msgspec.Meta(title="Columns", description="columns to keep; empty: all", examples=["symbol,close"],
-                     max_length=_LONG),
-    ] = ""  # fmt: skip
-    filter: Annotated[
-        str,
-        msgspec.Meta(title="Filter", description="keep rows for which this is true", examples=["volume > 0"],
-                     max_length=_LONG),
-    ] = ""  # fmt: skip
-    derive: Annotated[
-        str,
-        msgspec.Meta(
-            title="Derive",
-            description="new columns, name=expression; …",
-            examples=["mid=round((high+low)/2, 4)"],
-            max_length=_LONG,
-        ),
-    ] = ""
-    cast: Annotated[
-        str,
-        msgspec.Meta(title="Cast", description="other types, column=type, …", examples=["close=numeric(20,8)"],
-                     max_length=_LONG),
-    ] = ""  # fmt: skip
-    rename: Annotated[
-        str,
-        msgspec.Meta(title="Rename", description="other names, column=name, …", examples=["timestamp=at"],
-                     max_length=_LONG),
-    ] = ""  # fmt: skip
-    drop_incomplete: Annotated[
-        bool, msgspec.Meta(title="Drop incomplete", description="leave out rows in which a column is NULL")
-    ] = False
-    processed_at: Annotated[
-        bool, msgspec.Meta(title="Stamp", description="add a column processed_at with the time of the copy")
-    ] = False
-    transform: Annotated[
-        str,
-        msgspec.Meta(
-            title="Transform",
-            description="file (TOML or JSON) with filter, derive, cast, rename, columns, …; flags beat it",
-            examples=["bars.toml"],
-            max_length=4096,
-            extra_json_schema=PATH,
-        ),
-    ] = ""
-    strict: Annotated[bool, msgspec.Meta(title="Strict", description="stop at the first row that can't be taken")] = (
-        False
+def _text(title: str, help_: str, example: str = "", limit: int = _LONG, **more: Any) -> msgspec.Meta:
+    return msgspec.Meta(
+        title=title, description=help_, examples=[example] if example else None, max_length=limit, **more
     )
-    verify: Annotated[
-        bool, msgspec.Meta(title="Verify", description="compare destination and source at the end, by a checksum")
-    ] = True
 
 
-class StreamParameters(SourceParameters, frozen=True, kw_only=True):
-    """Into a table of the target."""
+Table = Annotated[str, _text("Table", "table or view to read", "price_ticks", 200)]
+Query = Annotated[
+    str,
+    _text(
+        "Query",
+        "one SELECT to read instead of a table; anything else is refused",
+        "SELECT * FROM price_ticks WHERE symbol = 'AAPL'",
+    ),
+]
+Source = Annotated[
+    str, _text("Source", "target of the configuration whose database is read; empty: this one's", "staging", 100)
+]
+ReadBy = Annotated[
+    str,
+    _text(
+        "Key",
+        "columns by which rows are read in pages and the copy resumes; empty: the table's primary key",
+        "symbol,timestamp",
+        1000,
+    ),
+]
+ToTable = Annotated[
+    str,
+    _text("To", "table of this target that takes the rows; it must exist", "archive.price_ticks", 200, min_length=1),
+]
+ToKey = Annotated[
+    str,
+    _text(
+        "Key there",
+        "columns of a unique key there: rows that have it are updated; empty: the key read by, or its primary key",
+        "symbol,timestamp",
+        1000,
+    ),
+]
+ToFile = Annotated[
+    str,
+    _text("To", "file that is made, .csv or .parquet", "bars.csv", 4096, min_length=1, extra_json_schema=PATH),
+]
+Columns = Annotated[str, _text("Columns", "columns to keep; empty: all", "symbol,close")]
+Filter = Annotated[str, _text("Filter", "keep rows for which this is true", "volume > 0")]
+Derive = Annotated[str, _text("Derive", "new columns, name=expression; …", "mid=round((high+low)/2, 4)")]
+Casts = Annotated[str, _text("Cast", "other types, column=type, …", "close=numeric(20,8)")]
+Rename = Annotated[str, _text("Rename", "other names, column=name, …", "timestamp=at")]
+DropIncomplete = Annotated[
+    bool, msgspec.Meta(title="Drop incomplete", description="leave out rows in which a column is NULL")
+]
+Stamp = Annotated[bool, msgspec.Meta(title="Stamp", description="add a column processed_at with the time of the copy")]
+File = Annotated[
+    str,
+    _text(
+        "Transform",
+        "file (TOML or JSON) with filter, derive, cast, rename, columns, …; flags beat it",
+        "bars.toml",
+        4096,
+        extra_json_schema=PATH,
+    ),
+]
+Strict = Annotated[bool, msgspec.Meta(title="Strict", description="stop at the first row that can't be taken")]
+Verify = Annotated[
+    bool, msgspec.Meta(title="Verify", description="compare destination and source at the end, by a checksum")
+]
 
-    to: Annotated[
-        str,
-        msgspec.Meta(
-            title="To",
-            description="table of this target that takes the rows; it must exist",
-            examples=["archive.price_ticks"],
-            min_length=1,
-            max_length=200,
-        ),
-    ]
-    to_key: Annotated[
-        str,
-        msgspec.Meta(
-            title="Key there",
-            description="columns of a unique key there: rows that have it are updated; empty: the key read by, or its "
-            "primary key",
-            examples=["symbol,timestamp"],
-            max_length=1000,
-        ),
-    ] = ""
+
+class StreamParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows, into which table of the target, and what is done to them on their way."""
+
+    table: Table = ""
+    query: Query = ""
+    to: ToTable
+    source: Source = ""
+    key: ReadBy = ""
+    to_key: ToKey = ""
+    columns: Columns = ""
+    filter: Filter = ""
+    derive: Derive = ""
+    cast: Casts = ""
+    rename: Rename = ""
+    drop_incomplete: DropIncomplete = False
+    processed_at: Stamp = False
+    transform: File = ""
+    strict: Strict = False
+    verify: Verify = True
 
 
-class FileParameters(SourceParameters, frozen=True, kw_only=True):
-    """Into a file of this machine."""
+class FileParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows, into which file of this machine, and what is done to them on their way."""
 
-    to: Annotated[
-        str,
-        msgspec.Meta(
-            title="To",
-            description="file that is made, .csv or .parquet",
-            examples=["bars.csv"],
-            min_length=1,
-            max_length=4096,
-            extra_json_schema=PATH,
-        ),
-    ]
+    table: Table = ""
+    query: Query = ""
+    to: ToFile
     overwrite: Annotated[bool, msgspec.Meta(title="Overwrite", description="replace a file that is there")] = False
+    source: Source = ""
+    key: ReadBy = ""
+    columns: Columns = ""
+    filter: Filter = ""
+    derive: Derive = ""
+    cast: Casts = ""
+    rename: Rename = ""
+    drop_incomplete: DropIncomplete = False
+    processed_at: Stamp = False
+    transform: File = ""
+    strict: Strict = False
+    verify: Verify = True
+
+
+SourceParameters = StreamParameters | FileParameters
 
 
 def given_transform(parameters: SourceParameters) -> dict[str, Any]:
@@ -168,7 +153,7 @@ def check(parameters: SourceParameters) -> dict[str, str]:
         problems["table"] = "name a table, or write a query"
     elif parameters.table.strip() and parameters.query.strip():
         problems["query"] = "either a table or a query, not both"
-    if "\0" in parameters.query + parameters.table + parameters.to:  # type: ignore[attr-defined]  # both kinds have it
+    if "\0" in parameters.query + parameters.table + parameters.to:
         problems["to"] = "holds a NUL character"
     readers: Mapping[str, Callable[[str], Any]] = {
         "derive": lambda text: [parse(each) for each in read_pairs(text).values()],
@@ -184,7 +169,3 @@ def check(parameters: SourceParameters) -> dict[str, str]:
     if isinstance(parameters, FileParameters) and Path(parameters.to).suffix.lower() not in (CSV, PARQUET):
         problems["to"] = f"{clean(Path(parameters.to).name, 100)} ends neither in .csv nor in .parquet"
     return problems
-
-
-__all__ = ["CSV", "PARQUET", "FileParameters", "SourceParameters", "StreamParameters", "Transform", "check",
-           "given_transform"]  # fmt: skip
