@@ -21,6 +21,7 @@ from qsuite_console.config.settings import Settings
 from qsuite_console.model.errors import ConsoleError, HistoryMissing
 from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
+from qsuite_console.workers import REGISTRY, plugins
 
 
 @click.command(epilog=examples("qsuite-console doctor", "qsuite-console --target prod doctor --json"))
@@ -66,6 +67,7 @@ def kinds() -> list[Finding]:
             found.append(find_kind(name).name)
         except KindBroken as error:
             broken.append(warn("job kinds", error.message, error.hint))
+    broken += [warn("job kinds", line, "rename it, or uninstall that package") for line in plugins.unused(REGISTRY)]
     return [ok("job kinds", ", ".join(found)), *broken]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from functools import cache
 from typing import cast
 
@@ -14,6 +13,8 @@ from qsuite_console.engine.ports import Worker
 from qsuite_console.model.errors import ConsoleError, NotFound
 from qsuite_console.model.kinds import KindInfo
 from qsuite_console.model.text import clean
+from qsuite_console.workers import plugins
+from qsuite_console.workers.plugins import PluginBroken
 
 
 @cache
@@ -32,6 +33,8 @@ def find_kind(name: str) -> KindInfo:
         raise NotFound(f"no kind of job is named {name!r}", hint=f"known: {', '.join(known_kinds())}")
     try:
         return describe_kind(_worker_class(name))
+    except PluginBroken as error:
+        raise KindBroken(error.message, hint=error.hint) from error
     except Exception as error:  # whatever another package's module does when it is imported
         raise KindBroken(
             f"the worker of {name} can't be loaded: {type(error).__name__}: {clean(error, 200)}",
@@ -63,5 +66,4 @@ def _worker_class(name: str) -> type[Worker]:
     if path is not None:
         module, _, attribute = path.partition(":")
         return cast("type[Worker]", getattr(importlib.import_module(module), attribute))
-    (point,) = importlib.metadata.entry_points(group=workers.ENTRY_POINTS, name=name)
-    return cast("type[Worker]", point.load())
+    return plugins.find(name)

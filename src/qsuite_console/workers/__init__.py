@@ -7,13 +7,13 @@ entry point of the group ``qsuite_console.workers`` whose object is a worker cla
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from qsuite_console.engine.costs import ProbeCosts
 from qsuite_console.model.errors import NotFound
+from qsuite_console.workers import plugins
 
 if TYPE_CHECKING:
     from qsuite_console.cache.answers import Answers
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from qsuite_console.providers.alpaca import AlpacaClient
     from qsuite_console.providers.calls import CallDesk
     from qsuite_console.reports.render import Renderer
-
-ENTRY_POINTS: Final = "qsuite_console.workers"
 
 REGISTRY: Final[Mapping[str, str]] = {
     "api.bulk": "qsuite_console.workers.api:BulkWorker",
@@ -156,22 +154,20 @@ class Services:
 
 def kinds() -> tuple[str, ...]:
     """Return the name of every kind, ours and other packages', without importing any of them."""
-    added = {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    return tuple(sorted({*REGISTRY, *added}))
+    return tuple(sorted({*REGISTRY, *plugins.names()}))
 
 
 def load(kind: str, services: Services) -> Worker:
     """Return the worker of a kind, or of a path ``package.module:Class``; raises NotFound for an unknown kind.
 
-    Whatever a plug-in raises while it is imported or made passes to the caller, who knows which one it was.
+    A plug-in that can't be used raises PluginBroken, which names its package.
     """
     path = REGISTRY.get(kind) or (kind if ":" in kind else None)
     if path is not None:
         module, _, attribute = path.partition(":")
         made = getattr(importlib.import_module(module), attribute)(services)
     else:
-        points = tuple(importlib.metadata.entry_points(group=ENTRY_POINTS, name=kind))
-        if not points:
+        if kind not in plugins.names():
             raise NotFound(f"no kind of job is named {kind!r}", hint=f"known: {', '.join(kinds())}")
-        made = points[0].load()(services)
+        made = plugins.make(kind, services)
     return cast("Worker", made)
