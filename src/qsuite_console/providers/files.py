@@ -10,7 +10,7 @@ import csv
 import hashlib
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -20,6 +20,16 @@ import msgspec
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import FileProblem
 from qsuite_console.providers.parquet import ParquetBars
+from qsuite_console.providers.records import (
+    OPTIONAL,
+    REQUIRED,
+    SHORT,
+    Chunk,
+    Columns,
+    Lines,
+    Record,
+    by_column,
+)
 
 CHUNK_RECORDS: Final = 10_000
 LINE_LIMIT: Final = 64 * 1024  # bytes; a bar takes about 100
@@ -28,39 +38,8 @@ _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _SKIP: Final = 1024 * 1024
 _RAW: Final = 500  # characters kept of a line that can't be read
-REQUIRED: Final = ("symbol", "timestamp", "open", "high", "low", "close", "volume")
-OPTIONAL: Final = ("trade_count", "vwap")
-SHORT: Final[Mapping[str, str]] = {
-    "s": "symbol",
-    "S": "symbol",
-    "t": "timestamp",
-    "o": "open",
-    "h": "high",
-    "l": "low",
-    "c": "close",
-    "v": "volume",
-    "n": "trade_count",
-    "vw": "vwap",
-}
-
-
-@dataclass(slots=True)  # not frozen: made a million times, and that would double its cost
-class Record:
-    """One record: values by long name, or the reason why there are none. ``number`` is its line, or row from 1."""
-
-    number: int
-    values: Mapping[str, Any]
-    raw: str
-    problem: str = ""
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Records in a row, and where the next one begins (byte offset and number of the last line)."""
-
-    records: list[Record] = field(default_factory=list)
-    offset: int = 0
-    number: int = 0
+_GROUP: Final = 256  # lines between two looks at how much they are
+_TOO_LONG: Final = f"the line is longer than {LINE_LIMIT:,} bytes"
 
 
 class BarFile(Protocol):
@@ -162,13 +141,12 @@ class _LineFile:
                     stream.seek(offset)
                 else:
                     number = first
-                while True:
-                    chunk = Chunk(number=number)
-                    is_end = self._fill(stream, chunk, size or CHUNK_RECORDS)
-                    chunk.offset, number = stream.tell(), chunk.number
-                    yield chunk
-                    if is_end:
-                        return
+                is_end = False
+                while not is_end:
+                    lines, too_long, is_end = _read_lines(stream, size or CHUNK_RECORDS)
+                    records = self._records(number + 1, lines, too_long)
+                    number += len(lines)
+                    yield Chunk(records, stream.tell(), number)
         except OSError as error:
             raise unreadable(self._path, error) from error
 
@@ -178,31 +156,31 @@ class _LineFile:
             stream.seek(0)
         return 0
 
-    def _fill(self, stream: BinaryIO, chunk: Chunk, most: int) -> bool:
-        size, records, readline, read = 0, chunk.records, stream.readline, self._read
-        while len(records) < most and size < _CHUNK_BYTES:
-            line = readline(LINE_LIMIT)
-            if not line:
-                return True
-            size += len(line)
-            chunk.number += 1
-            if len(line) >= LINE_LIMIT and not line.endswith(b"\n"):
-                _skip_line(stream)
-                records.append(_bad(chunk.number, line, f"the line is longer than {LINE_LIMIT:,} bytes"))
-            elif not line.isspace():
-                records.append(read(chunk.number, line))
-        return False
-
-    def _read(self, number: int, line: bytes) -> Record:
-        if b"\0" in line:
-            return _bad(number, line, "the line holds a NUL character")
+    def _records(self, first: int, lines: Sequence[bytes], too_long: Mapping[int, bytes]) -> Lines:
+        """Return the records of lines of which the first has the number ``first``; blank lines are none."""
+        numbers: Sequence[int] = range(first, first + len(lines))
+        broken = {at: _bad(numbers[at], line, _TOO_LONG) for at, line in too_long.items()}
+        whole = b"".join(lines)
         try:
-            text = line.decode().rstrip("\r\n")
+            text = "" if b"\0" in whole else whole.decode()
         except UnicodeDecodeError:
-            return _bad(number, line, "the line is not UTF-8")
-        return self._parse(number, text)
+            text = ""
+        if not text:
+            broken |= {at: bad for at, line in enumerate(lines) if (bad := _why_no_text(numbers[at], line))}
+            text = "".join("\n" if at in broken else line.decode() for at, line in enumerate(lines))
+        texts = text.removesuffix("\n").split("\n") if lines else []
+        if "\r" in text:
+            texts = [line.rstrip("\r") for line in texts]
+        if "" in texts or any(map(str.isspace, texts)):
+            kept = [at for at, line in enumerate(texts) if at in broken or not (line.isspace() or not line)]
+            broken = {place: broken[at] for place, at in enumerate(kept) if at in broken}
+            numbers, texts = [numbers[at] for at in kept], [texts[at] for at in kept]
+        return Lines(numbers, texts, broken, self._parse, self._split)
 
     def _parse(self, number: int, text: str) -> Record:
+        raise NotImplementedError
+
+    def _split(self, texts: Sequence[str]) -> Columns:
         raise NotImplementedError
 
 
@@ -231,19 +209,39 @@ class CsvBars(_LineFile):
         return 1
 
     def _parse(self, number: int, text: str) -> Record:
-        if '"' in text:
-            try:
-                fields = next(csv.reader([text], strict=True))
-            except (csv.Error, StopIteration):
-                return Record(number, {}, text[:_RAW], "a quote is not closed, or stands within a field")
-        else:
-            fields = text.split(",")
+        fields = _fields(text)
+        if fields is None:
+            return Record(number, {}, text[:_RAW], "a quote is not closed, or stands within a field")
         if len(fields) != len(self._columns):
             problem = f"{len(fields)} fields instead of {len(self._columns)}"
             return Record(number, {}, text[:_RAW], problem)
-        return Record(
-            number, dict(zip(self._columns, fields, strict=False)), text[:_RAW]
-        )  # as many as there are columns
+        return Record(number, dict(zip(self._columns, fields, strict=True)), text[:_RAW])
+
+    def _split(self, texts: Sequence[str]) -> Columns:
+        return by_column([_fields(text) if '"' in text else text.split(",") for text in texts], self._columns)
+
+
+_SAMPLE: Final = 8  # lines that show which names a file uses
+_WIDTH: Final = len(REQUIRED) + len(OPTIONAL)
+_KEYS: Final = (*REQUIRED, *OPTIONAL, *SHORT)
+
+
+def _form(names: Mapping[str, str]) -> type[msgspec.Struct]:
+    """Return a record of JSON by ``names``, long -> as written; then come the other known names, which are odd there.
+
+    Numbers with decimals become texts when it is read, as they were written.
+    """
+    fields: list[tuple[str, Any, Any]] = [("symbol", str, msgspec.NODEFAULT), ("timestamp", str, msgspec.NODEFAULT)]
+    fields += [(name, Any, msgspec.NODEFAULT) for name in REQUIRED[2:]]
+    fields += [(name, Any, "") for name in OPTIONAL]
+    keys = {name: names.get(name, name) for name in (*REQUIRED, *OPTIONAL)}
+    others = {f"other_{key}": key for key in _KEYS if key not in keys.values()}
+    fields += [(name, Any, msgspec.UNSET) for name in others]
+    return msgspec.defstruct("Bar", fields, rename=keys | others)
+
+
+_SHORT: Final = {long: short for short, long in SHORT.items()}
+_FORMS: Final[Sequence[Mapping[str, str]]] = ({}, _SHORT | {"symbol": "s"}, _SHORT | {"symbol": "S"})
 
 
 class JsonBars(_LineFile):
@@ -252,6 +250,7 @@ class JsonBars(_LineFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+        self._usual = [msgspec.json.Decoder(_form(names), float_hook=str).decode for names in _FORMS]
 
     def _parse(self, number: int, text: str) -> Record:
         try:
@@ -261,6 +260,22 @@ class JsonBars(_LineFile):
         except (msgspec.DecodeError, RecursionError, ArithmeticError):
             return Record(number, {}, text[:_RAW], "the line is not JSON")
         return Record(number, {SHORT.get(name, name): value for name, value in found.items()}, text[:_RAW])
+
+    def _split(self, texts: Sequence[str]) -> Columns:
+        for _ in _FORMS:
+            if any(map(self._row, texts[:_SAMPLE])):
+                break
+            self._usual.append(self._usual.pop(0))  # the form of the file's first lines is tried first from then on
+        return by_column([self._row(text) for text in texts], (*REQUIRED, *OPTIONAL))
+
+    def _row(self, text: str) -> Sequence[str] | None:
+        try:
+            values = msgspec.structs.astuple(self._usual[0](text))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        if values[_WIDTH:].count(msgspec.UNSET) + _WIDTH < len(values):
+            return None
+        return tuple(map(str, values[:_WIDTH]))
 
 
 class _ParquetFile:
@@ -281,23 +296,58 @@ class _ParquetFile:
         names = self._names()
         wanted = [name for name, long in names.items() if long in (*REQUIRED, *OPTIONAL)]
         for rows in self._bars.batches(wanted, number, size or CHUNK_RECORDS):
-            chunk = Chunk(number=number)
-            for row in rows:
-                chunk.number += 1
-                values = {names[name]: value for name, value in row.items()}
-                chunk.records.append(Record(chunk.number, values, ""))
-            number = chunk.number
-            chunk.offset = self._bars.offset_of(number)
-            yield chunk
+            records = [
+                Record(place, {names[name]: value for name, value in row.items()}, "")
+                for place, row in enumerate(rows, start=number + 1)
+            ]
+            number += len(rows)
+            yield Chunk(records, self._bars.offset_of(number), number)
 
     def _names(self) -> dict[str, str]:
         columns = [(name, name.strip().lower()) for name in self._bars.columns()]
         return {name: SHORT.get(lower, lower) for name, lower in columns}
 
 
-def _skip_line(stream: BinaryIO) -> None:
-    while (more := stream.readline(_SKIP)) and not more.endswith(b"\n"):
-        pass
+def _read_lines(stream: BinaryIO, most: int) -> tuple[list[bytes], dict[int, bytes], bool]:
+    """Return up to ``most`` lines, those by place that are too long to be read, and whether there are no more."""
+    lines: list[bytes] = []
+    too_long: dict[int, bytes] = {}
+    size, readline = 0, stream.readline
+    while len(lines) < most and size < _CHUNK_BYTES:
+        before = stream.tell()
+        group = [line for _ in range(min(_GROUP, most - len(lines))) if (line := readline(LINE_LIMIT))]
+        if not group:
+            return lines, too_long, True
+        cut = next((at for at, line in enumerate(group) if len(line) >= LINE_LIMIT and line[-1:] != b"\n"), None)
+        if cut is not None:
+            too_long[len(lines) + cut] = group[cut]
+            stream.seek(before + sum(map(len, group[: cut + 1])))
+            while (more := readline(_SKIP)) and more[-1:] != b"\n":
+                pass
+            group[cut:] = [b"\n"]
+        lines += group
+        size += sum(map(len, group))
+    return lines, too_long, False
+
+
+def _fields(text: str) -> list[str] | None:
+    """Return the fields of a line of CSV, None where its quotes are wrong."""
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text], strict=True))
+    except (csv.Error, StopIteration):
+        return None
+
+
+def _why_no_text(number: int, line: bytes) -> Record | None:
+    if b"\0" in line:
+        return _bad(number, line, "the line holds a NUL character")
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return _bad(number, line, "the line is not UTF-8")
+    return None
 
 
 def _bad(number: int, line: bytes, problem: str) -> Record:

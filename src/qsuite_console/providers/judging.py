@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
 from operator import itemgetter
 from time import sleep
 from typing import Any, Final
@@ -22,19 +23,18 @@ from qsuite_console.model.decimals import round_to, too_fine
 from qsuite_console.model.markets import STOCKS, Market, market_of
 from qsuite_console.model.text import clean
 from qsuite_console.model.timeframes import OUTSIDE, Grid, is_intraday, period_end, step_seconds
-from qsuite_console.providers.files import OPTIONAL, REQUIRED, Record
+from qsuite_console.providers.records import REQUIRED, Lines, Record, Records, columns_of
+from qsuite_console.providers.usual import PRICES, Usual
 
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?", re.ASCII)
-PRICES: Final = ("open", "high", "low", "close")
 _PRICE_LIMIT: Final = Decimal(10) ** 12
 _VOLUME_LIMIT: Final = Decimal(10) ** 18
 _TRADES_LIMIT: Final = 2**31
 _DIGITS: Final = 60  # before or behind the point; more is no number of this world
 _GRID_LIMIT: Final = 50_000  # timestamps remembered at once
-_KNOWN_LIMIT: Final = 65_536  # prices and symbols remembered at once
-_WHOLE_LIMIT: Final = 18  # digits that a usual volume stays below
-_TURN: Final = 250  # records judged at a stretch
-_USUAL: Final = itemgetter(*REQUIRED)
+_TURN: Final = 400  # records judged at a stretch, in 1 or 2 ms
+_TURN_S: Final = 20e-6  # long enough for a loop in another thread to take the interpreter, which sleep(0) is not
+_SYMBOL: Final = itemgetter(0)
 _NO_END: Final = date(2199, 12, 31)
 _UNKNOWN_LIMIT: Final = 1_000  # unknown symbols remembered by name
 
@@ -77,39 +77,6 @@ class FilePage:
         return found
 
 
-class _Prices(dict[str, tuple[Decimal, str]]):
-    """Texts of prices that a column keeps as they are -> number and COPY text; anything else is a KeyError."""
-
-    def __init__(self, scale: int | None) -> None:
-        super().__init__()
-        self._scale = scale
-
-    def __missing__(self, text: str) -> tuple[Decimal, str]:
-        found = _parse(text, self._scale) if type(text) is str else None  # 1 and True are equal keys
-        if found is None or found[1] != found[2] or not 0 < found[0] < _PRICE_LIMIT:
-            raise KeyError(text)
-        if len(self) >= _KNOWN_LIMIT:
-            self.clear()
-        self[text] = found[:2]
-        return found[:2]
-
-
-class _Times(dict[str, str]):
-    """Texts of timestamps -> canonical form, "" for one that was not asked for; raises Problem for a bad one."""
-
-    def __init__(self, read: Callable[[str], str]) -> None:
-        super().__init__()
-        self._read = read
-
-    def __missing__(self, text: str) -> str:
-        if type(text) is not str:
-            raise KeyError(text)
-        if len(self) >= _GRID_LIMIT:
-            self.clear()
-        self[text] = at = self._read(text)
-        return at
-
-
 class Judge:
     """Turns records of ``days`` (first, last; None: no end) into rows for one destination; made once a run.
 
@@ -135,55 +102,49 @@ class Judge:
         self._bounds = (days[0], days[1] or _NO_END)
         self._now = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         self._grids: dict[str, Grid] = {}
-        self._times: dict[str, _Times] = {}
-        self._senders: dict[str, tuple[str, str, _Times]] = {}  # symbol as written -> symbol, begin of its rows, times
-        by_scale = {scale: _Prices(scale) for scale in {scales.get(name) for name in PRICES}}
-        self._prices = tuple(by_scale[scales.get(name)] for name in PRICES)
-        self._blanks = "\t\\N" * sum(name in columns for name in OPTIONAL)
+        self._usual = Usual(
+            columns,
+            scales,
+            tick_s=step_seconds(timeframe) if is_intraday(timeframe) else 0,
+            read_symbol=self._sender,
+            read_time=lambda text, market: _or_nothing(self._time, text, market),
+            read_volume=lambda text: _or_nothing(self._volume, text),
+            read_optional={
+                "trade_count": lambda text: _or_nothing(_trades, text),
+                "vwap": lambda text: _or_nothing(self._average, text),
+            },
+        )
 
-    def judge(self, records: Sequence[Record]) -> FilePage:
+    def judge(self, records: Records) -> FilePage:
         """Return the rows of a chunk with all that was left out of it."""
         page = FilePage()
-        rows: dict[tuple[str, str], tuple[Record, str]] = {}
-        for count, record in enumerate(records):
-            if not count % _TURN:
-                sleep(0)  # a loop in another thread that waits for the interpreter gets it now, not 5 ms later
-            try:
-                if record.problem:
-                    raise Problem(record.problem)
-                found = self._quick(record.values) or self._row(record, page)
-            except Problem as problem:
-                page.rejected.append(_reject(record, _symbol_text(record), str(problem)))
-                continue
-            if found is None:
-                continue
-            key, row = found
-            if key in rows:
-                reason = f"duplicate: line {record.number} has the same symbol and time"
-                page.rejected.append(_reject(rows.pop(key)[0], key[0], reason))
-            rows[key] = (record, row)
-        page.rows, page.count = "".join(row for _, row in rows.values()).encode(), len(rows)
-        page.numbers = [record.number for record, _ in rows.values()]
-        self._measure(rows, page)
+        keys: list[tuple[str, str] | None] = [None] * len(records)
+        rows = [""] * len(records)
+        for first in range(0, len(records), _TURN):
+            sleep(_TURN_S)
+            last = min(first + _TURN, len(records))
+            found = records.columns(first, last) if isinstance(records, Lines) else columns_of(records[first:last])
+            for place in self._usual.take(found, first, keys, rows):
+                record = records[place]
+                try:
+                    if record.problem:
+                        raise Problem(record.problem)
+                    made = self._row(record, page)
+                except Problem as problem:
+                    page.rejected.append(_reject(record, _symbol_text(record), str(problem)))
+                    continue
+                if made is not None:
+                    keys[place], rows[place] = made
+        _drop_doubles(records, keys, rows, page)
+        page.rows = "".join(rows).encode()
+        places = range(len(rows)) if all(rows) else [place for place, row in enumerate(rows) if row]
+        page.count = len(places)
+        if isinstance(records, Lines):
+            page.numbers = records.numbers(places)
+        else:
+            page.numbers = [records[place].number for place in places]
+        self._measure(keys, page)
         return page
-
-    def _quick(self, values: Mapping[str, Any]) -> tuple[tuple[str, str], str] | None:
-        """Return the row of a usual record, made of texts alone; None: look at it closely, it may be bad."""
-        in_open, in_high, in_low, in_close = self._prices
-        try:
-            name, stamp, opens, highs, lows, closes, volume = _USUAL(values)
-            symbol, begin, times = self._senders[name]
-            opened, opens = in_open[opens]
-            high, highs = in_high[highs]
-            low, lows = in_low[lows]
-            close, closes = in_close[closes]
-            at = times[stamp]
-            is_whole = volume.isdecimal() and volume.isascii() and len(volume) < _WHOLE_LIMIT
-        except (KeyError, TypeError, AttributeError, Problem):
-            return None
-        if not (at and is_whole and low <= opened <= high and low <= close <= high and len(values) == len(REQUIRED)):
-            return None
-        return (symbol, at), f"{begin}{at}\t{opens}\t{highs}\t{lows}\t{closes}\t{volume}{self._blanks}\n"
 
     def _row(self, record: Record, page: FilePage) -> tuple[tuple[str, str], str] | None:
         values = record.values
@@ -212,15 +173,16 @@ class Judge:
                 if self._rejects_unknown:
                     raise Problem("unknown symbol")
                 return None
-        begin = f"{owner}\t{self._frame}"
-        if type(values["symbol"]) is str and len(self._senders) < _KNOWN_LIMIT:
-            self._senders[values["symbol"]] = (symbol, begin, self._times_of(market))
-        return (symbol, at), f"{begin}{at}\t{numbers}\n"
+        return (symbol, at), f"{owner}\t{self._frame}{at}\t{numbers}\n"
 
-    def _times_of(self, market: Market) -> _Times:
-        if market.name not in self._times:
-            self._times[market.name] = _Times(lambda text: self._time(text, market))
-        return self._times[market.name]
+    def _sender(self, written: str) -> tuple[str, str, Market] | None:
+        """Return symbol, begin of its rows, and market; None for one that no row is made of."""
+        symbol = written.strip().upper()
+        owner = symbol if self._owners is None else self._owners.get(symbol)
+        is_asked = self._symbols is None or symbol in self._symbols
+        if owner is None or not is_asked or not STOCKS.symbol.fullmatch(symbol):
+            return None
+        return symbol, f"{owner}\t{self._frame}".rstrip("\t"), market_of(symbol)
 
     def _time(self, value: Any, market: Market) -> str:
         """Return the canonical timestamp, "" for one outside the range asked for; raises Problem."""
@@ -265,19 +227,25 @@ class Judge:
         scales = self._scales
         found = [_number(name, values[name], scales.get(name)) for name in PRICES]
         (opened, _, _), (high, _, _), (low, _, _), (close, _, _) = found
-        volume, _, rounded = _number("volume", values["volume"], scales.get("volume"))
+        volume, _, _ = _number("volume", values["volume"], None)
         if not (0 < low <= opened <= high < _PRICE_LIMIT and low <= close <= high and 0 <= volume < _VOLUME_LIMIT):
             raise Problem(_why_not(opened, high, low, close, volume))
         for name, (_, exact, kept) in zip(PRICES, found, strict=True):
             if exact != kept:
                 raise Problem(too_fine(name, scales[name]))
         texts = [exact for _, exact, _ in found]
-        texts.append(rounded)
+        texts.append(self._volume(values["volume"]))
         if "trade_count" in self._columns:
             texts.append(_trades(values.get("trade_count")))
         if "vwap" in self._columns:
             texts.append(self._average(values.get("vwap")))
         return "\t".join(texts)
+
+    def _volume(self, value: Any) -> str:
+        volume, _, rounded = _number("volume", value, self._scales.get("volume"))
+        if not 0 <= volume < _VOLUME_LIMIT:
+            raise Problem("bad volume")
+        return rounded
 
     def _average(self, value: Any) -> str:
         if value is None or value == "":
@@ -287,13 +255,10 @@ class Judge:
             raise Problem("bad vwap")
         return rounded
 
-    def _measure(self, rows: Mapping[tuple[str, str], object], page: FilePage) -> None:
+    def _measure(self, keys: Sequence[tuple[str, str] | None], page: FilePage) -> None:
         times: dict[str, list[str]] = {}
-        for symbol, at in rows:
-            if symbol in times:
-                times[symbol].append(at)
-            else:
-                times[symbol] = [at]
+        for symbol, group in groupby(filter(None, keys), _SYMBOL):
+            times.setdefault(symbol, []).extend(at for _, at in group)
         for symbol, found in times.items():
             first, last, count = min(found), max(found), len(found)
             page.spans[symbol] = (datetime.fromisoformat(first), self._end(symbol, last), count)
@@ -304,6 +269,32 @@ class Judge:
         if is_intraday(self._timeframe):
             return at + timedelta(seconds=step_seconds(self._timeframe))
         return market.midnight(period_end(self._timeframe, market.day_of(at)) + timedelta(days=1))
+
+
+def _drop_doubles(records: Records, keys: list[tuple[str, str] | None], rows: list[str], page: FilePage) -> None:
+    """Reject all but the last of the records with one symbol and time."""
+    different = {*keys}
+    if len(different) - (None in different) == len(keys) - keys.count(None):
+        return
+    last: dict[tuple[str, str], int] = {}
+    for place, key in enumerate(keys):
+        if key is None:
+            continue
+        earlier = last.get(key)
+        if earlier is not None:
+            reason = f"duplicate: line {records[place].number} has the same symbol and time"
+            page.rejected.append(_reject(records[earlier], key[0], reason))
+            keys[earlier], rows[earlier] = None, ""
+        last[key] = place
+    page.rejected.sort(key=lambda bad: bad.number)
+
+
+def _or_nothing(read: Callable[..., str], *arguments: Any) -> str:
+    """Return what a reader returns, "" for what it refuses."""
+    try:
+        return read(*arguments)
+    except Problem:
+        return ""
 
 
 def _why_not(opened: Decimal, high: Decimal, low: Decimal, close: Decimal, volume: Decimal) -> str:
@@ -328,7 +319,7 @@ def _number(name: str, value: Any, scale: int | None) -> tuple[Decimal, str, str
     raise Problem(f"{name} is not a number")
 
 
-@lru_cache(maxsize=65_536, typed=True)  # prices come again and again, row by row
+@lru_cache(maxsize=8_192, typed=True)  # prices come again and again, row by row
 def _read(value: str | Decimal | float, scale: int | None) -> tuple[Decimal, str, str] | None:
     return _parse(value, scale)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from qsuite_console.providers.files import Record
 from qsuite_console.providers.judging import FilePage, Judge
+from qsuite_console.providers.records import Record
 
 COLUMNS = ("symbol", "timeframe", "timestamp", "open", "high", "low", "close", "volume", "trade_count", "vwap")
 SCALES = {"open": 6, "high": 6, "low": 6, "close": 6, "volume": 0, "vwap": 6}
