@@ -21,13 +21,21 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.cli.operations import find_operation
-from qsuite_console.engine.cron_words import interval, place
+from qsuite_console.engine.cron_words import place
 from qsuite_console.engine.timing import span_of
 from qsuite_console.history.reader import open_reader
 from qsuite_console.metrics.schedules import Answers
 from qsuite_console.model.errors import HistoryMissing, InvalidParameters
-from qsuite_console.model.schedules import Explanation, Schedule, ScheduleDetail, ScheduleList, ScheduleView, Timing
-from qsuite_console.operations.schedules import written
+from qsuite_console.model.schedules import (
+    Explanation,
+    ScheduleDetail,
+    ScheduleList,
+    ScheduleView,
+    Timing,
+    fields_of,
+    length,
+    written,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SURE: Final = (
@@ -211,28 +219,6 @@ def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in names if given[name] is not None}
 
 
-def fields_of(schedule: Schedule) -> dict[str, Any]:
-    """Return a schedule as the operation ``schedules.save`` takes it."""
-    timing = schedule.timing
-    once = "" if timing.once_at is None else f"{timing.once_at.astimezone(ZoneInfo(timing.zone)):%Y-%m-%d %H:%M:%S}"
-    return {
-        "name": schedule.name,
-        "kind": schedule.kind,
-        "parameters": written(schedule.parameters),
-        "cron": timing.cron,
-        "every": interval(timing.every_s) if timing.every_s else "",
-        "once": once,
-        "zone": timing.zone,
-        "missed": schedule.missed.value,
-        "grace": interval(schedule.grace_s),
-        "overlap": schedule.overlap.value,
-        "jitter": interval(schedule.jitter_s),
-        "note": schedule.note,
-        "enabled": schedule.is_enabled,
-        "revision": schedule.revision,
-    }
-
-
 def _perform(invocation: Invocation, operation: str, fields: dict[str, Any], given: Mapping[str, Any]) -> int:
     return perform(
         invocation,
@@ -336,9 +322,9 @@ def _print_detail(detail: ScheduleDetail) -> None:
         ("expression", schedule.timing.cron),
         ("state", state_of(view)),
         ("last", last_of(view)),
-        ("missed", f"{schedule.missed}, grace {interval(schedule.grace_s)}"),
+        ("missed", f"{schedule.missed}, grace {length(schedule.grace_s)}"),
         ("overlap", schedule.overlap),
-        ("jitter", interval(schedule.jitter_s) if schedule.jitter_s else ""),
+        ("jitter", length(schedule.jitter_s) if schedule.jitter_s else ""),
         ("for", schedule.note),
         ("problem", view.problem),
     ]

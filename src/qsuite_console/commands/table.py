@@ -18,13 +18,14 @@ from qsuite_console.commands.rows import (
     optimize,
     overview,
     places,
+    schedules,
     system,
 )
 
 PLACES: Final = places.PLACES
 PAGES: Final = places.PAGES
 
-PANED: Final = (database, cache, system, alerts)
+PANED: Final = (database, cache, system, alerts, schedules)
 
 SCOPES: Final[dict[str, str]] = {
     scope: title

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from qsuite_console.engine import cron
-from qsuite_console.model.schedules import Timing
+from qsuite_console.model.schedules import Timing, length
 
 _WEEKDAYS: Final = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _WEEKS: Final = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", cron.LAST: "last"}
@@ -21,7 +21,7 @@ _FEW: Final = 6  # times of the day that are listed one by one
 def words(timing: Timing) -> str:
     """Return what a timing means in plain words; raises InvalidParameters for a cron expression that is wrong."""
     if timing.every_s:
-        return f"every {interval(timing.every_s)}"
+        return f"every {length(timing.every_s)}"
     if timing.once_at is not None:
         local = timing.once_at.astimezone(ZoneInfo(timing.zone))
         return f"once, on {local:%a} {local.day} {local:%b %Y} at {clock(local)} {place(timing.zone)}"
@@ -30,16 +30,6 @@ def words(timing: Timing) -> str:
     if listed:
         return f"{days} at {_and(listed)} {place(timing.zone)}"
     return f"{_pace(parsed)}{'' if days == 'every day' else f' {_on(days)}'}{_zone_of(parsed, timing.zone)}"
-
-
-def interval(seconds: float) -> str:
-    """Return a length in whole seconds as one says it: "30 s", "5 min", "1 h 30 min", "2 days"."""
-    left, parts = round(seconds), list[str]()
-    for unit, name in ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s")):
-        number, left = divmod(left, unit)
-        if number:
-            parts.append(f"{number} {name}{'s' if name == 'day' and number > 1 else ''}")
-    return " ".join(parts) or "0 s"
 
 
 def clock(at: datetime) -> str:

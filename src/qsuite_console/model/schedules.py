@@ -6,14 +6,21 @@ wall clock hangs that cron and one-off times are written for. All durations are 
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
+LEAST_FIELDS: Final = 5  # of a cron expression
 MOST_MADE_UP: Final = 100  # missed runs that the policy "all" makes up; of more, the newest
+
+_DATE: Final = re.compile(r"\d{4}-\d")
 
 
 class Missed(StrEnum):
@@ -52,6 +59,17 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     every_s: float = 0.0  # counted from 1970-01-01 00:00 UTC: every 300 s is :00, :05, :10 …
     once_at: datetime | None = None
     zone: str = "UTC"
+
+
+def timing_of(text: str) -> dict[str, str]:
+    """Return what one line says as cron, every and once: a date begins a time, five words, a star or @ are cron."""
+    text = text.strip()
+    field = "every"
+    if text.startswith("@") or "*" in text or len(text.split()) >= LEAST_FIELDS:
+        field = "cron"
+    elif _DATE.match(text):
+        field = "once"
+    return {"cron": "", "every": "", "once": "", field: text}
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,3 +185,42 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     problems: dict[str, str] = {}
     cost_ms: float = 0.0
+
+
+def length(seconds: float) -> str:
+    """Return a length in whole seconds as one says it: "30 s", "5 min", "1 h 30 min", "2 days"."""
+    left, parts = round(seconds), list[str]()
+    for unit, name in ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, unit)
+        if number:
+            parts.append(f"{number} {name}{'s' if name == 'day' and number > 1 else ''}")
+    return " ".join(parts) or "0 s"
+
+
+def written(parameters: Mapping[str, Any]) -> str:
+    """Return a job's parameters as they are typed."""
+    if all(isinstance(value, str | int | float | bool) for value in parameters.values()):
+        return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in parameters.items())
+    return msgspec.json.encode(parameters).decode()
+
+
+def fields_of(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule as the operation ``schedules.save`` takes it."""
+    timing = schedule.timing
+    once = "" if timing.once_at is None else f"{timing.once_at.astimezone(ZoneInfo(timing.zone)):%Y-%m-%d %H:%M:%S}"
+    return {
+        "name": schedule.name,
+        "kind": schedule.kind,
+        "parameters": written(schedule.parameters),
+        "cron": timing.cron,
+        "every": length(timing.every_s) if timing.every_s else "",
+        "once": once,
+        "zone": timing.zone,
+        "missed": schedule.missed.value,
+        "grace": length(schedule.grace_s),
+        "overlap": schedule.overlap.value,
+        "jitter": length(schedule.jitter_s),
+        "note": schedule.note,
+        "enabled": schedule.is_enabled,
+        "revision": schedule.revision,
+    }

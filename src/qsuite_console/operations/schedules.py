@@ -7,21 +7,21 @@ deleting only stop work, so they are always allowed.
 
 from __future__ import annotations
 
+import difflib
 import shlex
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from qsuite_console.engine.cron_words import interval, words
+from qsuite_console.engine.cron_words import words
 from qsuite_console.engine.occurrences import following, frequency
 from qsuite_console.engine.ports import OperationKind
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.timing import LONGEST_S, read_span, read_timing
 from qsuite_console.model.errors import Conflict, ConsoleError, InvalidParameters, NotFound
 from qsuite_console.model.operations import Outcome, Proposal
-from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule
+from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule, length
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Save(_Operation):
             lines=(
                 f"{schedule.kind}: {words(schedule.timing)}",
                 self._next(schedule, self._clock.now()) if schedule.is_enabled else "paused: nothing runs yet",
-                f"{_MISSED[schedule.missed]} (grace {interval(schedule.grace_s)})",
+                f"{_MISSED[schedule.missed]} (grace {length(schedule.grace_s)})",
                 _OVERLAP[schedule.overlap],
             ),
             do="make it" if is_new else "change it",
@@ -205,7 +205,9 @@ class Save(_Operation):
         except InvalidParameters as error:
             raise InvalidParameters({"parameters": str(error)}) from error
         except NotFound as error:
-            raise InvalidParameters({"kind": f"{error.message}; {error.hint}"}) from error
+            near = difflib.get_close_matches(schedule.kind, self._scheduler.core.workers, n=1, cutoff=0.4)
+            told = f"did you mean {near[0]}?" if near else error.hint
+            raise InvalidParameters({"kind": f"{error.message}; {told}"}) from error
 
 
 class Enable(_Operation):
@@ -364,18 +366,11 @@ def read_parameters(text: str) -> dict[str, Any]:
     return {name: value for name, _, value in pairs}
 
 
-def written(parameters: Mapping[str, Any]) -> str:
-    """Return a job's parameters as they are typed; what ``read_parameters`` reads."""
-    if all(isinstance(value, str | int | float | bool) for value in parameters.values()):
-        return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in parameters.items())
-    return msgspec.json.encode(parameters).decode()
-
-
 def _read_jitter(text: str, timing: Any, now: datetime) -> float:
     jitter_s = read_span("jitter", text, longest_s=LONGEST_S)
     shortest = None if timing is None else frequency(timing, now).shortest_s
     if shortest is not None and jitter_s >= shortest:
-        raise InvalidParameters({"jitter": f"must be shorter than the shortest interval, {interval(shortest)}"})
+        raise InvalidParameters({"jitter": f"must be shorter than the shortest interval, {length(shortest)}"})
     return jitter_s
 
 

@@ -69,7 +69,7 @@ PLACES: Final[tuple[Place, ...]] = (
         title="Cache",
         target="qsuite_console.screens.cache:CacheScreen",
         help="Redis: memory, families of keys, hit rate, slow log, clients",
-        panes=("memory", "families", "keys", "slowlog", "clients", "commands", "advice"),
+        panes=("memory", "families", "keys", "slowlog", "clients", "commands", "advice", "answers"),
     ),
     Place(
         name="system",
@@ -88,6 +88,15 @@ PLACES: Final[tuple[Place, ...]] = (
         target="qsuite_console.screens.alerts:AlertsScreen",
         help="what burns, what burned, what is silenced",
         panes=("open", "history", "silences", "rules"),
+    ),
+    Place(
+        name="schedules",
+        has_filter=True,
+        number="9",
+        letter="t",
+        title="Schedules",
+        target="qsuite_console.screens.schedules:SchedulesScreen",
+        help="jobs that make themselves: when they come next, what came of them; run, pause, change",
     ),
 )
 
