@@ -95,8 +95,13 @@ async def read_roots(connection: asyncpg.Connection) -> list[Root]:
 
 
 async def read_parts(connection: asyncpg.Connection, root: Root) -> list[Part]:
-    """Return the partitions of a root, oldest first, without the default one."""
-    return [Part(**dict(row)) for row in await connection.fetch(load("partitions_of"), root.oid, root.type)]
+    """Return the partitions of a root, oldest first, without the default one.
+
+    The server writes bounds in the session's style and zone, of which not every one can be read back: both are set.
+    """
+    async with connection.transaction():
+        await connection.execute("SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'")
+        return [Part(**dict(row)) for row in await connection.fetch(load("partitions_of"), root.oid, root.type)]
 
 
 def missing_months(parts: Sequence[Part], now: datetime, ahead: int) -> list[date]:

@@ -216,17 +216,23 @@ class Retention:
 
     async def run(self, context: JobContext, parameters: RetentionParameters) -> Mapping[str, Any]:
         """Remove them, oldest first, each counted before it goes."""
-        removed: list[dict[str, Any]] = list((context.checkpoint or {}).get("removed") or [])
+        kept = dict(context.checkpoint or {})
+        removed: list[dict[str, Any]] = list(kept.get("removed") or [])
         async with self._services.database.session(f"retention/{context.job_id}") as connection:
             root = (await _roots(connection, parameters.table))[0]
             old = await self._old(connection, root, parameters)
             if old and not root.may:
                 raise Permanent(f"{root.table}: the role may not change it", hint="run this as the table's owner")
+            going = kept.get("going")
+            if going and going["partition"] not in {part.name for part in old}:
+                removed.append(going)  # it went, and the attempt was cut before it could say so
             for number, part in enumerate(old, start=1):
                 await context.breathe()
                 rows = await care.count_rows(connection, part)
+                entry = {"partition": part.name, "month": f"{part.low:%Y-%m}", "rows": rows}
+                await context.save({"removed": removed, "going": entry})
                 await care.remove_part(connection, root, part, is_dropped=parameters.removal == "drop")
-                removed.append({"partition": part.name, "month": f"{part.low:%Y-%m}", "rows": rows})
+                removed.append(entry)
                 await self._services.answers.bars_changed()
                 await context.save({"removed": removed})
                 context.log.info("%s %s with %d rows", part.name, _done(parameters), rows)
