@@ -17,6 +17,7 @@ from qsuite_console.commands.rows import (
     market,
     optimize,
     overview,
+    pipelines,
     places,
     schedules,
     system,
@@ -25,7 +26,7 @@ from qsuite_console.commands.rows import (
 PLACES: Final = places.PLACES
 PAGES: Final = places.PAGES
 
-PANED: Final = (database, cache, system, alerts, schedules)
+PANED: Final = (database, cache, system, alerts, schedules, pipelines)
 
 SCOPES: Final[dict[str, str]] = {
     scope: title

@@ -21,6 +21,7 @@ from qsuite_console.model.pipelines import STATUSES
 
 _TABLES: Final = ("pipelines", "pipeline_runs", "task_runs")
 Cursor = tuple[datetime, int]
+Ids = Sequence[int] | None  # of pipelines; None is all
 
 
 class PipelineReader:
@@ -34,9 +35,9 @@ class PipelineReader:
         """Return pipelines with their newest runs, None where they can't be read; raises DatabaseError."""
         return await self._rows("pipelines", "pipelines_list", list(patterns), status, limit)
 
-    async def statistics(self, start: datetime, end: datetime, pipeline: int = 0) -> Rows | None:
+    async def statistics(self, start: datetime, end: datetime, ids: Ids = None) -> Rows | None:
         """Return the statistics of each pipeline, and of all with ``pipeline_id`` None; raises DatabaseError."""
-        return await self._rows("run statistics", "pipelines_statistics", start, end, pipeline=pipeline)
+        return await self._rows("run statistics", "pipelines_statistics", start, end, ids=ids)
 
     async def active(self) -> Mapping[str, Any] | None:
         """Return what waits and runs now; raises DatabaseError."""
@@ -50,17 +51,22 @@ class PipelineReader:
         limit: int,
         *,
         is_newer: bool,
-        pipeline: int,
+        ids: Ids,
         status: str,
     ) -> Rows | None:
         """Return the runs below ``cursor``, or above it, newest first; raises DatabaseError."""
         name = "pipelines_runs_newer" if is_newer else "pipelines_runs_older"
-        return await self._rows("runs", name, *window, *cursor, limit, pipeline=pipeline, status=status)
+        return await self._rows("runs", name, *window, *cursor, limit, ids=ids, status=status)
 
     async def name_of(self, pipeline: int) -> str:
         """Return a pipeline's name, "" for an unknown one; raises DatabaseError."""
         rows = await self._rows("the pipeline's name", "pipelines_name", pipeline)
         return str(rows[0]["name"]) if rows else ""
+
+    async def named(self, name: str, patterns: Sequence[str], limit: int) -> Rows | None:
+        """Return id and name of the pipeline of that name, else of those whose names are like all patterns."""
+        rows = await self._rows("pipelines", "pipelines_named", name, list(patterns), limit)
+        return rows[:1] if rows and rows[0]["name"] == name else rows
 
     async def run(self, run: int) -> Rows | None:
         """Return one run, or no row; raises DatabaseError."""
@@ -70,9 +76,11 @@ class PipelineReader:
         """Return the tasks of a run, those that failed first; raises DatabaseError."""
         return await self._rows("its tasks", "pipelines_tasks", run, limit)
 
-    async def _rows(self, what: str, name: str, *arguments: Any, pipeline: int = 0, status: str = "") -> Rows | None:
-        given = (*arguments, pipeline) if pipeline else arguments
-        text = statement(name, self._tables, pipeline=f"${len(given)}" if pipeline else "", status=status)
+    async def _rows(self, what: str, name: str, *arguments: Any, ids: Ids = None, status: str = "") -> Rows | None:
+        own: tuple[Any, ...] = () if ids is None else (ids[0] if len(ids) == 1 else list(ids),)
+        given, number = (*arguments, *own), len(arguments) + 1
+        of = "" if ids is None else f"= ${number}" if len(ids) == 1 else f"= ANY (${number}::bigint[])"
+        text = statement(name, self._tables, of=of, status=status)
 
         async def work(connection: asyncpg.Connection) -> Rows:
             async with connection.transaction(readonly=True):
@@ -106,10 +114,10 @@ class PipelineReader:
         return reasons.get(error.sqlstate)
 
 
-def statement(name: str, tables: TableSettings, *, pipeline: str = "", status: str = "") -> str:
-    """Return a question's text; ``pipeline`` is the parameter of that condition ("$6"), ``status`` one of STATUSES."""
+def statement(name: str, tables: TableSettings, *, of: str = "", status: str = "") -> str:
+    """Return a question's text; ``of`` is what a run's pipeline must be ("= $6"), ``status`` one of STATUSES."""
     text = queries.load(name)
-    conditions = f" AND r.pipeline_id = {pipeline}" if pipeline else ""
+    conditions = f" AND r.pipeline_id {of}" if of else ""
     if status:
         conditions += f" AND r.status = '{STATUSES[STATUSES.index(status)]}'"
     for table in _TABLES:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from qsuite_console.db.pipelines import Cursor, PipelineReader
+from qsuite_console.db.pipelines import Cursor, Ids, PipelineReader
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.pipelines import (
@@ -28,11 +28,13 @@ from qsuite_console.model.pipelines import (
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
-    from qsuite_console.db.panels import Look
+    from qsuite_console.db.panels import Look, Rows
     from qsuite_console.workers import Services
 
 DAY_S: Final = 86_400.0
 _TASKS: Final = 500
+_MANY: Final = 1000  # pipelines that a filter may mean
+_NAMED: Final = _MANY + 1
 _LARGEST: Final = 2**63 - 1
 _AHEAD: Final = timedelta(minutes=5)  # clocks of the platform may be ahead of ours
 _END: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -52,9 +54,12 @@ class ListParameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs: of one pipeline (0: all), one status, made in the window; the page below or above a run."""
+    """Which runs: of one pipeline, else of those whose name is ``text`` or has all its words; of one status, made in
+    the window; the page below or above a run.
+    """
 
     pipeline: Id = 0
+    text: Annotated[str, msgspec.Meta(max_length=120)] = ""
     status: Status | None = None
     window_s: Window = DAY_S
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
@@ -90,8 +95,7 @@ class ListProbe(_Probe):
         """Return the pipelines; raises DatabaseError, InvalidParameters."""
         wanted: ListParameters = decode(ListParameters, parameters)
         look, reader = self._begin()
-        patterns = [f"%{_literally(word)}%" for word in wanted.text.split()]
-        rows = await reader.pipelines(patterns, wanted.status or "", wanted.limit)
+        rows = await reader.pipelines(_patterns(wanted.text), wanted.status or "", wanted.limit)
         figures = await reader.statistics(*_window(look.at, wanted.window_s)) if rows is not None else None
         active = await reader.active() if rows is not None else None
         known = {row["pipeline_id"]: statistics_of(row) for row in figures or ()}
@@ -123,11 +127,8 @@ class RunsProbe(_Probe):
         window = _window(look.at, wanted.window_s)
         is_newer = bool(wanted.newer)
         cursor = _cursor("newer", wanted.newer) if is_newer else _cursor("older", wanted.older)
-        rows = await reader.runs(
-            window, cursor, wanted.limit + 1, is_newer=is_newer, pipeline=wanted.pipeline, status=wanted.status or ""
-        )
-        figures = await reader.statistics(*window, pipeline=wanted.pipeline) if rows is not None else None
-        name = await reader.name_of(wanted.pipeline) if rows is not None and wanted.pipeline else ""
+        ids, name = await self._pipelines(reader, wanted)
+        rows, figures = await self._read(reader, wanted, window, cursor, ids)
         page = [run_of(row) for row in rows or ()]
         has_more = len(page) > wanted.limit
         page = (page[1:] if is_newer else page[:-1]) if has_more else page
@@ -136,7 +137,7 @@ class RunsProbe(_Probe):
         return Runs(
             at=look.at,
             window_s=wanted.window_s,
-            pipeline=wanted.pipeline,
+            pipeline=ids[0] if ids is not None and len(ids) == 1 else 0,
             status=wanted.status or "",
             name=clean(name, 200),
             runs=tuple(page),
@@ -146,6 +147,33 @@ class RunsProbe(_Probe):
             cost_ms=look.cost_ms,
             unread=look.unread,
         )
+
+    async def _pipelines(self, reader: PipelineReader, wanted: RunsParameters) -> tuple[Ids, str]:
+        """Return whose runs are wanted, and how they are called together."""
+        if wanted.pipeline:
+            return (wanted.pipeline,), await reader.name_of(wanted.pipeline)
+        text = " ".join(wanted.text.split())
+        if not text:
+            return None, ""
+        found = await reader.named(text, _patterns(text), _NAMED)
+        if found is None:
+            return (), ""
+        many = f"{len(found)} pipelines" if len(found) <= _MANY else f"more than {_MANY} pipelines"
+        return [row["id"] for row in found[:_MANY]], str(found[0]["name"]) if len(found) == 1 else many
+
+    async def _read(
+        self,
+        reader: PipelineReader,
+        wanted: RunsParameters,
+        window: tuple[datetime, datetime],
+        cursor: Cursor,
+        ids: Ids,
+    ) -> tuple[Rows | None, Rows | None]:
+        if ids is not None and not ids:
+            return None, None
+        status = wanted.status or ""
+        rows = await reader.runs(window, cursor, wanted.limit + 1, is_newer=bool(wanted.newer), ids=ids, status=status)
+        return rows, None if rows is None else await reader.statistics(*window, ids)
 
 
 class RunProbe(_Probe):
@@ -162,7 +190,7 @@ class RunProbe(_Probe):
             return RunTasks(at=look.at, id=wanted.run, cost_ms=look.cost_ms, unread=look.unread)
         run = run_of(found[0])
         tasks = await reader.tasks(wanted.run, _TASKS) or ()
-        usual = await reader.statistics(*_window(look.at, _USUAL_S), pipeline=run.pipeline_id) or ()
+        usual = await reader.statistics(*_window(look.at, _USUAL_S), (run.pipeline_id,)) or ()
         return RunTasks(
             at=look.at,
             id=wanted.run,
@@ -217,8 +245,10 @@ def _window(now: datetime, window_s: float) -> tuple[datetime, datetime]:
     return now - timedelta(seconds=window_s), now + _AHEAD
 
 
-def _literally(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _patterns(text: str) -> list[str]:
+    """Return what a name must all be like to have the words of ``text``, whatever signs are in them."""
+    plain = (word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for word in text.split())
+    return [f"%{word}%" for word in plain]
 
 
 def _pipeline(row: Mapping[str, Any], statistics: RunStatistics) -> Pipeline:

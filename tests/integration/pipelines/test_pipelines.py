@@ -239,6 +239,19 @@ async def test_figures_are_those_of_the_filter_asked_for(platform: Platform) -> 
             assert answer.statistics == counted(since(platform, 86_400.0, **own))
 
 
+async def test_runs_are_found_by_the_name_of_their_pipeline(platform: Platform) -> None:
+    """The whole name means that one; words mean all that have them; signs of patterns mean themselves."""
+    async with services(platform.dsn) as found:
+        for text, name in (("pipe-04", ""), ("pipe-042", "pipe-042"), ("%", "pipe-007_100%"), ("no such", "")):
+            ids = {number for number, known in platform.names.items() if text in known}
+            expected = [row for row in since(platform, 86_400.0) if row["pipeline_id"] in ids]
+            answer = await ask_runs(found, text=text, window_s=86_400.0, limit=50)
+            assert [run.id for run in answer.runs] == [row["id"] for row in expected[:50]], text
+            assert answer.name == (name or (f"{len(ids)} pipelines")), text
+            assert (answer.statistics or RunStatistics()) == counted(expected)
+        assert (await ask_runs(found, text="pipe-042")).pipeline == 42
+
+
 async def test_a_run_shows_its_failed_task_first(platform: Platform) -> None:
     failed = next(row for row in platform.runs if row["status"] == "failed" and row["id"] % 3 == 0)
     async with services(platform.dsn) as found:
@@ -297,13 +310,13 @@ async def test_every_question_is_answered_by_its_index(platform: Platform) -> No
         assert indexes(await explained(connection, running)) == {"pipeline_runs_active_idx"}
         figures = await explained(connection, statement("pipelines_statistics", tables), day, NOW)
         assert indexes(figures) == {"pipeline_runs_time_idx"}
-        one = await explained(connection, statement("pipelines_statistics", tables, pipeline="$3"), *window, 42)
+        one = await explained(connection, statement("pipelines_statistics", tables, of="= $3"), *window, 42)
         assert indexes(one) == {"pipeline_runs_last_idx"}
         for name in ("pipelines_runs_older", "pipelines_runs_newer"):
             cursor = top if name.endswith("older") else (window[0], 0)
             page = await explained(connection, statement(name, tables), *window, *cursor, 100)
             assert "pipeline_runs_time_idx" in indexes(page)
-            page = await explained(connection, statement(name, tables, pipeline="$6"), *window, *cursor, 100, 42)
+            page = await explained(connection, statement(name, tables, of="= $6"), *window, *cursor, 100, 42)
             assert "pipeline_runs_last_idx" in indexes(page)
         active = await explained(
             connection, statement("pipelines_runs_older", tables, status="running"), *window, *top, 100
@@ -321,7 +334,7 @@ async def test_page_1000_costs_what_page_1_costs(platform: Platform, pipeline: i
     """In buffers, and in time as a ratio; the pages of one pipeline are of one run."""
     rows = [row for row in platform.runs if not pipeline or row["pipeline_id"] == pipeline]
     limit = 100 if not pipeline else 1
-    text = statement("pipelines_runs_older", TableSettings(), pipeline="$6" if pipeline else "")
+    text = statement("pipelines_runs_older", TableSettings(), of="= $6" if pipeline else "")
     own = (pipeline,) if pipeline else ()
     window = (NOW - timedelta(days=31), NOW + timedelta(days=1))
     last = min(1000, len(rows) // limit)

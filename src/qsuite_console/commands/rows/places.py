@@ -98,6 +98,15 @@ PLACES: Final[tuple[Place, ...]] = (
         target="qsuite_console.screens.schedules:SchedulesScreen",
         help="jobs that make themselves: when they come next, what came of them; run, pause, change",
     ),
+    Place(
+        name="pipelines",
+        number="0",
+        letter="p",
+        title="Pipelines",
+        target="qsuite_console.screens.pipelines:PipelinesScreen",
+        help="the platform's pipelines, their runs by pages, the tasks of a run",
+        panes=("pipelines", "runs"),
+    ),
 )
 
 PAGES: Final = {

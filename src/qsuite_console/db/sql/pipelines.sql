@@ -75,6 +75,11 @@ SELECT r.id, r.pipeline_id, p.name AS pipeline, r.status, r.created_at, r.starte
 -- @name pipelines_name
 SELECT p.name FROM {{pipelines}} p WHERE p.id = $1;
 
+-- @name pipelines_named
+-- $1 a whole name, $2 patterns that a name must all be like otherwise, $3 most. The one of that name comes first.
+SELECT p.id, p.name FROM {{pipelines}} p WHERE p.name = $1 OR p.name ILIKE ALL ($2::text[])
+ ORDER BY p.name = $1 DESC, p.id LIMIT $3;
+
 -- @name pipelines_run
 SELECT r.id, r.pipeline_id, p.name AS pipeline, r.status, r.created_at, r.started_at, r.completed_at,
        left(r.error_message, 2000) AS error
