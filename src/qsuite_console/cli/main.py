@@ -34,6 +34,8 @@ VERBS: Final = {
     "alerts": (f"{_CLI}.alerts:alerts", "what burns, what burned"),
     "status": (f"{_CLI}.status:status", "is it well: engine, jobs, readings"),
     "stats": (f"{_CLI}.status:stats", "success, failures and durations over a window"),
+    "report": (f"{_CLI}.report:report", "make a report: PDF, HTML, JSON or CSV"),
+    "reports": (f"{_CLI}.reports:reports", "list, show, open, copy and remove reports"),
     "analyze": (f"{_CLI}.analyze:analyze", "score the platform, say what to change and why"),
     "optimize": (f"{_CLI}.optimize:optimize", "say what would put the platform in shape; do what is safe"),
     "cleanup": (f"{_CLI}.cleanup:cleanup", "remove expired results and files; give cached keys a life"),

@@ -7,7 +7,7 @@ nothing but this job, and serves the socket so that other processes see and stee
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
@@ -142,6 +142,8 @@ class Options:
         self.queue = queue
         self.priority = priority
         self.confirmation = confirmation
+        self.show: Callable[[dict[str, Any]], None] | None = None  # prints the result of a success in its own way
+        self.take: Callable[[dict[str, Any]], None] | None = None  # gets the result of a success, printed or not
 
 
 def run_one(invocation: Invocation, options: Options) -> int:
@@ -172,7 +174,7 @@ def _run_one(invocation: Invocation, options: Options) -> int:
         foreground = Foreground(invocation, submission, options.kind, signals)
         detail = foreground.to_the_end()
         if detail is not None and detail.job.state in TERMINAL and not signals.leaving:
-            return _print_end(detail, is_json=options.is_json)
+            return _print_end(detail, options)
         return _print_left(foreground.job_id, detail, signals, options)
 
 
@@ -209,13 +211,17 @@ def _print_plan(plan: Plan, *, is_json: bool) -> int:
     return 0
 
 
-def _print_end(detail: JobDetail, *, is_json: bool) -> int:
-    job = detail.job
+def _print_end(detail: JobDetail, options: Options) -> int:
+    job, is_json = detail.job, options.is_json
     duration_s = round(sum(attempt.run_s or 0.0 for attempt in detail.attempts), 3)
     if is_json:
         output.document(_answer(job.id, job.kind, job.state, duration_s, detail.result, job.error))
+    elif detail.result and options.show is not None and job.state is JobState.SUCCEEDED:
+        options.show(detail.result)
     elif detail.result:
         output.pairs(result_rows(detail.result))
+    if options.take is not None and detail.result and job.state is JobState.SUCCEEDED:
+        options.take(detail.result)
     if job.state is JobState.FAILED:
         output.error(
             f"job {job.id} failed: {job.error or job.reason or 'no reason given'}", f"qsuite-console jobs show {job.id}"

@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 
 from qsuite_console.reports.axes import amount, plain, ticks, times
-from qsuite_console.reports.document import BarChart, HeatMap, LineChart, Tone
+from qsuite_console.reports.document import BarChart, HeatMap, Limit, LineChart, Tone
 
 WIDTH: Final = 720
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 26
@@ -40,15 +40,7 @@ def draw_lines(chart: LineChart) -> str:
     marks = ticks(low, max(*values, *limits, -math.inf))
     frame = _Frame(chart.start, chart.end, marks[0], marks[-1])
     parts = [*_grid(frame, marks, chart.unit), *_time_axis(frame, chart.zone)]
-    for limit in chart.limits:
-        if limit.value in limits:
-            y = frame.y(limit.value)
-            parts.append(
-                f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_TONES[limit.tone]}"'
-                ' stroke-width="1" stroke-dasharray="5 3"/>'
-            )
-            text = f"{limit.label} {amount(limit.value, chart.unit)}"
-            parts.append(_text(WIDTH - _RIGHT - 3, y - 3, text, size=8.5, anchor="end", fill=_TONES[limit.tone]))
+    parts += _limits(frame, [limit for limit in chart.limits if limit.value in limits], chart.unit)
     for number, curve in enumerate(chart.curves):
         parts += _curve(frame, curve.points, number)
     height = _HEIGHT
@@ -64,16 +56,17 @@ def draw_bars(chart: BarChart) -> str:
     if not totals or max(totals) <= 0:
         return _hollow("there is nothing to compare")
     left = min(220.0, 14 + 6.2 * max(len(bar.label[:34]) for bar in chart.bars))
-    room = WIDTH - left - 110
+    texts = [bar.text or amount(total, chart.unit) for bar, total in zip(chart.bars, totals, strict=True)]
+    room = WIDTH - left - 16 - 5.8 * max(map(len, texts))
     parts: list[str] = []
-    for row, (bar, total) in enumerate(zip(chart.bars, totals, strict=True)):
+    for row, bar in enumerate(chart.bars):
         y, x = 6.0 + row * _BAR, left
         parts.append(_text(left - 6, y + 12, _short(bar.label, 34), anchor="end"))
         for value, tone in bar.parts:
             width = room * value / max(totals)
             parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="15" fill="{_TONES[tone]}"/>')
             x += width
-        parts.append(_text(x + 5, y + 12, bar.text or amount(total, chart.unit), fill="#333"))
+        parts.append(_text(x + 5, y + 12, texts[row], fill="#333"))
     height = 10 + _BAR * len(chart.bars)
     x = left
     for label, tone in chart.legend:
@@ -88,13 +81,14 @@ def draw_map(chart: HeatMap) -> str:
     if not chart.rows or not chart.columns:
         return _hollow("there is nothing to map")
     left = min(150.0, 14 + 6.4 * max(len(name[:20]) for name, _ in chart.rows))
-    size = min(20.0, (WIDTH - left - 6) / len(chart.columns))
+    size = min(34.0, (WIDTH - left - 6) / len(chart.columns))
     tall = min(size, 14.0)
     parts, top = list[str](), 26.0
     for number, name in enumerate(chart.columns):
         year, _, month = name.partition("-")
         x = left + number * size
-        if month in ("01", "") or number == 0:
+        is_crowded = number == 0 and len(chart.columns) > 1 and chart.columns[1].endswith("-01")
+        if month in ("01", "") or (number == 0 and not is_crowded):
             parts.append(_text(x, 10, year, size=8.5, fill="#333"))
         if month and size >= 11:
             parts.append(_text(x + size / 2, 21, month, size=7.5, anchor="middle", fill="#666"))
@@ -162,7 +156,7 @@ def _grid(frame: _Frame, marks: Sequence[float], unit: str) -> Iterator[str]:
         ends = f'x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
         yield f'<line {ends} stroke="#dfe4e8" stroke-width="0.8"/>'
         yield _text(_LEFT - 6, y + 3.2, label, size=9, anchor="end", fill="#555")
-    if unit:
+    if 0 < len(unit) <= 6:
         yield _text(_LEFT - 6, _TOP - 5, unit, size=8.5, anchor="end", fill="#555")
 
 
@@ -174,6 +168,19 @@ def _time_axis(frame: _Frame, zone: str) -> Iterator[str]:
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}" stroke="#7b8790" stroke-width="1"/>'
         yield _text(x, base + 14, label, size=9, anchor="middle", fill="#555")
     yield _text(WIDTH - _RIGHT, _HEIGHT - 1, zone, size=7.5, anchor="end", fill="#888")
+
+
+def _limits(frame: _Frame, limits: Sequence[Limit], unit: str) -> Iterator[str]:
+    """Yield the thresholds; names that would lie upon each other stand side by side."""
+    taken: list[tuple[float, float]] = []  # (height, left end) of the names that are there
+    for limit in sorted(limits, key=lambda limit: limit.value):
+        y, ink = frame.y(limit.value), _TONES[limit.tone]
+        ends = f'x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
+        yield f'<line {ends} stroke="{ink}" stroke-width="1" stroke-dasharray="5 3"/>'
+        text = f"{limit.label} {amount(limit.value, unit)}"
+        right = min((left - 12 for height, left in taken if abs(height - y) < 10), default=WIDTH - _RIGHT - 3.0)
+        taken.append((y, right - 5.0 * len(text)))
+        yield _text(right, y - 3, text, size=8.5, anchor="end", fill=ink)
 
 
 def _curve(frame: _Frame, points: Sequence[tuple[float, float | None]], number: int) -> Iterator[str]:

@@ -163,6 +163,7 @@ class HeatMap(msgspec.Struct, frozen=True, kw_only=True, tag="map"):
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
+    unit: str = ""
     legend: tuple[tuple[str, Tone, str], ...] = ()
     note: str = ""
 
@@ -235,7 +236,8 @@ def _number(value: float) -> str:
 
 
 def _decimal(value: Decimal) -> str:
-    if not value.is_finite():
-        return str(value)
-    plain = f"{value:,f}"
-    return plain.rstrip("0").rstrip(".") if "." in plain and len(plain.partition(".")[2]) > 4 else plain
+    """Return a price or an amount: whole as it is, else with at least two decimals and no more than tell something."""
+    if not value.is_finite() or (value == value.to_integral_value() and value.as_tuple().exponent == 0):
+        return f"{value:,f}" if value.is_finite() else str(value)
+    whole, _, decimals = f"{value:,.{4 if abs(value) >= 1 else 8}f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from qsuite_console.model.text import clean
 from qsuite_console.reports.document import Cover, Document, Fact, Section
 
 NO_DATA: Final = "no data"
+_EMPTY_PART: Final = re.compile(r"(?<=[dhm]) 0 [hms]$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +48,14 @@ class Frame:
         start, end = self.local(self.start), self.local(self.end)
         first = f"{start:%Y-%m-%d %H:%M}"
         last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-        return f"{first} to {last} ({units.span((self.end - self.start).total_seconds())})"
+        return f"{first} to {last} ({span((self.end - self.start).total_seconds())})"
 
     def age(self, newest: datetime | None) -> str:
         """Return how old the newest data is, in words."""
         if newest is None:
             return NO_DATA
         seconds = max(0.0, (self.made_at - newest).total_seconds())
-        return f"{units.span(seconds)}: newest of {self.moment(newest)}"
+        return f"{'under a second' if seconds < 1 else span(seconds)}: newest of {self.moment(newest)}"
 
     def document(
         self,
@@ -90,6 +92,11 @@ class Frame:
             sections=tuple(sections),
             is_partial=bool(notes),
         )
+
+
+def span(seconds: float) -> str:
+    """Return a duration without an empty part: "1 d", "30 m", "2 h 5 m"."""
+    return _EMPTY_PART.sub("", units.span(seconds))
 
 
 def unread_lines(unread: Sequence[Unread]) -> list[str]:

@@ -21,6 +21,7 @@ from qsuite_console.reports.document import BarChart, Cell, Column, Document, He
 PROGRAM: Final = "qsuite-console"
 CUSTOM: Final = "custom.html"
 _GOOD, _FAIR = 80.0, 50.0
+_SHORT: Final = 22  # characters that are not broken into lines
 
 
 class TemplateProblem(Exception):
@@ -43,6 +44,8 @@ def make_page(document: Document, template: str | None = None) -> str:
     except jinja2.TemplateSyntaxError as error:
         raise TemplateProblem(f"line {error.lineno} of {error.name or 'the template'}: {error.message}") from error
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        if template is None:  # ours: a fault of the program, not of whoever asked
+            raise
         raise TemplateProblem(f"{error}{_line_of(error)}") from error
 
 
@@ -90,7 +93,9 @@ def _draw(block: Any) -> Markup:
 
 def _classes(pair: tuple[Column, Cell]) -> Markup:
     column, cell = pair
-    names = " ".join(name for name in ("number" if column.is_number else "", cell.tone) if name)
+    is_short = not column.is_number and not column.is_wide and len(cell.text) <= _SHORT
+    own = ("number" if column.is_number else "", "wide-column" if column.is_wide else "", "short" if is_short else "")
+    names = " ".join(name for name in (*own, cell.tone) if name)
     return Markup(' class="{}"').format(names) if names else Markup("")
 
 

@@ -163,8 +163,8 @@ def _bar(share: float) -> str:
 
 
 def _spark(values: tuple[float, ...] | list[float], most: int = 24) -> str:
-    step = max(1, len(values) // most)
-    some = values[::step][-most:]
+    size = -(-len(values) // most)
+    some = [max(values[at : at + size]) for at in range(0, len(values), size)]
     low, high = min(some), max(some)
     span = (high - low) or 1.0
     return "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * (value - low) / span))] for value in some)

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -23,6 +24,7 @@ from qsuite_console.model.jobs import LIVE, JobQuery
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
+from qsuite_console.reports.storage import Storage
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
@@ -42,7 +44,10 @@ class CleanupParameters(msgspec.Struct, frozen=True, kw_only=True):
     ] = 7.0
     files: Annotated[
         bool,
-        msgspec.Meta(title="Files", description="rejected records, unfinished input, damaged histories, rotated logs"),
+        msgspec.Meta(
+            title="Files",
+            description="rejected records, unfinished input, damaged histories, rotated logs, expired reports",
+        ),
     ] = True
 
 
@@ -165,7 +170,7 @@ class Cleanup:
         if paths is None or not parameters.files:
             return []
         before = self._services.clock.now().timestamp() - parameters.keep_days * DAY_S
-        found = await asyncio.to_thread(lambda: list(_old(paths, before)))
+        found = await asyncio.to_thread(lambda: [*_old(paths, before), *_reports(paths, self._services.clock.now())])
         if not found or books is None:
             return found
         used = await _parameters_of_live_jobs(books)
@@ -199,6 +204,12 @@ def _old(paths: Paths, before: float) -> Iterator[_File]:
                 continue
             if S_ISREG(found.st_mode) and found.st_mtime < before:
                 yield _File(sort.what, path, found.st_size)
+
+
+def _reports(paths: Paths, now: datetime) -> Iterator[_File]:
+    """Yield the files of reports that have expired; each says itself when that is."""
+    for stored in Storage(paths).expired(now):
+        yield _File("expired reports", stored.path, stored.size)
 
 
 def _remove(files: Sequence[_File]) -> tuple[list[_File], list[tuple[Path, str]]]:

@@ -27,7 +27,7 @@ from qsuite_console.reports.document import (
     Tone,
     cell,
 )
-from qsuite_console.reports.frame import Frame
+from qsuite_console.reports.frame import Frame, span
 
 _STEPS: Final = 48  # of the chart of jobs over time
 _TONES: Final[dict[str, Tone]] = {JobState.SUCCEEDED: "good", JobState.FAILED: "bad", JobState.CANCELLED: "faint"}
@@ -150,7 +150,7 @@ def _over_time(frame: Frame, jobs: Sequence[Job]) -> LineChart:
         made[at] += 1
         failed[at] += job.state is JobState.FAILED
     return LineChart(
-        title=f"Jobs made, a point for each {units.span(step)}",
+        title=f"Jobs made, a point for each {span(step)}",
         unit="jobs",
         curves=tuple(
             Curve(

@@ -29,6 +29,7 @@ from qsuite_console.reports.document import (
 from qsuite_console.reports.frame import Frame
 
 CHARTED: Final = 6  # symbols whose prices are drawn
+MAPPED: Final = 45  # symbols of one map of coverage
 _CENT: Final = Decimal("0.0001")
 SIGNS: Final[dict[str, tuple[str, Tone]]] = {
     CellState.COMPLETE: ("●", "good"),
@@ -192,8 +193,14 @@ def _days(frame: Frame, days: Sequence[Bars]) -> Section:
 
 def _day(one: Bars) -> tuple[Cell, ...]:
     bar = one.bars[-1]
-    values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-    return (cell(one.symbol), cell(bar.at.date()), *map(cell, values), cell(len(one.bars)))
+    values = (bar.open, bar.high, bar.low, bar.close)
+    return (
+        cell(one.symbol),
+        cell(bar.at.date()),
+        *map(cell, values),
+        cell(bar.volume, f"{bar.volume:,.0f}"),
+        cell(len(one.bars)),
+    )
 
 
 def _indexed(close: Decimal, first: Decimal) -> float | None:
@@ -247,8 +254,15 @@ def _volume(frame: Frame, found: Sequence[Volatility], most_rows: int) -> Sectio
             title="Volume",
             blocks=(Notice(title="No volume in the last 24 hours nor in the last session", tone="faint"),),
         )
-    windows = ", ".join(sorted({one.window for _, one in totals if one.window}))
-    bars = tuple(Bar(label=one.symbol, parts=((float(total), ""),), text=f"{total:,.0f}") for total, one in totals[:20])
+    windows = sorted({one.window for _, one in totals if one.window})
+    bars = tuple(
+        Bar(
+            label=one.symbol,
+            parts=((float(total), ""),),
+            text=f"{total:,.0f}{f' in the {one.window}' if len(windows) > 1 else ''}",
+        )
+        for total, one in totals[:20]
+    )
     rows = [
         (
             cell(hour.symbol),
@@ -272,7 +286,8 @@ def _volume(frame: Frame, found: Sequence[Volatility], most_rows: int) -> Sectio
         rows=tuple(rows[:most_rows]),
         total=len(rows),
     )
-    chart = BarChart(title=f"Volume by symbol, {windows}", unit="shares", bars=bars)
+    title = f"Volume by symbol, {windows[0]}" if len(windows) == 1 else "Volume by symbol"
+    chart = BarChart(title=title, unit="shares", bars=bars)
     return Section(id="volume", title="Volume", blocks=(chart, table))
 
 
@@ -283,23 +298,7 @@ def coverage_section(found: CoverageMap | None) -> Section:
             title="What is stored could not be told", lines=("no symbol, or no table of bars",), tone="faint"
         )
         return Section(id="coverage", title="Coverage", blocks=(notice,))
-    chart = HeatMap(
-        title=f"{found.timeframe} bars in {found.table}, by month",
-        columns=found.months,
-        rows=tuple(
-            (
-                row.symbol,
-                tuple(
-                    HeatCell(
-                        *SIGNS[each.state], f"{row.symbol} {each.month}: {each.present} of {each.expected} sessions"
-                    )
-                    for each in row.cells
-                ),
-            )
-            for row in found.rows
-        ),
-        legend=LEGEND,
-    )
+    maps = [_map(found, first) for first in range(0, len(found.rows), MAPPED)]
     table = Table(
         title="Sessions stored of those expected",
         columns=(
@@ -312,7 +311,23 @@ def coverage_section(found: CoverageMap | None) -> Section:
         rows=tuple(_stored(row.symbol, row.cells) for row in found.rows),
         total=len(found.rows),
     )
-    return Section(id="coverage", title="Coverage", blocks=(chart, table))
+    return Section(id="coverage", title="Coverage", blocks=(*maps, table))
+
+
+def _map(found: CoverageMap, first: int) -> HeatMap:
+    """Return the map of as many symbols as fit on a page."""
+    rows = found.rows[first : first + MAPPED]
+    some = f", {rows[0].symbol} to {rows[-1].symbol}" if len(found.rows) > MAPPED else ""
+    return HeatMap(
+        title=f"{found.timeframe} bars in {found.table}, by month{some}",
+        columns=found.months,
+        rows=tuple((row.symbol, tuple(_heat(row.symbol, each) for each in row.cells)) for row in rows),
+        legend=LEGEND,
+    )
+
+
+def _heat(symbol: str, each: CoverageCell) -> HeatCell:
+    return HeatCell(*SIGNS[each.state], f"{symbol} {each.month}: {each.present} of {each.expected} sessions")
 
 
 def _stored(symbol: str, cells: Sequence[CoverageCell]) -> tuple[Cell, ...]:
@@ -320,7 +335,13 @@ def _stored(symbol: str, cells: Sequence[CoverageCell]) -> tuple[Cell, ...]:
     expected, present = sum(each.expected for each in counted), sum(each.present for each in counted)
     missing = expected - present
     share = None if not expected else round(100 * present / expected, 1)
-    return (cell(symbol), cell(present), cell(expected), cell(missing, tone="bad" if missing else ""), cell(share))
+    return (
+        cell(symbol),
+        cell(present),
+        cell(expected),
+        cell(missing, tone="bad" if missing else ""),
+        cell(share, "" if share is None else f"{share:.1f}"),
+    )
 
 
 def _percent(fraction: Decimal) -> str:

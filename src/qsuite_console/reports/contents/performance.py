@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from qsuite_console.model import units
 from qsuite_console.model.advice import Analysis, Finding, Heavy, Measure, Score
 from qsuite_console.model.alerts import RuleList, RuleView
 from qsuite_console.model.health import Level
@@ -38,7 +39,7 @@ TRENDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("PostgreSQL: cache hit rate and connections in use", "%", ("postgresql.cache_hit", "postgresql.connections")),
     ("PostgreSQL: transactions", "/s", ("postgresql.tps",)),
     ("Redis: hit rate and memory in use", "%", ("redis.hit_rate", "redis.memory")),
-    ("Platform's tables answer in", "s", ("application.response_time",)),
+    ("Time the platform's tables take to answer", "s", ("application.response_time",)),
     ("Jobs waiting in the deepest queue", "", ("jobs.queued",)),
 )
 _STATEMENT: Final = 160  # characters of a statement in a table
@@ -129,14 +130,14 @@ def _scores(analysis: Analysis) -> Section:
             empty="every measured figure is as it should be",
         )
     )
-    plain = [component for score in analysis.scores for component in score.components]
+    plain = [(score.area, component) for score in analysis.scores for component in score.components]
     blocks.append(
         Table(
             title="Plain formulas, for comparison",
             columns=(Column(title="score"), Column(title="value", is_number=True), Column(title="formula")),
             rows=tuple(
-                (cell(one.title), cell(None if one.value is None else round(one.value, 1)), cell(one.formula))
-                for one in plain
+                (cell(area), cell(None if one.value is None else round(one.value, 1)), cell(one.formula))
+                for area, one in plain
             ),
             total=len(plain),
         )
@@ -162,6 +163,8 @@ def _thresholds(rules: RuleList | None, analysis: Analysis) -> Section:
                 total=len(views),
             )
         )
+    unknown = [one for one in analysis.measures if one.value is None]
+    why = (Column(title="not measured because"),) if unknown else ()
     blocks.append(
         Table(
             title="Figures that the scores count",
@@ -170,9 +173,9 @@ def _thresholds(rules: RuleList | None, analysis: Analysis) -> Section:
                 Column(title="value", is_number=True),
                 Column(title="score", is_number=True),
                 Column(title="weight", is_number=True),
-                Column(title="not measured because", is_wide=True),
+                *why,
             ),
-            rows=tuple(map(_measure, analysis.measures)),
+            rows=tuple(_measure(one)[: 4 + len(why)] for one in analysis.measures),
             total=len(analysis.measures),
         )
     )
@@ -192,11 +195,19 @@ def _state(view: RuleView) -> Cell:
 def _measure(one: Measure) -> tuple[Cell, ...]:
     return (
         cell(f"{one.area}: {one.title}"),
-        cell(one.value, "" if one.value is None else amount(round(one.value, 2), one.unit)),
+        cell(one.value, _value(one)),
         cell(None if one.score is None else round(one.score)),
         cell(one.weight),
         cell(one.why) if one.value is None else Cell(""),
     )
+
+
+def _value(one: Measure) -> str:
+    if one.value is None:
+        return ""
+    if one.unit == "1/0":
+        return "yes" if one.value else "no"
+    return amount(round(one.value, 2), one.unit)
 
 
 def _trends(frame: Frame, series: Series | None) -> Section:
@@ -213,6 +224,9 @@ def _trends(frame: Frame, series: Series | None) -> Section:
 
 
 def _chart(frame: Frame, title: str, unit: str, lines: Sequence[Line]) -> LineChart:
+    began = min(point.at for line in lines for point in line.points)
+    first, is_late = frame.local(began), began - frame.start > (frame.end - frame.start) / 20
+    start = min(began.timestamp(), frame.end.timestamp() - 60) if is_late else frame.start.timestamp()
     limits: list[Limit] = []
     for line in lines:
         if line.warning is not None:
@@ -226,11 +240,13 @@ def _chart(frame: Frame, title: str, unit: str, lines: Sequence[Line]) -> LineCh
             Curve(label=line.title, points=tuple((point.at.timestamp(), point.mean) for point in line.points))
             for line in lines
         ),
-        start=frame.start.timestamp(),
+        start=start,
         end=frame.end.timestamp(),
         zone=frame.zone,
         limits=tuple(limits),
-        note="Gaps: nothing was measured there.",
+        note=f"Nothing was recorded before {first:%Y-%m-%d %H:%M:%S}."
+        if is_late
+        else "Gaps: nothing was measured there.",
     )
 
 
@@ -299,7 +315,7 @@ def _heavy(heavy: Sequence[Heavy], most_rows: int) -> Section:
                     columns=(*(Column(title=name.replace("_", " "), is_number=True) for name in names),
                              Column(title=kind, is_wide=True)),
                     rows=tuple(
-                        (*(cell(one.figures.get(name)) for name in names), cell(clean(one.name, _STATEMENT)))
+                        (*(_figure(name, one.figures.get(name)) for name in names), cell(clean(one.name, _STATEMENT)))
                         for one in rows[:most_rows]
                     ),
                     total=len(rows),
@@ -308,3 +324,8 @@ def _heavy(heavy: Sequence[Heavy], most_rows: int) -> Section:
     if not blocks:
         blocks.append(Notice(title="No statement or table could be listed", tone="faint"))
     return Section(id="heavy", title="Heavy operations", blocks=tuple(blocks))
+
+
+def _figure(name: str, value: float | None) -> Cell:
+    is_size = name == "bytes" or name.endswith("_bytes")
+    return cell(value, units.size(value) if is_size and value is not None else "")

@@ -19,6 +19,9 @@ from qsuite_console.model.timeframes import Timeframe
 Name = Literal["performance", "jobs", "market", "backfill", "custom"]
 Format = Literal["pdf", "html", "json", "csv"]
 MOST_SYMBOLS: Final = 50
+_OTHER_NAMES: Final = frozenset(
+    {"Etc/UTC", "Etc/UCT", "Etc/Zulu", "Zulu", "UCT", "Universal", "Etc/Universal"}
+)  # of UTC
 _LOCALTIME: Final = Path("/etc/localtime")
 
 
@@ -111,7 +114,13 @@ def order_of(given: ReportParameters) -> str:
 def zone_of(given: ReportParameters, settings: Settings) -> str:
     """Return the zone of the report: as asked, as configured, else the machine's own; UTC where that can't be told."""
     wanted = given.zone.strip() or settings.reports.time_zone.strip() or machine_zone()
-    return wanted if wanted in available_timezones() else "UTC"
+    is_known = wanted in available_timezones() and wanted not in _OTHER_NAMES
+    return wanted if is_known else "UTC"
+
+
+def is_zone(name: str) -> bool:
+    """Return whether there is a zone of that name."""
+    return name in available_timezones()
 
 
 def machine_zone() -> str:

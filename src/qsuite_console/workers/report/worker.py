@@ -207,6 +207,11 @@ class ReportWorker:
     def _checked(self, parameters: ReportParameters) -> None:
         if problems := rules.check(parameters):
             raise InvalidParameters(problems)
+        zone = self._services.settings.reports.time_zone.strip()
+        if zone and not rules.is_zone(zone):
+            raise ConsoleError(
+                f"reports.time_zone: {clean(zone, 60)} is no time zone", hint="write it as Europe/Berlin in config.toml"
+            )
 
 
 class _Track:

@@ -1,0 +1,194 @@
+"""``reports``: what was made and is still there; read from the directory, beside whoever owns the engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from qsuite_console.cli import output
+from qsuite_console.cli.invocation import Invocation
+from qsuite_console.cli.jobs import json_option
+from qsuite_console.cli.lazy import examples
+from qsuite_console.model import units
+from qsuite_console.model.errors import ConsoleError, UsageProblem
+from qsuite_console.model.reports import ReportInfo, ReportList
+from qsuite_console.reports.storage import Storage
+
+_OPENERS: Final = ("xdg-open", "open", "wslview")
+_MIB: Final = 1024 * 1024
+
+
+@click.group(
+    epilog=examples(
+        "qsuite-console reports list",
+        "qsuite-console reports show last",
+        "qsuite-console reports export last ~/market.pdf",
+    )
+)
+def reports() -> None:
+    """List, show, open, copy and remove reports. REPORT is a file's name, its beginning, or last for the newest."""
+
+
+@reports.command("list", epilog=examples("qsuite-console reports list --json | jq -r '.reports[].path'"))
+@json_option
+@click.pass_obj
+def list_reports(invocation: Invocation, *, is_json: bool) -> None:
+    """List the reports that are there, newest first."""
+    storage, now = storage_of(invocation), datetime.now(UTC)
+    found = ReportList(
+        at=now,
+        reports=tuple(storage.reports()),
+        directory=str(storage.directory),
+        bytes=storage.size(),
+        limit=invocation.loaded.settings.reports.total_mb * _MIB,
+    )
+    if is_json:
+        output.document(found)
+        return
+    if not found.reports:
+        output.note("no reports; make one: qsuite-console report")
+        return
+    output.table(
+        ("file", "title", "target", "made", "expires", "size", "window"),
+        [
+            (
+                r.file,
+                f"{r.title}{' (not complete)' if r.is_partial else ''}",
+                r.target,
+                output.instant(r.created_at),
+                "expired" if r.expires_at <= now else output.instant(r.expires_at),
+                extent(r),
+                r.window,
+            )
+            for r in found.reports
+        ],
+        flexible=6,
+    )
+    output.note(f"{units.size(found.bytes)} of {units.size(found.limit)} in {found.directory}")
+
+
+@reports.command("show", epilog=examples("qsuite-console reports show last", "qsuite-console reports show market-12"))
+@click.argument("report")
+@json_option
+@click.pass_obj
+def show_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
+    """Print a report as text."""
+    storage = storage_of(invocation)
+    found = storage.find(report)
+    if is_json:
+        output.document({"report": found, "lines": storage.preview(found)})
+        return
+    for line in storage.preview(found):
+        output.line(line)
+
+
+@reports.command("open", epilog=examples("qsuite-console reports open last"))
+@click.argument("report")
+@click.pass_obj
+def open_report(invocation: Invocation, *, report: str) -> None:
+    """Open a report with the program of this desktop; where there is none its path is printed."""
+    found = storage_of(invocation).find(report)
+    output.line(found.path)
+    opener = next((path for name in _OPENERS if (path := shutil.which(name))), None)
+    has_desktop = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if opener is None or not has_desktop:
+        output.note("there is no desktop here; copy it with scp, or see it as text: qsuite-console reports show")
+        return
+    subprocess.Popen(
+        [opener, found.path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@reports.command("export", epilog=examples("qsuite-console reports export last ~/market.pdf"))
+@click.argument("report")
+@click.argument("file")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@click.pass_obj
+def export_report(invocation: Invocation, *, report: str, file: str, force: bool) -> None:
+    """Copy a report to FILE, or into the directory FILE."""
+    found = storage_of(invocation).find(report)
+    wanted = Path(file).expanduser()
+    target = checked_copy(str(wanted / found.file if wanted.is_dir() else wanted), is_forced=force)
+    copy(Path(found.path), target, is_forced=force)
+
+
+@reports.command(
+    "remove", epilog=examples("qsuite-console reports remove market-12", "qsuite-console reports remove --expired")
+)
+@click.argument("names", nargs=-1, metavar="[REPORT]...")
+@click.option("--expired", is_flag=True, help="All that have expired.")
+@json_option
+@click.pass_obj
+def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: bool, is_json: bool) -> None:
+    """Remove reports."""
+    if not names and not expired:
+        raise UsageProblem("no report is named", hint="qsuite-console reports list shows them; or --expired")
+    storage = storage_of(invocation)
+    gone = [str(stored.path.name) for stored in storage.remove_expired(datetime.now(UTC))] if expired else []
+    for found in [storage.find(name) for name in names]:
+        try:
+            storage.remove(found.file)
+        except OSError as error:
+            raise ConsoleError(f"{found.path} can't be removed: {error.strerror}", hint="check its owner") from error
+        gone.append(found.file)
+    if is_json:
+        output.document({"removed": gone})
+    else:
+        output.note(f"removed: {', '.join(gone)}" if gone else "nothing has expired")
+
+
+def storage_of(invocation: Invocation) -> Storage:
+    """Return where this instance's reports are."""
+    return Storage(invocation.paths)
+
+
+def extent(report: ReportInfo) -> str:
+    """Return how much it is: "4 pages, 210 KiB"."""
+    pages = f"{report.pages} page{'s' if report.pages > 1 else ''}, " if report.pages else ""
+    return f"{pages}{units.size(report.bytes)}"
+
+
+def checked_copy(file: str, *, is_forced: bool) -> Path:
+    """Refuse a file that can't be written before anything is made for it."""
+    path = Path(file).expanduser().absolute()
+    if not path.parent.is_dir():
+        raise UsageProblem(f"{path.parent}: there is no such directory", hint="make it first")
+    if path.is_dir():
+        raise UsageProblem(f"{path} is a directory", hint="name a file")
+    if path.exists() and not is_forced:
+        raise ConsoleError(f"{path} exists", hint="name another file, or overwrite it with --force")
+    return path
+
+
+def copy(source: Path, target: Path, *, is_forced: bool) -> None:
+    """Copy a file as a whole or not at all, with mode 0600, and say so; raises ConsoleError."""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file, source.open("rb") as report:
+                shutil.copyfileobj(report, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if is_forced:
+                Path(temporary).replace(target)
+            else:
+                os.link(temporary, target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise ConsoleError(f"{target} exists", hint="name another file, or overwrite it with --force") from error
+    except OSError as error:
+        raise ConsoleError(f"{target} can't be written: {error.strerror}", hint="name a file of yours") from error
+    output.note(f"copied to {target}")
