@@ -7,6 +7,7 @@ engine's retries. A job that ran before is its own checkpoint: what it wrote is 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from qsuite_console.db.market import MarketReader, reading
 from qsuite_console.db.warming import WarmingReader
 from qsuite_console.engine.ports import JobContext, JobKind, Retryable
 from qsuite_console.model import calendar, units
+from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.market import Session
 from qsuite_console.model.text import clean
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 Entry = tuple[str, bytes]
 Read = AsyncIterator[tuple[list[Entry], datetime | None]]  # keys with values, and the oldest instant they are of
 BUDGET_S: Final = 60.0
+PLAN_S: Final = 10.0
+MOST: Final = 100_000  # symbols a plan counts
 ACTIVE: Final = "active"
 POPULAR: Final = "popular"
 _USERS_A_PIPELINE: Final = 50
@@ -113,16 +117,51 @@ class _WarmWorker:
         return {}
 
     async def plan(self, parameters: Any) -> Plan:
-        """Return what a run would write; reads only."""
-        life = self.FAMILY.life_s(parameters.period_s)
+        """Return how many keys a run would write, and whether both servers answer; reads only."""
+        services, life = self._services, self.FAMILY.life_s(parameters.period_s)
+        (count, no_database), no_cache = await asyncio.gather(self._count(parameters), self._no_cache())
+        expected = "not known" if count is None else units.count(count)
         lines = (
-            PlanLine(label="keys", value=self.FAMILY.key(f"{{{self.FAMILY.subject}}}"), note=_whose(parameters)),
+            PlanLine(label="keys", value=expected, note=_whose(parameters)),
+            PlanLine(label="named", value=self.FAMILY.key(f"{{{self.FAMILY.subject}}}")),
             PlanLine(label="life", value=units.span(life), note="± 10 %, so that they do not expire together"),
-            PlanLine(label="cache", value=self._services.cache.where or "not configured"),
+            PlanLine(label="database", value=services.database.where, note="no answer" if no_database else "answers"),
+            PlanLine(
+                label="cache",
+                value=services.cache.where or "not configured",
+                note="no answer" if no_cache else "answers",
+            ),
         )
-        warnings = () if self._services.cache.is_configured else ("no cache is configured: set REDIS_URL",)
-        figures = {"family": self.FAMILY.name, "life_s": life}
-        return Plan(kind=self.kind.name, title=self.title(parameters), lines=lines, warnings=warnings, figures=figures)
+        return Plan(
+            kind=self.kind.name,
+            title=self.title(parameters),
+            lines=lines,
+            warnings=tuple(problem for problem in (no_database, no_cache) if problem),
+            figures={"family": self.FAMILY.name, "life_s": life, "keys": count},
+            is_noop=count == 0,
+        )
+
+    async def _count(self, parameters: Any) -> tuple[int | None, str]:
+        """Return how many keys would be written, or None and why that is not known."""
+        services = self._services
+        try:
+            async with reading(services.database, services.settings.tables, f"{self.kind.name} plan", PLAN_S) as market:
+                return await self._expected(WarmingReader(market), parameters), ""
+        except ConsoleError as error:
+            return None, _told(error)
+
+    async def _no_cache(self) -> str:
+        """Return why the cache can't be written, "" when it answers."""
+        try:
+            await self._services.cache.ping()
+        except ConsoleError as error:
+            return _told(error)
+        return ""
+
+    async def _expected(self, warming: WarmingReader, parameters: Any) -> int:
+        """Return how many keys there are to write."""
+        named = _named(parameters.symbols)
+        return len(await (warming.expected_prices(MOST) if named is None else warming.prices(named)))
 
     async def run(self, context: JobContext, parameters: Any) -> Mapping[str, Any]:
         """Read, write, count; raises DatabaseError, CacheError, Retryable where the cache refuses every key."""
@@ -209,6 +248,10 @@ class WarmMarketData(_WarmWorker):
         MarketDataParameters,
     )
 
+    async def _expected(self, warming: WarmingReader, parameters: MarketDataParameters) -> int:
+        found = await super()._expected(warming, parameters)
+        return min(found, parameters.most) if parameters.symbols.strip().lower() == POPULAR else found
+
     async def _read(self, warming: WarmingReader, market: MarketReader, parameters: MarketDataParameters) -> Read:
         session = await _session(market, self._services.clock.now())
         most = parameters.most if parameters.symbols.strip().lower() == POPULAR else None
@@ -225,6 +268,12 @@ class WarmOrderBooks(_WarmWorker):
         "Write the best levels of the platform's resting orders to the cache.",
         BooksParameters,
     )
+
+    async def _expected(self, warming: WarmingReader, parameters: BooksParameters) -> int:
+        named = _named(parameters.symbols)
+        if named is None:
+            return len(await warming.expected_books(MOST))
+        return len(await warming.order_books(named, self._services.clock.now(), 1))
 
     async def _read(self, warming: WarmingReader, market: MarketReader, parameters: BooksParameters) -> Read:
         now = self._services.clock.now()
@@ -246,6 +295,10 @@ class WarmPositions(_WarmWorker):
         super().__init__(services)
         self._known: dict[int, Entry] = {}  # user -> what was written, as of execution ``_until``
         self._until = 0
+
+    async def _expected(self, warming: WarmingReader, parameters: PositionsParameters) -> int:
+        since = self._services.clock.now() - timedelta(days=parameters.active_days)
+        return len(await warming.active_users(since))
 
     async def _read(self, warming: WarmingReader, market: MarketReader, parameters: PositionsParameters) -> Read:
         now = self._services.clock.now()
@@ -296,6 +349,10 @@ def _whose(parameters: Any) -> str:
         return f"the {parameters.most} most traded symbols" if is_popular else "every active symbol"
     text = ", ".join(named[:4])
     return clean(f"{text} and {len(named) - 4} more" if len(named) > 4 else text, 120)
+
+
+def _told(error: ConsoleError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _add(total: Written, part: Written) -> None:

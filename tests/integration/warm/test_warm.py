@@ -22,7 +22,7 @@ from qsuite_console.cache import keys
 from qsuite_console.cache.client import Cache
 from qsuite_console.cache.writer import write_keys
 from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import CacheSettings
+from qsuite_console.config.settings import CacheSettings, DatabaseSettings
 from qsuite_console.db.market import Fold
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.cached import BookEntry, MarketEntry, PositionsEntry, PriceEntry
@@ -247,14 +247,50 @@ async def test_thousands_of_keys_take_batches(services: workers.Services, redis:
     assert await redis.get("price:1776") == b'{"n":1776}'
 
 
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("warm.prices", {}),
+        ("warm.prices", {"symbols": "aaa,OLD,NOBODY"}),
+        ("warm.order-books", {"symbols": "AAA,NOBODY"}),
+        ("warm.market-data", {"most": 2}),
+        ("warm.market-data", {"symbols": "active"}),
+        ("warm.order-books", {}),
+        ("warm.positions", {}),
+    ],
+)
+async def test_a_plan_counts_the_keys_that_a_run_writes(
+    services: workers.Services, redis: Redis, kind: str, given: dict[str, Any]
+) -> None:
+    worker: Any = workers.load(kind, services)
+    parameters = decode(worker.kind.parameters, given)
+    plan = await worker.plan(parameters)
+    assert await redis.dbsize() == 0, "a plan writes nothing"
+    assert plan.figures["keys"] == (await worker.run(FakeContext(), parameters))["keys"] > 0
+
+
+async def test_a_plan_tells_which_server_does_not_answer(services: workers.Services) -> None:
+    settings = replace(
+        services.settings,
+        database=DatabaseSettings(dsn=Secret("postgresql://u@127.0.0.1:1/d"), pool_min=0),
+        cache=CacheSettings(url=Secret("redis://127.0.0.1:1/0")),
+    )
+    async with open_services(settings) as away:
+        worker: Any = workers.load("warm.prices", away)
+        plan = await worker.plan(decode(worker.kind.parameters, {}))
+    assert {line.label: line.note for line in plan.lines if line.label in ("database", "cache")} == {
+        "database": "no answer", "cache": "no answer",
+    }  # fmt: skip
+    assert (len(plan.warnings), plan.figures["keys"], plan.is_noop) == (2, None, False)
+
+
 async def test_plan_says_what_would_be_written(services: workers.Services) -> None:
     worker: Any = workers.load("warm.market-data", services)
     plan = await worker.plan(decode(worker.kind.parameters, {"period_s": 300}))
     assert plan.title == "warm market data of the 100 most traded symbols"
-    assert [(line.label, line.value) for line in plan.lines[:2]] == [
-        ("keys", "market_data:{symbol}"),
-        ("life", "15 m 0 s"),
-    ]
+    told = {line.label: (line.value, line.note) for line in plan.lines}
+    assert (told["named"][0], told["life"][0]) == ("market_data:{symbol}", "15 m 0 s")
+    assert (told["database"][1], told["cache"][1], plan.warnings) == ("answers", "answers", ())
     assert worker.check(decode(worker.kind.parameters, {"symbols": " , "})) == {
         "symbols": "name symbols, or active for all of them"
     }
