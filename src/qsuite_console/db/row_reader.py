@@ -17,6 +17,7 @@ import asyncpg
 from qsuite_console.db.errors import DatabaseRejected
 from qsuite_console.db.relation import Column, Relation, literal, quote
 from qsuite_console.model.copytext import NULL, fields_of, text_of
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.text import clean
 
 CHUNK_BYTES: Final = 2 * 1024 * 1024
@@ -107,26 +108,36 @@ class RowReader:
 
     async def _whole(self, give: Give) -> None:
         gathering = _Gathering(give, self._made)
-        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
-            await self._connection.execute(
-                f"{EXACT}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-            )
-            await self._connection.copy_from_query(self._selection.select(), output=gathering.take, timeout=_WHOLE_S)
+        limits = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {EXACT}; {limits}"
+        await self._copy(begin, self._selection.select(), gathering, _WHOLE_S)
         await gathering.flush()
 
     async def _page(self, after: tuple[str, ...], rows: int, give: Give) -> tuple[str, ...] | None:
         """Give a page; returns the key of its last row, None where nothing follows it."""
         gathering = _Gathering(give, self._made)
-        query = self._selection.page(after, rows)
-        async with self._connection.transaction(readonly=True):
-            # A page comes from its index; on a table without statistics the planner would sort all of it each time.
-            calm = "" if self._selection.is_checked else "; SET LOCAL enable_sort = off"
-            await self._connection.execute(f"{EXACT}; SET LOCAL statement_timeout = '{_PAGE_S:.0f}s'{calm}")
-            await self._connection.copy_from_query(query, output=gathering.take, timeout=_PAGE_S)
+        # A page comes from its index; on a table without statistics the planner would sort all of it each time.
+        calm = "" if self._selection.is_checked else "; SET LOCAL enable_sort = off"
+        begin = f"BEGIN READ ONLY; {EXACT}; SET LOCAL statement_timeout = '{_PAGE_S:.0f}s'{calm}"
+        await self._copy(begin, self._selection.page(after, rows), gathering, _PAGE_S)
         await gathering.flush()
         if gathering.rows:
             self._width = gathering.bytes / gathering.rows
         return None if gathering.rows < rows else gathering.key
+
+    async def _copy(self, begin: str, query: str, gathering: _Gathering, timeout_s: float) -> None:
+        connection = self._connection
+        try:
+            await connection.execute(begin)
+            await connection.copy_from_query(query, output=gathering.take, timeout=timeout_s)
+            await connection.execute("COMMIT")
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            connection.terminate()
+            raise InvalidParameters({"query": f"would change data: {clean(error, 200)}"}) from error
+        except BaseException:
+            # The driver can't get out of a COPY whose sender waits for us to read: such a connection is cut.
+            connection.terminate()
+            raise
 
     async def _refuse_null(self) -> None:
         """Raise where rows would never be reached: nothing is behind NULL."""
