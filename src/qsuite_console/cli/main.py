@@ -26,6 +26,8 @@ _CLI: Final = "qsuite_console.cli"
 VERBS: Final = {
     "run": (f"{_CLI}.run:run", "run one job in the foreground"),
     "ingest": (f"{_CLI}.ingest:ingest", "store records of bars from files or standard input"),
+    "warm": (f"{_CLI}.shortcuts:warm", "fill the cache: prices, market data, order books, positions"),
+    "orders": (f"{_CLI}.shortcuts:orders", "fill pending orders on paper"),
     "jobs": (f"{_CLI}.jobs:jobs", "list, show, follow and steer jobs"),
     "schedules": (f"{_CLI}.schedules:schedules", "jobs that make themselves: list, add, pause, explain"),
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),
