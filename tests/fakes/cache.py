@@ -35,6 +35,7 @@ from qsuite_console.model.cache import (
 )
 from qsuite_console.model.errors import NotFound
 from qsuite_console.model.series import Line, Point, Series
+from qsuite_console.model.warmth import AnswersPanel, AnswerUse, Warmth, WarmthPanel
 
 MIB = 1024**2
 HOSTILE = "evil\\x1b[31m[bold]red[/bold]\\x0aname"
@@ -119,6 +120,41 @@ def family_panel(now: datetime) -> FamilyPanel:
         ),
         cost_ms=312.0,
     )
+
+
+def warmth_panel(now: datetime) -> WarmthPanel:
+    def ago(**span: float) -> datetime:
+        return now - timedelta(**span)
+
+    return WarmthPanel(
+        at=now,
+        families=(
+            Warmth(family="price", prefix="price:", kind="warm.prices", subject="symbol", expected=500, present=486,
+                   whose="active symbols with a bar", read=200, newest=ago(seconds=41), oldest=ago(minutes=3)),
+            Warmth(family="market_data", prefix="market_data:", kind="warm.market-data", subject="symbol", expected=100,
+                   present=0, whose="or more symbols: a warming takes the 100 most traded"),
+            Warmth(family="order_book", prefix="order_book:", kind="warm.order-books", subject="symbol", expected=212,
+                   present=212, whose="symbols with resting orders", read=200, newest=ago(seconds=2),
+                   oldest=ago(seconds=4)),
+            Warmth(family="positions", prefix="positions:", kind="warm.positions", subject="user"),
+        ),
+        cost_ms=4.1,
+    )  # fmt: skip
+
+
+def answers_panel(now: datetime) -> AnswersPanel:
+    return AnswersPanel(
+        at=now,
+        is_shared=True,
+        hears=True,
+        uses=(
+            AnswerUse(name="market.positions", memory_hits=1_204, shared_hits=311, misses=140, joined=101, loads=39,
+                      load_ms=184.0, forgotten=12, entries=6, size=18_412),
+            AnswerUse(name="market.volatility", memory_hits=402, shared_hits=18, misses=31, loads=31, load_ms=92.4,
+                      entries=9, size=9_120),
+            AnswerUse(name="market.movers", misses=3, loads=3, failed=1, errors=2, load_ms=240.0),
+        ),
+    )  # fmt: skip
 
 
 def key_page(now: datetime, parameters: Mapping[str, Any], *, total: int = 1_204_331) -> KeyPage:
@@ -284,5 +320,7 @@ def cache_answers(now: Clock) -> Answers:
         "cache.clients": lambda parameters: client_panel(now()),
         "cache.commands": lambda parameters: command_panel(now()),
         "cache.advice": lambda parameters: advice(now()),
+        "cache.warmth": lambda parameters: warmth_panel(now()),
+        "cache.answers": lambda parameters: answers_panel(now()),
         "metrics.series": lambda parameters: series(now(), parameters),
     }

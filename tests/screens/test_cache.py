@@ -1,4 +1,4 @@
-"""The cache screen: seven panes, keys page by page, one key in full, changes that ask first, odd names harmless."""
+"""The cache screen: its panes, keys page by page, one key in full, changes that ask first, odd names harmless."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ FIRST = {
     "clients": "report-7",
     "commands": "GET",
     "advice": "A broker that may evict",
+    "answers": "market.positions",
 }
 
 

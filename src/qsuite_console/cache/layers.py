@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from qsuite_console.cache.client import Cache
-from qsuite_console.cache.errors import CacheError
+from qsuite_console.cache.errors import CacheError, CacheUnauthorized
 from qsuite_console.model.clock import Clock
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -148,6 +148,7 @@ class LayeredCache:
         self._room = _Room(most_entries, most_bytes)
         self._loading: dict[str, _Loading] = {}
         self._hears = False
+        self._is_alone = self._cache is None
         self._may_listen = False
         self._listener: asyncio.Task[None] | None = None
         self._shunned_until = 0.0
@@ -157,7 +158,7 @@ class LayeredCache:
     @property
     def is_shared(self) -> bool:
         """Return whether there is a second level at all."""
-        return self._cache is not None
+        return not self._is_alone
 
     @property
     def hears(self) -> bool:
@@ -252,8 +253,8 @@ class LayeredCache:
             value = await self._load(counted, load)
             if versions is not None:
                 await self._share(wanted, _Sealed(versions, value))
-        # Without Redis there is nobody to hear; age alone bounds what is held.
-        if (self._hears or self._cache is None) and not loading.is_forgotten and wanted.memory_s > 0:
+        # Where nobody can be heard, without Redis or the right to listen, age alone bounds what is held.
+        if (self._hears or self._is_alone) and not loading.is_forgotten and wanted.memory_s > 0:
             held = _Held(wanted, value, self._clock.monotonic() + wanted.memory_s)
             for gone in self._room.hold(held):
                 self._counts(gone.wanted).evictions += 1
@@ -346,6 +347,10 @@ class LayeredCache:
                     await heard.subscribe(_CHANNEL)
                     async for message in heard.listen():
                         self._hear(message["type"], message.get("data"))
+            except CacheUnauthorized as error:
+                _log.info("answers are kept in this process only: %s", error.message)
+                self._is_alone = True  # age alone bounds what is held; nothing changes that before the next start
+                return
             except CacheError as error:
                 _log.debug("the cache tells nothing: %s", error.message)
             pause_s = _RETRY_S if self._hears else min(2 * pause_s, _RETRY_MOST_S)

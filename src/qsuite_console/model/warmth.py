@@ -76,5 +76,3 @@ class AnswersPanel(msgspec.Struct, frozen=True, kw_only=True):
     is_shared: bool = False
     hears: bool = False
     uses: tuple[AnswerUse, ...] = ()
-    unread: tuple[Unread, ...] = ()
-    cost_ms: float = 0.0

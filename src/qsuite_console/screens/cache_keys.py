@@ -5,6 +5,7 @@ A filter is the server's business (SCAN with a pattern). Pages that came stay wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -26,6 +27,7 @@ from qsuite_console.widgets.live_table import Cell, Column, Key, Row
 from qsuite_console.widgets.text_view import TextView
 
 PAGE: Final = 500
+_SPECIAL: Final = re.compile(r"\\\\|[*?\[\]]")  # of an escaped name: what a pattern would take for a sign
 MOST: Final = 50_000  # rows kept at once; a pattern leads to the others
 
 
@@ -209,6 +211,12 @@ class KeysPane(CacheListing[KeyPage, CacheKey]):
             self._detail.show(key_lines(question.answer, self._detail.text_width))
 
     # keys
+
+    def doomed(self) -> tuple[str, str]:
+        """Return what an invalidation would be about: the pattern that is shown, or the key under the cursor."""
+        if self.text:
+            return "pattern", self.text if any(mark in self.text for mark in "*?[") else f"*{self.text}*"
+        return "pattern", _SPECIAL.sub(lambda found: "\\\\" + found[0], self._subject_key)
 
     @property
     def _subject_key(self) -> str:

@@ -27,7 +27,7 @@ async def operate(screen: ConsoleScreen, operation: str, parameters: Mapping[str
     Must run in a worker of the screen: it waits for the answer.
     """
     control = screen.control
-    looked = _announced(screen, control.propose(operation, parameters, origin=ORIGIN), "Looking at what it would do …")
+    looked = announced(screen, control.propose(operation, parameters, origin=ORIGIN), "Looking at what it would do …")
     proposal = await screen.attempt(looked)
     if proposal is None:
         return False
@@ -36,7 +36,7 @@ async def operate(screen: ConsoleScreen, operation: str, parameters: Mapping[str
         if not await screen.agrees(question):
             return False
     performed = control.perform(operation, proposal.parameters, confirmation=proposal.typed, origin=ORIGIN)
-    outcome = await screen.attempt(_announced(screen, performed, f"{proposal.do.capitalize()}: waiting …"))
+    outcome = await screen.attempt(announced(screen, performed, f"{proposal.do.capitalize()}: waiting …"))
     if outcome is None:
         return False
     text = "\n".join(clean(line, 300) for line in (outcome.message, *outcome.lines))
@@ -47,7 +47,7 @@ async def operate(screen: ConsoleScreen, operation: str, parameters: Mapping[str
     return outcome.is_done
 
 
-async def _announced(screen: ConsoleScreen, asking: Awaitable[T], text: str) -> T:
+async def announced(screen: ConsoleScreen, asking: Awaitable[T], text: str) -> T:
     """Return the answer; say that it is waited for when it takes its time."""
     task = asyncio.ensure_future(asking)
     try:

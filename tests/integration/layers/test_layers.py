@@ -276,6 +276,26 @@ async def test_a_server_that_dies_and_comes_back(server_directory: Path) -> None
         await cache.close()
 
 
+async def test_a_user_who_may_not_subscribe_keeps_answers_in_memory(valkey_url: str) -> None:
+    redis = Redis.from_url(valkey_url)
+    await redis.execute_command("ACL", "SETUSER", "looker", "on", ">secret", "~*", "resetchannels", "+@all")
+    address = valkey_url.split("@")[1]
+    cache = Cache(CacheSettings(url=Secret(f"redis://looker:secret@{address}")))
+    try:
+        async with LayeredCache(cache, Clock(), realm="test").listening() as layers:
+            await ask(layers, Source())
+            await until(lambda: not layers.is_shared)
+            source = Source()
+            await ask(layers, source, "k2")
+            await redis.flushall()
+            await ask(layers, source, "k2")
+            assert source.loads == 1
+    finally:
+        await cache.close()
+        await redis.acl_deluser("looker")
+        await redis.aclose()
+
+
 async def test_without_redis_memory_serves_alone() -> None:
     async with LayeredCache(Cache(CacheSettings()), Clock(), realm="test").listening() as layers:
         source = Source()

@@ -16,12 +16,19 @@ SCOPES: Final = {
     "clients": "Cache clients",
     "usage": "Cache commands",
     "redis-advice": "Cache advice",
+    "answers": "Own answers",
 }
 
 ROWS: Final[tuple[Command, ...]] = (
     *panes.keys("cache"),
+    Command(id="cache.invalidate", keys="I", title="Invalidate", scope="cache", action="invalidate", is_shown=True,
+            help="Remove cached keys by symbol, user, family or pattern, as a job; counts them and asks first."),
+    Command(id="cache.job", keys="o", title="Job", scope="cache", action="job", when="job",
+            help="Open the page of the job that the line at the bottom tells of."),
     Command(id="memory.curve", keys="c", title="Curve", scope="memory", action="curve", is_shown=True,
             help="Show the next curve: memory, hit rate, commands, evictions."),
+    Command(id="families.warm", keys="w", title="Warm", scope="families", action="warm", is_shown=True,
+            when="warm", help="Write the family's keys from the database now, as a job."),
     Command(id="families.sort", keys="s", title="Sort", scope="families", action="sort", is_shown=True,
             help="Order families by memory, keys, mean size, share without TTL, name."),
     Command(id="families.copy", keys="y", title="Copy", scope="families", action="copy", when="row",
@@ -48,4 +55,6 @@ ROWS: Final[tuple[Command, ...]] = (
             when="fix", help="Change the setting as advised, at once; asks first."),
     Command(id="redis-advice.copy", keys="y", title="Copy", scope="redis-advice", action="copy", is_shown=True,
             when="row", help="Copy the finding with its evidence and its fix."),
+    Command(id="answers.sort", keys="s", title="Sort", scope="answers", action="sort", is_shown=True,
+            help="Order the console's own answers by how often they are asked for, time of a load, memory, name."),
 )  # fmt: skip
