@@ -182,6 +182,9 @@ def _check_together(settings: Settings, draft: Draft) -> None:
         draft.problems.append(
             f"{place}: database.pool_min ({database.pool_min}) is larger than database.pool_max ({database.pool_max})"
         )
+    for name in settings.webhooks.keys() & settings.notify.keys():
+        place = draft.origins.get(f"notify.{name}", "default")
+        draft.problems.append(f"{place}: notify.{clean(name)}: a webhook has that name already")
     if bool(settings.provider.key_id) != bool(settings.provider.secret_key):
         there, missing = ("key_id", "secret_key") if settings.provider.key_id else ("secret_key", "key_id")
         place = draft.origins[f"provider.{there}"]

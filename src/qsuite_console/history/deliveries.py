@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from qsuite_console.history.rows import moment, stamp
+from qsuite_console.history.rows import COLUMNS, job_of, moment, stamp
 from qsuite_console.history.writer import Transaction, Writer
 from qsuite_console.model.deliveries import (
     Delivery,
@@ -20,9 +20,11 @@ from qsuite_console.model.deliveries import (
     DeliveryQuery,
     DeliveryState,
     DeliveryTry,
+    MissedRun,
     Notice,
 )
 from qsuite_console.model.errors import NotFound
+from qsuite_console.model.jobs import Job
 
 KEPT: Final = 20_000
 KEPT_US: Final = 30 * 86_400 * 1_000_000
@@ -50,7 +52,7 @@ SCHEMA: Final = (
         latency_ms REAL,
         CHECK ((next_at IS NOT NULL) = (state = 'waiting'))
     )""",
-    "CREATE INDEX deliveries_due ON deliveries (target, next_at) WHERE state = 'waiting'",
+    "CREATE INDEX deliveries_due ON deliveries (target, endpoint, next_at) WHERE state = 'waiting'",
     "CREATE INDEX deliveries_endpoint ON deliveries (target, endpoint, state, number)",
     """CREATE TABLE delivery_tries (
         delivery INTEGER NOT NULL,
@@ -73,7 +75,7 @@ SCHEMA: Final = (
         DELETE FROM delivery_tries WHERE delivery = old.number;
     END""",
 )
-_COLUMNS: Final = (
+_FIELDS: Final = (
     "number, id, endpoint, event, subject, state, created_at, attempts, next_at, tried_at, status, error, latency_ms"
 )
 
@@ -120,7 +122,7 @@ class DeliveryReader:
                 conditions.append("instr(lower(endpoint || ' ' || event || ' ' || subject || ' ' || error), ?) > 0")
                 values.append(text.lower())
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM deliveries WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",
+                f"SELECT {_FIELDS} FROM deliveries WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",
                 (*values, limit + 1),
             ).fetchall()
             more = rows[limit - 1][0] if len(rows) > limit else None
@@ -133,7 +135,7 @@ class DeliveryReader:
 
         def read(connection: sqlite3.Connection) -> DeliveryDetail:
             row = connection.execute(
-                f"SELECT {_COLUMNS}, body FROM deliveries WHERE target = ? AND number = ?", (target, number)
+                f"SELECT {_FIELDS}, body FROM deliveries WHERE target = ? AND number = ?", (target, number)
             ).fetchone()
             if row is None:
                 raise NotFound(f"there is no delivery {number}", hint="qsuite-console webhooks log lists them")
@@ -212,17 +214,65 @@ class DeliveryBook(DeliveryReader):
 
         return await self._read(read)
 
+    async def unknown(self, notices: Sequence[Notice]) -> Sequence[Notice]:
+        """Return those that no delivery was made of yet."""
+
+        def read(connection: sqlite3.Connection) -> Sequence[Notice]:
+            return [
+                one
+                for one in notices
+                if connection.execute("SELECT 1 FROM deliveries WHERE id = ?", (one.id,)).fetchone() is None
+            ]
+
+        return await self._read(read) if notices else ()
+
+    async def ended(self, since: datetime) -> Sequence[Job]:
+        """Return the jobs that have ended since, oldest first."""
+
+        def read(connection: sqlite3.Connection) -> Sequence[Job]:
+            rows = connection.execute(
+                f"SELECT {COLUMNS} FROM jobs WHERE finished_at > ? ORDER BY finished_at", (stamp(since),)
+            )
+            return [job_of(row) for row in rows.fetchall()]
+
+        return await self._read(read)
+
+    async def missed(self, since: datetime) -> Sequence[MissedRun]:
+        """Return the plans of schedules since then that nothing came of, oldest first."""
+
+        def read(connection: sqlite3.Connection) -> Sequence[MissedRun]:
+            rows = connection.execute(
+                "SELECT s.id, s.name, r.planned_at, r.at, r.outcome, r.note FROM schedule_runs r"
+                " JOIN schedules s ON s.id = r.schedule_id WHERE r.at > ? AND r.outcome IN ('missed', 'refused')"
+                " ORDER BY r.at",
+                (stamp(since),),
+            )
+            return [
+                MissedRun(
+                    schedule_id=number, schedule=name, planned_at=moment(planned), at=moment(at), outcome=how, note=why
+                )
+                for number, name, planned, at, how, why in rows.fetchall()
+            ]
+
+        return await self._read(read)
+
     async def take(
-        self, target: str, *, limit: int, busy: Sequence[str], now: datetime, until: datetime
+        self, target: str, endpoint: str, *, limit: int, now: datetime, until: datetime
     ) -> Sequence[Delivery]:
         """Take up to ``limit`` due ones, oldest first; if this process dies, they are due again at ``until``."""
 
+        def read(connection: sqlite3.Connection) -> bool:
+            query = "SELECT 1 FROM deliveries WHERE target = ? AND endpoint = ? AND state = 'waiting' AND next_at <= ?"
+            return connection.execute(f"{query} LIMIT 1", (target, endpoint, stamp(now))).fetchone() is not None
+
+        if not await self._read(read):  # costs no write while nothing is due
+            return ()
+
         def work(transaction: Transaction) -> Sequence[Delivery]:
-            marks = ", ".join("?" for _ in busy)
             rows = transaction.connection.execute(
-                f"SELECT {_COLUMNS}, body FROM deliveries WHERE target = ? AND state = 'waiting' AND next_at <= ?"
-                f" AND endpoint NOT IN ({marks}) ORDER BY next_at, number LIMIT ?",
-                (target, stamp(now), *busy, limit),
+                f"SELECT {_FIELDS}, body FROM deliveries WHERE target = ? AND state = 'waiting' AND next_at <= ?"
+                " AND endpoint = ? ORDER BY next_at, number LIMIT ?",
+                (target, stamp(now), endpoint, limit),
             ).fetchall()
             transaction.connection.executemany(
                 "UPDATE deliveries SET next_at = ? WHERE number = ?", [(stamp(until), row[0]) for row in rows]
@@ -231,14 +281,14 @@ class DeliveryBook(DeliveryReader):
 
         return await self._writer.run(work, lane="deliveries")
 
-    async def next_at(self, target: str) -> datetime | None:
-        """Return when the next one is due, None where none waits."""
+    async def number_of(self, identifier: str) -> int:
+        """Return the number of the delivery with an id; raises NotFound."""
 
-        def read(connection: sqlite3.Connection) -> datetime | None:
-            (at,) = connection.execute(
-                "SELECT min(next_at) FROM deliveries WHERE target = ? AND state = 'waiting'", (target,)
-            ).fetchone()
-            return None if at is None else moment(at)
+        def read(connection: sqlite3.Connection) -> int:
+            row = connection.execute("SELECT number FROM deliveries WHERE id = ?", (identifier,)).fetchone()
+            if row is None:
+                raise NotFound(f"there is no delivery {identifier[:60]}")
+            return int(row[0])
 
         return await self._read(read)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.history import alerts, schedule_rows
+from qsuite_console.history import alerts, deliveries, schedule_rows
 from qsuite_console.history.figures import KEPT_S
 from qsuite_console.history.rows import stamp
 from qsuite_console.history.telemetry import Telemetry
@@ -50,6 +50,8 @@ async def prune(writer: Writer, telemetry: Telemetry, settings: EngineSettings, 
     while await writer.run(_drop_audit, is_essential=True) == STEP:
         continue
     await writer.run(lambda t: alerts.drop(t, at), is_essential=True)
+    while await writer.run(lambda t: deliveries.drop(t, at), is_essential=True) == STEP:
+        continue
     while await writer.run(_shrink, is_essential=True):
         continue
     return gone

@@ -29,6 +29,17 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     follows: str = ""  # told only where this one was
 
 
+class MissedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan of a schedule that nothing came of."""
+
+    schedule_id: int
+    schedule: str
+    planned_at: datetime
+    at: datetime  # when that was decided
+    outcome: str
+    note: str = ""
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One notice on its way to one endpoint."""
 

@@ -33,6 +33,9 @@ REGISTRY: Final[Mapping[str, str]] = {
     "schedules.run": "qsuite_console.operations.schedules:Run",
     "schedules.save": "qsuite_console.operations.schedules:Save",
     "database.reset-setting": "qsuite_console.operations.settings:ResetSetting",
+    "webhooks.enable": "qsuite_console.operations.webhooks:Enable",
+    "webhooks.redeliver": "qsuite_console.operations.webhooks:Redeliver",
+    "webhooks.test": "qsuite_console.operations.webhooks:Test",
 }
 
 

@@ -187,8 +187,9 @@ class Guard(AbstractResolver):
             covers = one.network is not None and plain.version == one.network.version and plain in one.network
             if (covers or one.host == host) and one.port in (None, port):
                 return
+        leads = "" if host == str(address) else f" leads to {address}, which"
         raise GuardRefused(
-            f"{clean(host, 100)} leads to {address}, which is not on the public internet",
+            f"{clean(host, 100)}{leads} is not on the public internet",
             hint="an operator may add it to outgoing.allow",
         )
 

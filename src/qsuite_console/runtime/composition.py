@@ -84,13 +84,15 @@ def open_runtime(
         outside = _Outside(settings, paths, clock, monitoring, is_reading=claim is Claiming.NONE)
         is_sandbox = settings.target.word.upper() == "SANDBOX"
         scheduler = Scheduler(store.schedules, defaults(is_sandbox=is_sandbox))
-        outgoing = Outgoing(settings, store, clock)
-        services = dataclasses.replace(outside.services, books=store, schedules=scheduler, calls=outgoing.calls)
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
 
         def control() -> Control:
             return found[0].control
 
+        outgoing = Outgoing(settings, store, clock, control, is_idle=claim is Claiming.NONE)
+        services = dataclasses.replace(
+            outside.services, books=store, schedules=scheduler, calls=outgoing.calls, courier=outgoing.courier
+        )
         parts = Parts(
             store=store,
             workers=_workers(services),

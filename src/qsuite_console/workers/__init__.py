@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qsuite_console.engine.scheduler import Scheduler
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
+    from qsuite_console.notify.courier import Courier
     from qsuite_console.paths import Paths
     from qsuite_console.providers.alpaca import AlpacaClient
     from qsuite_console.providers.calls import CallDesk
@@ -103,6 +104,9 @@ PROBES: Final[Mapping[str, str]] = {
     "pipelines.list": "qsuite_console.metrics.pipelines:ListProbe",
     "pipelines.runs": "qsuite_console.metrics.pipelines:RunsProbe",
     "pipelines.run": "qsuite_console.metrics.pipelines:RunProbe",
+    "webhooks.delivery": "qsuite_console.notify.probes:DeliveryProbe",
+    "webhooks.list": "qsuite_console.notify.probes:ListProbe",
+    "webhooks.log": "qsuite_console.notify.probes:LogProbe",
     "market.watch": "qsuite_console.metrics.market:WatchProbe",
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
@@ -143,6 +147,7 @@ class Services:
     paths: Paths | None = None  # the console's own directories, where it has any
     books: Books | None = None  # the history as a job may tidy it up
     calls: CallDesk | None = None  # how external addresses are called; None where nothing is
+    courier: Courier | None = None  # who tells others; None where nobody does
     renderer: Renderer = field(default_factory=_renderer)
     extra: Mapping[str, object] = field(default_factory=dict)
 

@@ -109,9 +109,9 @@ def _work(settings: Settings, paths: Paths, url: str) -> tuple[list[Job], str]:
             receipts.append(
                 await control.submit(Submission(kind="api.bulk", parameters={"calls": calls, "retries": 0}))
             )
-        one = {"url": f"{url}/v?n=5", "headers": header}
+        one = {"url": f"{url}/w?n=5", "headers": header}
         receipts.append(await control.submit(Submission(kind="api.call", parameters=one)))
-        jobs = [await ended(control, receipt.job.id) for receipt in receipts]
+        jobs = [await ended(control, receipt.job_id) for receipt in receipts]
         for job in jobs:
             says.append(repr(await control.job(job.id)))
             says.append(repr(await control.logs(job.id, limit=5000)))

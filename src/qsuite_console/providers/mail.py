@@ -1,0 +1,74 @@
+"""Mails by SMTP, each over a connection of its own, in a thread; only the mail server of the configuration is used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from qsuite_console.config.notices import SmtpSettings
+from qsuite_console.model.text import clean
+from qsuite_console.providers.errors import ProviderUnavailable
+
+
+async def send_mail(
+    settings: SmtpSettings,
+    recipients: Sequence[str],
+    *,
+    identifier: str,
+    subject: str,
+    text: str,
+    at: datetime,
+    timeout_s: float,
+) -> None:
+    """Hand a mail to the server for all recipients; raises ProviderUnavailable with the server's own reason."""
+    message = EmailMessage()
+    host = socket.gethostname()
+    sender = settings.sender or f"qsuite-console@{host}"
+    message["From"], message["To"] = sender, ", ".join(recipients)
+    message["Subject"] = clean(subject, 200)
+    message["Date"], message["Message-ID"] = format_datetime(at), f"<{identifier}@{clean(host, 100)}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(clean(text, 20_000, one_line=False))
+    await asyncio.to_thread(_send, settings, sender, list(recipients), message, timeout_s)
+
+
+def _send(settings: SmtpSettings, sender: str, recipients: list[str], message: EmailMessage, timeout_s: float) -> None:
+    where = f"the mail server {settings.host}:{settings.port}"
+    try:
+        server = _connect(settings, timeout_s)
+        try:
+            if settings.user:
+                server.login(settings.user, settings.password.reveal())
+            refused = server.send_message(message, sender, recipients)
+        finally:
+            with contextlib.suppress(smtplib.SMTPException, OSError):  # it has answered already; this is good-bye
+                server.quit()
+    except smtplib.SMTPResponseException as error:
+        text = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+        raise ProviderUnavailable(f"{where} answered {error.smtp_code} {clean(text, 150)}") from error
+    except smtplib.SMTPRecipientsRefused as error:
+        raise ProviderUnavailable(f"{where} refused {', '.join(clean(one, 80) for one in error.recipients)}") from error
+    except (smtplib.SMTPException, ssl.SSLError, OSError) as error:
+        raise ProviderUnavailable(f"{where} can't be used: {clean(error, 150) or type(error).__name__}") from error
+    if refused:
+        raise ProviderUnavailable(f"{where} refused {', '.join(clean(one, 80) for one in refused)}")
+
+
+def _connect(settings: SmtpSettings, timeout_s: float) -> smtplib.SMTP:
+    if settings.security == "tls":
+        return smtplib.SMTP_SSL(settings.host, settings.port, timeout=timeout_s, context=ssl.create_default_context())
+    server = smtplib.SMTP(settings.host, settings.port, timeout=timeout_s)
+    if settings.security == "starttls":
+        try:
+            server.starttls(context=ssl.create_default_context())
+        except BaseException:
+            server.close()
+            raise
+    return server
