@@ -180,6 +180,8 @@ def _limits(frame: _Frame, limits: Sequence[Limit], unit: str) -> Iterator[str]:
         text = f"{limit.label} {amount(limit.value, unit)}"
         right = min((left - 12 for height, left in taken if abs(height - y) < 10), default=WIDTH - _RIGHT - 3.0)
         taken.append((y, right - 5.0 * len(text)))
+        place = f'x="{right - 4.9 * len(text):.1f}" y="{y - 11:.1f}" width="{4.9 * len(text) + 2:.1f}" height="10"'
+        yield f'<rect {place} fill="#fff" fill-opacity="0.85"/>'
         yield _text(right, y - 3, text, size=8.5, anchor="end", fill=ink)
 
 

@@ -29,7 +29,7 @@ from qsuite_console.reports.document import (
 from qsuite_console.reports.frame import Frame
 
 CHARTED: Final = 6  # symbols whose prices are drawn
-MAPPED: Final = 45  # symbols of one map of coverage
+MAPPED: Final = 54  # symbols of one map of coverage
 _CENT: Final = Decimal("0.0001")
 SIGNS: Final[dict[str, tuple[str, Tone]]] = {
     CellState.COMPLETE: ("●", "good"),
@@ -94,9 +94,9 @@ def _highlights(
     best: tuple[Decimal, Quote] | None, worst: tuple[Decimal, Quote] | None, found: Sequence[Volatility]
 ) -> Iterator[Fact]:
     if best is not None:
-        yield Fact("gained most since the close before", f"{best[1].symbol} {_percent(best[0])}", _tone(best[0]))
+        yield Fact("best since the close before", f"{best[1].symbol} {_percent(best[0])}", _tone(best[0]))
     if worst is not None and worst is not best:
-        yield Fact("lost most since the close before", f"{worst[1].symbol} {_percent(worst[0])}", _tone(worst[0]))
+        yield Fact("worst since the close before", f"{worst[1].symbol} {_percent(worst[0])}", _tone(worst[0]))
     known = [(one.volatility, one.symbol) for one in found if one.volatility is not None]
     if known:
         value, symbol = max(known)

@@ -38,6 +38,10 @@ def build(frame: Frame, found: Found, *, most_rows: int) -> Document:
             notes.append(f"{verified.table} holds no {verified.timeframe} bar in these months")
         if verified.symbols_total > len(verified.symbols):
             notes.append(f"the first {len(verified.symbols):,} of {verified.symbols_total:,} symbols were counted")
+    if found.coverage is not None and found.coverage.symbols_total > len(found.coverage.rows):
+        notes.append(
+            f"the first {len(found.coverage.rows):,} of {found.coverage.symbols_total:,} symbols are on the map"
+        )
     share = share_of(found.coverage)
     months = found.coverage.months if found.coverage is not None else ()
     window = f"{months[0]} to {months[-1]} ({len(months)} months)" if months else ""

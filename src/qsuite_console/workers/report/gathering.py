@@ -36,6 +36,7 @@ QUERY_S: Final = 60.0
 _DAYS: Final = 120  # daily bars a symbol
 _JOBS: Final = 5000  # looked at one by one
 _RUNS: Final = 200
+_MAPPED: Final = 108  # symbols on the map of a verification
 _AT_ONCE: Final = 3  # questions of one report under way
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -177,7 +178,7 @@ class Gathering:
 
     async def _backfill(self) -> Document:
         coverage = await self._must(
-            "backfill.coverage", CoverageMap, {**self._months(), "limit": 200}, "what is stored"
+            "backfill.coverage", CoverageMap, {**self._months(), "limit": _MAPPED}, "what is stored"
         )
         verified = await self._ask("backfill.verification", Verified, self._months(), "rows")
         runs: list[tuple[Job, Mapping[str, Any] | None]] = []

@@ -53,7 +53,7 @@ class ReportParameters(msgspec.Struct, frozen=True, kw_only=True):
     rows: Annotated[
         int,
         msgspec.Meta(title="Rows", description="of one table at most; pdf takes a second for 150", ge=1, le=100_000),
-    ] = 500
+    ] = 200
     query: Annotated[
         str, msgspec.Meta(title="Query", description="of custom: one SELECT, run read only", max_length=20_000)
     ] = ""
