@@ -80,6 +80,11 @@ class RunsListing(Listing[A, E]):
         yield self.table
         yield self._foot
 
+    @property
+    def room(self) -> int:
+        """Return the cells of a line of figures."""
+        return max(20, self.size.width - 2)
+
     def tell_figures(self, content: Content) -> None:
         """Show the line of figures; repaints only what differs."""
         if content != self._told:
@@ -148,7 +153,7 @@ class PipelinesPane(RunsListing[Pipelines, Pipeline]):
         """Show list and figures."""
         super().show_answer(answer, now)
         self.table.empty = self.nothing("pipeline")
-        self.tell_figures(run_rows.summary(answer.statistics, answer.active, now))
+        self.tell_figures(run_rows.summary(answer.statistics, answer.active, now, self.room))
 
     async def on_live_table_opened(self) -> None:
         """Show the runs of the pipeline under the cursor."""
@@ -253,7 +258,7 @@ class RunsPane(RunsListing[Runs, Run]):
             return
         super().show_answer(answer, now)
         self.table.empty = self.nothing("run")
-        self.tell_figures(run_rows.summary(answer.statistics, None, now))
+        self.tell_figures(run_rows.summary(answer.statistics, None, now, self.room))
 
     def filtered(self) -> None:
         """Take another filter: Esc drops it, whatever led here."""

@@ -49,13 +49,13 @@ PIPELINE_COLUMNS: Final = (
 )
 RUN_COLUMNS: Final = (
     Column("glyph", "", 1, keep=100),
-    Column("run", "Run", 8, is_right=True, keep=95),
+    Column("run", "Run", 7, is_right=True, keep=95),
     Column("pipeline", "Pipeline", 16, keep=80),
     Column("state", "Status", 9, keep=95),
     Column("made", "Made", 12, keep=90),
     Column("waited", "Waited", 7, is_right=True, keep=40, at_least=_WIDE),
-    Column("took", "Took", 8, is_right=True, keep=85),
-    Column("error", "Error", 12, is_flexible=True, keep=70),
+    Column("took", "Took", 7, is_right=True, keep=85),
+    Column("error", "Error", 10, is_flexible=True, keep=70),
 )
 
 
@@ -123,34 +123,44 @@ def run_row(run: Run, usual: RunStatistics | None, now: datetime, zone: tzinfo |
     }
 
 
-def summary(own: RunStatistics | None, active: Active | None, now: datetime) -> Content:
-    """Return the figures of a window in one line, the pressing ones first."""
-    parts: list[tuple[str, str]] = []
+def summary(own: RunStatistics | None, active: Active | None, now: datetime, width: int) -> Content:
+    """Return the figures of a window, the pressing ones first, broken between them where the line ends."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    used = 0
+    for words, tone in _parts(own, active, now):
+        if lines[-1] and used + 2 + len(words) > width:
+            lines.append([])
+            used = 0
+        gap = "  " if lines[-1] else ""
+        lines[-1].append((f"{gap}{words}", TONES.get(tone, "")))
+        used += len(gap) + len(words)
+    return Content("\n").join(Content.assemble(*line) for line in lines)
+
+
+def _parts(own: RunStatistics | None, active: Active | None, now: datetime) -> Iterable[tuple[str, str]]:
+    running = pending = 0
+    oldest = ""
     if active is not None:
-        oldest = ""
+        running, pending = active.running, active.pending
         if active.oldest_at is not None:
             oldest = f", oldest for {figures.duration((now - active.oldest_at).total_seconds())}"
-        parts.append((f"▶ {figures.count(active.running)} running{oldest}", "run" if active.running else "dim"))
-        if active.pending:
-            parts.append((f"· {figures.count(active.pending)} pending", "dim"))
-    if own is not None:
-        if active is None and own.running + own.pending:
-            parts.append((f"▶ {figures.count(own.running)} running · {figures.count(own.pending)} pending", "run"))
-        parts.append((f"✖ {figures.count(own.failed)} failed", "error" if own.failed else "dim"))
-        share = own.success_share
-        good = "" if share is None else f" ({percent(share)})"
-        parts.append((f"✔ {figures.count(own.success)} success{good}", "ok" if own.success else "dim"))
-        if own.cancelled:
-            parts.append((f"⊘ {figures.count(own.cancelled)} cancelled", "dim"))
-        if own.mean_s is not None:
-            spread = f"mean {figures.duration(own.mean_s)}, p95 {figures.duration(own.p95_s)}"
-            parts.append((spread, ""))
-    text: list[Content | str | tuple[str, str]] = []
-    for number, (words, tone) in enumerate(parts):
-        if number:
-            text.append(("  ", ""))
-        text.append((words, TONES.get(tone, "")))
-    return Content.assemble(*text)
+    elif own is not None:
+        running, pending = own.running, own.pending
+    yield f"▶ {figures.count(running)} running{oldest}", "run" if running else "dim"
+    if pending:
+        yield f"· {figures.count(pending)} pending", "dim"
+    if own is None:
+        return
+    yield f"✖ {figures.count(own.failed)} failed", "error" if own.failed else "dim"
+    share = own.success_share
+    yield (
+        f"✔ {figures.count(own.success)} success" + ("" if share is None else f" ({percent(share)})"),
+        "ok" if own.success else "dim",
+    )
+    if own.cancelled:
+        yield f"⊘ {figures.count(own.cancelled)} cancelled", "dim"
+    if own.mean_s is not None:
+        yield f"mean {figures.duration(own.mean_s)}, p95 {figures.duration(own.p95_s)}", ""
 
 
 def tasks_text(answer: RunTasks, now: datetime, zone: tzinfo | None, width: int) -> Content:
