@@ -64,7 +64,7 @@ def span_of(text: str) -> int | None:
         return None
     while rest:
         part = _PART.match(rest)
-        if part is None or part[2] not in _UNITS:
+        if part is None or part[2] not in _UNITS or (not part[2] and part.end() - part.start() < len(text.strip())):
             return None
         total += int(part[1]) * _UNITS[part[2]]
         rest = rest[part.end() :]

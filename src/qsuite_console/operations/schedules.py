@@ -8,13 +8,15 @@ deleting only stop work, so they are always allowed.
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from qsuite_console.engine.cron_words import words
+from qsuite_console.engine.cron_words import clock, place, words
 from qsuite_console.engine.occurrences import following, frequency
 from qsuite_console.engine.ports import OperationKind
 from qsuite_console.engine.scheduler import Scheduler
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 Name = Annotated[
     str,
     msgspec.Meta(
-        pattern=NAME,
+        max_length=80,
         title="Name",
         description="small letters, digits, - . _, at most 60",
         examples=["warm-prices"],
@@ -105,7 +107,7 @@ class _Operation:
 
     def _next(self, schedule: Schedule, now: datetime) -> str:
         at = following(schedule.timing, now)
-        return "it has no time to come" if at is None else f"next at {_time(at)}"
+        return "it has no time to come" if at is None else f"next {_time(at, schedule.timing.zone)}"
 
 
 class Save(_Operation):
@@ -170,6 +172,8 @@ class Save(_Operation):
                 problems.update(error.problems)
                 return None
 
+        if not re.fullmatch(NAME, given.name):
+            problems["name"] = "small letters, digits, - . _, at most 60; begins with a letter or a digit"
         timing = tried(read_timing, given.cron, given.every, given.once, given.zone, now)
         grace_s = tried(read_span, "grace", given.grace)
         jitter_s = tried(_read_jitter, given.jitter, timing, now)
@@ -374,5 +378,8 @@ def _read_jitter(text: str, timing: Any, now: datetime) -> float:
     return jitter_s
 
 
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+def _time(at: datetime, zone: str) -> str:
+    """Return an instant by the schedule's clock, and in UTC where that differs: "Mon 23 Nov 09:25 New York time"."""
+    local = at.astimezone(ZoneInfo(zone))
+    told = f"{local:%a %d %b} {clock(local)} {place(zone)}"
+    return f"{told} ({clock(at)} UTC)" if local.utcoffset() else told

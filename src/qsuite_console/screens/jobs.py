@@ -5,6 +5,7 @@ Running progress comes with each state; what was missed while another screen was
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 from typing import ClassVar
 
@@ -46,6 +47,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         self._is_loaded = False
         self._problem = ""
         self._filter = job_filter.JobFilter()
+        self._is_whole = False
         self._possible: tuple[bool, ...] = ()
 
     def compose_body(self) -> ComposeResult:
@@ -121,6 +123,9 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         parts.append(
             _how_many(len(self._order), total, is_filtered=bool(self._filter.text), is_all=self._next_before is None)
         )
+        hidden = total - len(self._order) if self._filter.hides_routine and self._next_before is None else 0
+        if self._is_loaded and hidden > 0:
+            parts.append(f"s shows {figures.count(hidden)} scheduled ones that succeeded")
         parts.append("newest first")
         if table.hidden_above:
             parts.insert(0, f"▲ {table.hidden_above} above")
@@ -191,7 +196,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
     def _use_filter(self, text: str) -> None:
         bar = self.query_one(FilterBar)
         try:
-            wanted = job_filter.parse(text)
+            wanted = dataclasses.replace(job_filter.parse(text), is_whole=self._is_whole)
         except UsageProblem as problem:
             bar.show_problem(problem.message)
             if not bar.display:
@@ -206,6 +211,12 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             self._table.action_edge(0)
         self._load()
         self._describe()
+
+    def action_routine(self) -> None:
+        """Show, or hide, what schedules made and what went well."""
+        self._is_whole = not self._is_whole
+        self._use_filter(self._filter.text)
+        self.tell(f"{'Also' if self._is_whole else 'Without'} jobs of schedules that succeeded")
 
     def action_back(self) -> None:
         """Drop the marks, then the filter."""
@@ -284,4 +295,5 @@ def _why_empty(problem: str, text: str, total: int, *, is_loaded: bool) -> str:
     if text:
         return f"No job matches “{clean(text, 60)}”\nEsc clears the filter · / edits it"
     key = commands.spoken(commands.BY_ID["go.backfill"].keys)
-    return f"No job yet\n{key} starts a backfill" if not total else "No job to show"
+    nothing = f"No job yet\n{key} starts a backfill"
+    return nothing if not total else "Only jobs of schedules that succeeded\ns shows them"

@@ -42,6 +42,7 @@ class SchedulesPane(Pane[ScheduleList]):
         self.table = EntryTable[ScheduleView](schedule_rows.COLUMNS, self._row, id="schedule-list")
         self._facts = TextView(id="schedule-facts", classes="panel")
         self._runs = TextView(id="schedule-runs", classes="panel")
+        self._wanted = ""  # the schedule the cursor shall go to, once it is in the list
         self._detail: Question[ScheduleDetail] = Question("schedules.detail", ScheduleDetail, 2.0)
 
     def compose_pane(self) -> ComposeResult:
@@ -77,13 +78,22 @@ class SchedulesPane(Pane[ScheduleList]):
     def show_answer(self, answer: ScheduleList, now: datetime) -> None:
         """Show those that match the filter."""
         self.table.empty = f"No schedule matches “{self.text}”"
-        self.table.show({view.schedule.name: view for view in answer.schedules if self._matches(view)})
+        ordered = sorted(answer.schedules, key=lambda view: (not view.schedule.is_enabled, view.schedule.name))
+        self.table.show({view.schedule.name: view for view in ordered if self._matches(view)})
+        if self._wanted in self.table.keys:
+            self.table.cursor = list(self.table.keys).index(self._wanted)
+            self._wanted = ""
         paused = sum(not view.schedule.is_enabled for view in answer.schedules)
         told = figures.plural(len(answer.schedules), "schedule") + (f", {paused} paused" if paused else "")
         if not answer.is_running:
             told += " · nothing runs by them here: no engine with slots"
         frames.caption(self.table, Content(told))
         self._show_selected(now)
+
+    def seek(self, name: str) -> None:
+        """Go to a schedule, now or once it is there."""
+        self._wanted = name
+        self.reload()
 
     def _matches(self, view: ScheduleView) -> bool:
         look, schedule = schedule_rows.look_of(view), view.schedule
@@ -134,8 +144,8 @@ class SchedulesScreen(PaneScreen):
         view = self.selected
         if condition == "schedule":
             return view is not None
-        if condition in ("enabled", "paused"):
-            return view is not None and view.schedule.is_enabled == (condition == "enabled")
+        if condition in ("pause", "resume"):
+            return view is not None and view.schedule.is_enabled == (condition == "pause")
         return super().holds(condition)
 
     async def on_live_table_opened(self, message: LiveTable.Opened) -> None:
@@ -197,7 +207,11 @@ class SchedulesScreen(PaneScreen):
         given: dict[str, Any] | None = dict(values)
         while given is not None:
             given = await self.app.push_screen_wait(ScheduleDialog(self.control, given, self.now, self.console.zone))
-            if given is None or await self._operate("schedules.save", given):
+            if given is None:
+                return
+            if await self._operate("schedules.save", given):
+                if isinstance(self.pane, SchedulesPane):
+                    self.pane.seek(given["name"])
                 return
             given["when"] = next(given[name] for name in ("cron", "every", "once") if given[name])
             given["enabled"] = "yes" if given["enabled"] else "no"

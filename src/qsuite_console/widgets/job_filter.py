@@ -29,9 +29,17 @@ class JobFilter:
     unwanted: tuple[str, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     unwanted_patterns: tuple[re.Pattern[str], ...] = ()
+    is_whole: bool = False  # with what schedules made and what went well: nobody need look at it
+
+    @property
+    def hides_routine(self) -> bool:
+        """Return whether jobs of schedules that succeeded stay out: whoever asks for anything by name gets all."""
+        return not (self.is_whole or self.text)
 
     def matches(self, job: Job) -> bool:
         """Return whether the job is wanted."""
+        if self.hides_routine and job.is_routine:
+            return False
         if (
             (self.states and job.state not in self.states)
             or (self.kinds and job.kind not in self.kinds)
@@ -55,7 +63,10 @@ class JobFilter:
         """Return what the engine should look for."""
         if self.ids and before is None:
             before = max(self.ids) + 1
-        return JobQuery(states=self.states, kinds=self.kinds, queues=self.queues, before=before, limit=limit)
+        routine = not self.hides_routine
+        return JobQuery(
+            states=self.states, kinds=self.kinds, queues=self.queues, routine=routine, before=before, limit=limit
+        )
 
 
 def parse(text: str) -> JobFilter:

@@ -20,6 +20,7 @@ from qsuite_console.model.schedules import (
     ScheduleDetail,
     ScheduleRun,
     ScheduleView,
+    length,
 )
 from qsuite_console.model.text import clean
 from qsuite_console.widgets import figures, looks
@@ -117,9 +118,9 @@ def facts(detail: ScheduleDetail, now: datetime, zone: tzinfo | None, width: int
         ("how often", often(detail.frequency), ""),
         *collided(detail.collisions, zone, now),
         *(("note", note, "$warning") for note in detail.notes),
-        ("missed", f"{_MISSED[schedule.missed]}; on time up to {figures.duration(schedule.grace_s)} late", ""),
+        ("missed", f"{_MISSED[schedule.missed]}; on time if at most {length(schedule.grace_s)} late", ""),
         ("overlap", _OVERLAP[schedule.overlap], ""),
-        ("jitter", f"starts up to {figures.duration(schedule.jitter_s)} later" if schedule.jitter_s else "", ""),
+        ("jitter", f"starts up to {length(schedule.jitter_s)} later" if schedule.jitter_s else "", ""),
         ("for", schedule.note, ""),
         ("confirmed", f"for production {schedule.confirmed}" if schedule.confirmed else "", "$dim"),
     ]

@@ -28,7 +28,7 @@ from qsuite_console.widgets.fields import Editor, Field, FieldList
 
 PAUSE_S: Final = 0.15  # of typing, before it is looked at
 AROUND: Final = 6  # lines of border, padding and keys
-MEANING: Final = 7
+MEANING: Final = 6
 _KEY: Final = "bold $footer-key-foreground"
 _WHEN: Final = ("cron", "every", "once")
 
@@ -67,10 +67,9 @@ class ScheduleDialog(Dialog[dict[str, Any] | None]):
     ]
     DEFAULT_CSS = """
     ScheduleDialog { align: center middle; }
-    ScheduleDialog .dialog { width: 92; max-width: 98%; max-height: 98%; }
     ScheduleDialog FieldList { max-height: 1fr; }
-    ScheduleDialog #hint { height: 1; color: $dim; margin-top: 1; }
-    ScheduleDialog #meaning { height: 7; }
+    ScheduleDialog #hint { height: 1; color: $dim; }
+    ScheduleDialog #meaning { height: 6; }
     """
 
     def __init__(self, control: Control, values: Mapping[str, Any], now: datetime, zone: tzinfo | None) -> None:
