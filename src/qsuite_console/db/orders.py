@@ -20,6 +20,7 @@ from qsuite_console.db.schema import quote_table
 
 SLIPPAGE: Final = Decimal("0.0001")  # of the price, against the order
 COMMISSION: Final = Decimal("0.005")  # per share
+PRICE_LIMIT: Final = Decimal(10) ** 11  # a fill's price must fit its column, whatever somebody has put into the cache
 _MONEY: Final = Decimal("0.000001")
 _DIGITS: Final = 50
 _LOCK: Final = 0x7153_4F72_6472
@@ -87,10 +88,20 @@ class Desk:
         self._connection = connection
         self._names = {"tickers": quote_table(tables.tickers), "market_data": quote_table(tables.market_data)}
 
-    async def claim(self, after: int, limit: int, now: datetime, types: Sequence[str]) -> list[OpenOrder]:
-        """Return up to ``limit`` due orders with ids above ``after`` that nobody else holds."""
-        rows = await self._connection.fetch(self._sql("orders_claim"), after, limit, now, list(types))
+    async def claim(
+        self, after: int, limit: int, with_new: bool, now: datetime, types: Sequence[str]
+    ) -> list[OpenOrder]:
+        """Return up to ``limit`` due orders with ids above ``after`` that nobody else holds.
+
+        ``with_new``: also those that were never tried before.
+        """
+        rows = await self._connection.fetch(self._sql("orders_claim"), after, limit, now, list(types), with_new)
         return [OpenOrder(**dict(row)) for row in rows]
+
+    async def next_due(self, types: Sequence[str]) -> datetime | None:
+        """Return when the first of the orders that wait for a price is tried again, None where none waits."""
+        due: datetime | None = await self._connection.fetchval(self._sql("orders_due"), list(types))
+        return due
 
     async def prices(self, symbols: Sequence[str]) -> dict[str, tuple[Decimal, datetime]]:
         """Return symbol -> newest close and the start of its bar."""
@@ -111,9 +122,6 @@ class Desk:
             at,
         )
         await self._connection.execute(self._sql("orders_filled"), ids, [fill.average for fill in fills], at)
-        await self._connection.execute(
-            self._sql("orders_forget_tries"), [fill.order.id for fill in fills if fill.order.tries]
-        )
 
     async def put_off(self, orders: Sequence[OpenOrder], now: datetime, reason: str) -> None:
         """Try these again in 2, 4, 8 … seconds."""
@@ -129,6 +137,12 @@ class Desk:
         if orders:
             ids = [order.id for order in orders]
             await self._connection.execute(self._sql("orders_rejected"), ids, now)
+            await self.forget_tries(orders)
+
+    async def forget_tries(self, orders: Sequence[OpenOrder]) -> None:
+        """Drop what is known of these orders' tries: they wait for no price any more."""
+        ids = [order.id for order in orders if order.tries]
+        if ids:
             await self._connection.execute(self._sql("orders_forget_tries"), ids)
 
     def _sql(self, name: str) -> str:

@@ -7,6 +7,7 @@ orders are filled only the database knows; the checkpoint keeps the sums that th
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from qsuite_console.cache import keys
 from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.prices import read_prices
 from qsuite_console.cache.writer import write_keys
-from qsuite_console.db.orders import Desk, Fill, OpenOrder, create_tries, split_by_price
+from qsuite_console.db.orders import PRICE_LIMIT, Desk, Fill, OpenOrder, create_tries, split_by_price
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent
 from qsuite_console.model.cached import PriceEntry
 from qsuite_console.model.kinds import Plan, PlanLine
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 500
 _BUDGET_S: Final = 30.0
+_NAP_S: Final = 0.5  # between two looks whether the job shall stop
 _STEPS: Final = 20  # places a decade of seconds
 _SHORTEST_S: Final = 0.001
 _NO_PRICE: Final = "no price in the cache and no bar in the database"
@@ -49,6 +51,13 @@ class SettleParameters(msgspec.Struct, frozen=True, kw_only=True):
     max_tries: Annotated[
         int, msgspec.Meta(title="Tries", description="looks for a price until an order is rejected", ge=1, le=20)
     ] = 5
+    wait: Annotated[
+        bool,
+        msgspec.Meta(
+            title="Wait for prices",
+            description="look again after 2, 4, 8 … s for those without a price, until each is filled or rejected",
+        ),
+    ] = True
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -135,34 +144,59 @@ class Settle:
         """Fill what can be filled; raises Permanent where it is forbidden, DatabaseError."""
         if not self._services.settings.target.paper_execution:
             raise Permanent(_REFUSAL, hint=_HINT)
-        totals, after, began = msgspec.convert(dict(context.checkpoint or {}), Totals), 0, time.monotonic()
+        totals = msgspec.convert(dict(context.checkpoint or {}), Totals)
         async with self._services.database.session("orders tables", _BUDGET_S) as connection:
             await create_tries(connection)
-        while totals.claimed < parameters.max_orders:
+        await self._pass(context, parameters, totals)
+        while totals.claimed < parameters.max_orders and await self._await_due(context, parameters):
+            await self._pass(context, parameters, totals, is_first=False)
+        if totals.put_off and not parameters.wait:
+            context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
+        return _result(totals)
+
+    async def _pass(
+        self, context: JobContext, parameters: SettleParameters, totals: Totals, *, is_first: bool = True
+    ) -> None:
+        """Go once over the orders that are due, batch by batch; after the first pass over those tried before only."""
+        after: int | None = 0
+        while after is not None and totals.claimed < parameters.max_orders:
             await context.breathe()
+            began = time.monotonic()
             limit = min(BATCH, parameters.max_orders - totals.claimed)
-            last = await self._batch(context, parameters, after, limit, totals)
-            if last is None:
-                break
-            now = time.monotonic()
-            totals.duration_s, after, began = totals.duration_s + now - began, last, now
+            after = await self._batch(context, parameters, (after, limit, is_first), totals)
+            totals.duration_s += time.monotonic() - began
             await context.save(msgspec.to_builtins(totals))
             figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
             context.progress(totals.claimed, unit="orders", figures=figures)
-        if totals.put_off:
-            context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
-        totals.duration_s += time.monotonic() - began
-        return _result(totals)
+
+    async def _await_due(self, context: JobContext, parameters: SettleParameters) -> bool:
+        """Wait until an order without a price is due again; False where none waits, or that is not wanted."""
+        due = await self._next_due(parameters) if parameters.wait else None
+        if due is None:
+            return False
+        left_s = _NAP_S  # also for one that is overdue: another worker has it
+        while left_s > 0:
+            await context.breathe()
+            await asyncio.sleep(min(left_s, _NAP_S))
+            left_s = (due - self._services.clock.now()).total_seconds()
+        return True
+
+    async def _next_due(self, parameters: SettleParameters) -> datetime | None:
+        async with self._services.database.session("orders due", _BUDGET_S) as connection:
+            return await Desk(connection, self._services.settings.tables).next_due(_types(parameters))
 
     async def _batch(
-        self, context: JobContext, parameters: SettleParameters, after: int, limit: int, totals: Totals
+        self, context: JobContext, parameters: SettleParameters, part: tuple[int, int, bool], totals: Totals
     ) -> int | None:
-        """Settle one batch; returns the id it ended with, None when nothing was due. All of it or nothing."""
+        """Settle a batch of ``part`` (above this id, how many, also those never tried): all of it or nothing.
+
+        Returns the id that it ended with, None when nothing was due.
+        """
         services = self._services
         label = f"orders.settle/{context.job_id}"
         async with services.database.session(label, _BUDGET_S) as connection, connection.transaction():
             desk, now = Desk(connection, services.settings.tables), services.clock.now()
-            orders = await desk.claim(after, limit, now, _types(parameters))
+            orders = await desk.claim(*part, now, _types(parameters))
             if not orders:
                 return None
             symbols = sorted({order.symbol for order in orders})
@@ -173,6 +207,7 @@ class Settle:
             hopeless = [order for order in priceless if order.tries + 1 >= parameters.max_tries]
             waiting = [order for order in priceless if order.tries + 1 < parameters.max_tries]
             await desk.fill(fills, now)
+            await desk.forget_tries([*(fill.order for fill in fills), *resting])
             await desk.put_off(waiting, now, _NO_PRICE)
             await desk.reject(hopeless, now)
         # Only now is any of it true.
@@ -193,7 +228,7 @@ class Settle:
         except CacheError as error:
             context.log.warning("prices come from the database: %s", error.message)
             return {}
-        return {symbol: cached.price for symbol, cached in found.items()}
+        return {symbol: cached.price for symbol, cached in found.items() if cached.price < PRICE_LIMIT}
 
     async def _remember(self, context: JobContext, stored: Mapping[str, tuple[Decimal, datetime]]) -> None:
         """Cache the market prices that had to be read."""

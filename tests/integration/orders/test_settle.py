@@ -20,11 +20,12 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings, TargetSettings
 from qsuite_console.db.database import Database
-from qsuite_console.db.orders import OpenOrder, fill_of
+from qsuite_console.db.orders import OpenOrder, create_tries, fill_of
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.clock import SystemClock
+from qsuite_console.workers import orders
 
 
 class Clock(SystemClock):
@@ -40,7 +41,9 @@ class Clock(SystemClock):
 async def connection(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
     made = await asyncpg.connect(database_dsn)
     await made.execute("INSERT INTO auth_user (id, username) VALUES (1, 'ann')")
-    await made.execute("INSERT INTO market_data_ticker (id, symbol) VALUES (1, 'AAA'), (2, 'BBB'), (3, 'NONE')")
+    await made.execute(
+        "INSERT INTO market_data_ticker (id, symbol) VALUES (1, 'AAA'), (2, 'BBB'), (3, 'NONE'), (4, 'NIL')"
+    )
     await made.execute(
         "INSERT INTO market_data_marketdata VALUES (1, now(), 10, 11, 9, 10.123456, 5), (2, now(), 20, 21, 19, 20, 5)"
     )
@@ -72,7 +75,7 @@ def _nobody() -> Any:
 
 async def settle(services: workers.Services, **given: Any) -> Any:
     worker: Any = workers.load("orders.settle", services)
-    return await worker.run(FakeContext(), decode(worker.kind.parameters, given))
+    return await worker.run(FakeContext(), decode(worker.kind.parameters, {"wait": False, **given}))
 
 
 async def place(connection: asyncpg.Connection, ticker: int = 1, **given: Any) -> int:
@@ -148,32 +151,52 @@ async def test_an_order_without_a_price_is_tried_later_and_rejected_in_the_end(
     assert await connection.fetchval("SELECT count(*) FROM qsuite_console.order_tries") == 0
 
 
-async def test_four_workers_fill_ten_thousand_orders_exactly_once(
-    services: workers.Services, connection: asyncpg.Connection
+async def test_a_run_looks_again_by_itself_until_each_order_is_filled_or_rejected(
+    services: workers.Services, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await connection.execute(
-        "INSERT INTO execution_engine_order (created_by_id, ticker_id, side, order_type, status, quantity) "
-        "SELECT 1, 1 + n % 2, CASE WHEN n % 3 = 0 THEN 'SELL' ELSE 'BUY' END, 'MARKET', 'PENDING', 1 + n % 97 "
-        "FROM generate_series(1, 10000) n"
-    )
-    before = await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    results = await asyncio.gather(*(settle(services) for _ in range(4)))
-    assert sum(result["filled"] for result in results) == 10_000
-    assert sum(1 for result in results if result["filled"]) > 1, "more than one of them worked"
-    row = await connection.fetchrow(
-        """SELECT count(*) AS orders, count(DISTINCT e.order_id) AS distinct_orders, sum(e.quantity) AS quantity,
-                  sum(e.quantity * e.price) AS notional, sum(e.commission) AS commission,
-                  bool_and(o.status = 'FILLED' AND o.filled_quantity = e.quantity AND o.avg_fill_price = e.price)
-                      AS fits
-             FROM execution_engine_execution e JOIN execution_engine_order o ON o.id = e.order_id"""
-    )
-    assert (row["orders"], row["distinct_orders"], row["fits"]) == (10_000, 10_000, True)
-    for name in ("quantity", "notional", "commission"):
-        assert sum(Decimal(result[name]) for result in results) == row[name]
-    assert row["quantity"] == sum(1 + n % 97 for n in range(1, 10_001))
-    await connection.execute("SELECT pg_stat_clear_snapshot()")
-    after = await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    assert after == before
+    monkeypatch.setattr(orders, "_NAP_S", 0.01)
+
+    class Fast(SystemClock):
+        """Thirty times as fast as the real one."""
+
+        began = SystemClock().now()
+
+        def now(self) -> datetime:
+            return self.began + 30 * (super().now() - self.began)
+
+    late, never = await place(connection, 3), await place(connection, 4)
+    resting = await place(connection, 1, order_type="LIMIT", price=Decimal(9))
+    seen: list[int] = []
+
+    async def add_price() -> None:
+        while not seen or seen[-1] < 2:
+            seen.append(await connection.fetchval("SELECT coalesce(max(tries), 0) FROM qsuite_console.order_tries"))
+            await asyncio.sleep(0.01)
+        await connection.execute("INSERT INTO market_data_marketdata VALUES (3, now(), 5, 5, 5, 5, 1)")
+
+    await create_tries(connection)
+    adding = asyncio.create_task(add_price())
+    result = await settle(replace(services, clock=Fast()), wait=True, limit_orders=True)
+    await adding
+    states = dict(await connection.fetch("SELECT id, status FROM execution_engine_order"))
+    assert states == {late: "FILLED", never: "REJECTED", resting: "PENDING"}
+    assert (result["filled"], result["rejected"], result["resting"]) == (1, 1, 1)
+    assert await connection.fetchval("SELECT count(*) FROM qsuite_console.order_tries") == 0
+
+
+async def test_odd_orders_and_prices_stop_nobody(
+    services: workers.Services, connection: asyncpg.Connection, valkey_url: str
+) -> None:
+    done = await place(connection, status="PARTIALLY_FILLED", filled_quantity=Decimal(100), avg_fill_price=Decimal(9))
+    told = await place(connection, price=Decimal("0.01"))  # a market order that says what its price was
+    dear = await place(connection, 2)
+    redis = Redis.from_url(valkey_url)
+    await redis.set("price:BBB", b"9" * 30, ex=60)
+    assert (await settle(services))["filled"] == 2
+    prices = dict(await connection.fetch("SELECT order_id, price FROM execution_engine_execution"))
+    assert prices == {told: Decimal("10.124468"), dear: Decimal("20.002")}
+    assert await connection.fetchval("SELECT status FROM execution_engine_order WHERE id = $1", done) != "FILLED"
+    await redis.aclose()
 
 
 async def test_what_is_interrupted_leaves_no_half_filled_order(

@@ -10,15 +10,21 @@ CREATE TABLE IF NOT EXISTS qsuite_console.order_tries (
 );
 
 -- @name orders_claim @pg 13-18
--- $1 above this id, $2 how many, $3 now, $4 order types. One pass over the key; orders another worker holds are left to it.
-SELECT o.id, t.symbol, o.side, o.order_type, o.quantity, o.filled_quantity, o.avg_fill_price, o.price, o.created_at,
-       coalesce(r.tries, 0) AS tries
+-- $1 above this id, $2 how many, $3 now, $4 order types, $5 also those never tried. One pass over the key; orders that
+-- another worker holds are left to it.
+SELECT o.id, t.symbol, o.side, o.order_type, o.quantity, o.filled_quantity, o.avg_fill_price,
+       CASE WHEN o.order_type <> 'MARKET' THEN o.price END AS price, o.created_at, coalesce(r.tries, 0) AS tries
   FROM execution_engine_order o
   JOIN {{tickers}} t ON t.id = o.ticker_id
   LEFT JOIN qsuite_console.order_tries r ON r.order_id = o.id
  WHERE o.id > $1 AND o.status IN ('PENDING', 'PARTIALLY_FILLED') AND o.order_type = ANY ($4::text[])
-   AND (r.next_at IS NULL OR r.next_at <= $3)
+   AND o.quantity > o.filled_quantity AND (r.next_at <= $3 OR $5 AND r.next_at IS NULL)
  ORDER BY o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED;
+
+-- @name orders_due @pg 13-18
+-- $1 order types. When the first of the orders that wait for a price is tried again, NULL where none waits.
+SELECT min(r.next_at) FROM qsuite_console.order_tries r JOIN execution_engine_order o ON o.id = r.order_id
+ WHERE o.status IN ('PENDING', 'PARTIALLY_FILLED') AND o.order_type = ANY ($1::text[]);
 
 -- @name orders_prices @pg 13-18
 -- $1 text[] symbols. The newest close of each.
