@@ -43,6 +43,7 @@ START_S: Final = 60.0  # for loading the libraries on a machine that is busy
 IDLE_S: Final = 90.0  # that a process is kept without an order
 USES: Final = 25  # orders of one process: what libraries keep is bounded
 _KEPT: Final = 2  # idle processes of one sort
+_FLAGS: Final = ("-I", "-B", "-X", "utf8")
 _MODULE: Final = "qsuite_console.reports.render_child"
 # what the libraries must know of the system to be found; nothing of the engine's environment otherwise
 _PASSED: Final = ("LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
@@ -194,7 +195,7 @@ class _Process:
     def __init__(self, form: Form) -> None:
         # From the loop's thread, on purpose: on Linux a child is killed with the thread that made it.
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-X", "utf8", "-m", _MODULE, form, str(os.getpid())],
+            [sys.executable, *_FLAGS, "-m", _MODULE, form, str(os.getpid())],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
