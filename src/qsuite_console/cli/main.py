@@ -34,6 +34,8 @@ VERBS: Final = {
     "act": (f"{_CLI}.act:act", "change the platform at once: cancel a query, apply a setting"),
     "audit": (f"{_CLI}.audit:audit", "who did what, from where, with what result"),
     "alerts": (f"{_CLI}.alerts:alerts", "what burns, what burned"),
+    "pipelines": (f"{_CLI}.pipelines:pipelines", "pipelines of the platform, their runs and tasks"),
+    "webhooks": (f"{_CLI}.webhooks:webhooks", "who is told of jobs and alerts, and what has arrived"),
     "status": (f"{_CLI}.status:status", "is it well: engine, jobs, readings"),
     "stats": (f"{_CLI}.status:stats", "success, failures and durations over a window"),
     "report": (f"{_CLI}.report:report", "make a report: PDF, HTML, JSON or CSV"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -28,8 +28,8 @@ from qsuite_console.model.pipelines import (
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
-    from qsuite_console.db.panels import Look, Rows
-    from qsuite_console.workers import Services
+    from qsuite_console.config.settings import Settings
+    from qsuite_console.db.panels import Look, PanelReader, Rows
 
 DAY_S: Final = 86_400.0
 _TASKS: Final = 500
@@ -73,17 +73,31 @@ class RunParameters(msgspec.Struct, frozen=True, kw_only=True):
     run: Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 
 
+class Sources(Protocol):
+    """What of Services the questions need."""
+
+    @property
+    def panels(self) -> PanelReader:
+        """The connection."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The names of the tables."""
+        ...
+
+
 class _Probe:
     """What the questions share."""
 
     timeout_s = 6.0
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Sources) -> None:
+        self._panels, self._tables = services.panels, services.settings.tables
 
     def _begin(self) -> tuple[Look, PipelineReader]:
-        look = self._services.panels.begin(self.timeout_s - 0.5)
-        return look, PipelineReader(look, self._services.settings.tables)
+        look = self._panels.begin(self.timeout_s - 0.5)
+        return look, PipelineReader(look, self._tables)
 
 
 class ListProbe(_Probe):
