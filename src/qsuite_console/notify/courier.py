@@ -63,6 +63,7 @@ class Courier:
         self._carriers = carriers
         self._clock = clock
         self._newest = newest
+        self.is_serving = False  # else who wants something delivered does it himself
         self._seen = -1
         self._swept_at = float("-inf")
         self._sending: dict[int, str] = {}  # delivery -> endpoint
@@ -78,9 +79,11 @@ class Courier:
             yield
             return
         loop = asyncio.create_task(self._run(), name="courier")
+        self.is_serving = True
         try:
             yield
         finally:
+            self.is_serving = False
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
             with contextlib.suppress(ConsoleError, TimeoutError):  # it is on disk; the next engine goes on

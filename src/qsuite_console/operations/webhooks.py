@@ -62,6 +62,9 @@ class _Operation:
         courier = self._courier
         found = (await courier.book.detail(courier.target, number)).delivery
         waited, before = 0.0, found.tried_at
+        if not courier.is_serving:
+            await courier.deliver()
+            found = (await courier.book.detail(courier.target, number)).delivery
         while found.state is DeliveryState.WAITING and found.tried_at == before and waited < _PATIENCE_S:
             await asyncio.sleep(_LOOK_S)
             waited += _LOOK_S
@@ -101,9 +104,11 @@ class Redeliver(_Operation):
             raise Conflict(f"{one.endpoint} is told nothing", hint="set enabled = true in its table")
         if one.endpoint in await courier.book.disabled(courier.target):
             raise Conflict(f"{one.endpoint} asked not to be told any more", hint="webhooks enable tells it again")
-        await courier.book.redeliver(courier.target, (parameters.number,), self._services.clock.now())
+        if one.state is DeliveryState.WAITING and one.tried_at is None:
+            return await self._followed(one.number)
+        await courier.book.redeliver(courier.target, (one.number,), self._services.clock.now())
         courier.wake()
-        return await self._followed(parameters.number)
+        return await self._followed(one.number)
 
 
 class Test(_Operation):
@@ -169,4 +174,4 @@ def standing(one: Delivery) -> str:
         return f"not tried any more after {tries}: {one.error}"
     if one.next_at is None or not one.error:
         return "waits for its first try"
-    return f"{one.error}; {tries} so far, the next at {one.next_at:%H:%M:%S} UTC"
+    return f"{one.error}; {tries} so far, the next at {one.next_at:%m-%d %H:%M:%S} UTC"
