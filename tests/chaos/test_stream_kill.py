@@ -10,16 +10,15 @@ import json
 import os
 import random
 import signal
-import threading
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import psutil
 import pytest
 
-from fakes.streaming import are_equal, into_file, into_table, launch, make_tables, take_back
+from fakes.streaming import KEY, Memory, are_equal, into_file, into_table, launch, make_tables, take_back
 
 ROWS = int(os.environ.get("QSUITE_STREAM_ROWS", "60000"))
 KILLS = int(os.environ.get("QSUITE_STREAM_KILLS", "3"))
@@ -27,32 +26,6 @@ IS_FULL = ROWS > 1_000_000
 CHUNK = 0 if IS_FULL else 150_000  # bytes
 LIMIT_S = 600 if IS_FULL else 90
 pytestmark = pytest.mark.timeout(3600 if IS_FULL else 180)
-
-
-class Memory:
-    """The largest resident size of a process, and what it was once its work had begun."""
-
-    def __init__(self, pid: int) -> None:
-        self._process, self._over = psutil.Process(pid), threading.Event()
-        self.begun = self.peak = 0
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.05):
-            try:
-                size = self._process.memory_info().rss
-            except psutil.NoSuchProcess:
-                return
-            self.peak = max(self.peak, size)
-
-    def begin(self) -> None:
-        self.begun = self.begun or self.peak
-
-    def stop(self) -> float:
-        self._over.set()
-        self._thread.join()
-        return (self.peak - self.begun) / 1e6 if self.begun else 0.0
 
 
 class Copy:
@@ -71,9 +44,12 @@ class Copy:
             return found or 0
         return json.loads(self.checkpoint.read_text()).get("read", 0) if self.checkpoint.exists() else 0
 
+    async def launch(self) -> asyncio.subprocess.Process:
+        return await launch(self.dsn, self.parameters, self.checkpoint, CHUNK)
+
     async def kill_once(self, seen: int) -> int:
         """Start it, wait until it is farther than it was, kill it a moment later; returns how far it was."""
-        process = await launch(self.dsn, self.parameters, self.checkpoint, CHUNK)
+        process = await self.launch()
         memory = Memory(process.pid)
         async with asyncio.timeout(LIMIT_S):
             while (now := await self.read()) <= seen and process.returncode is None:
@@ -88,7 +64,7 @@ class Copy:
         return await self.read()
 
     async def finish(self) -> dict[str, Any]:
-        process = await launch(self.dsn, self.parameters, self.checkpoint, CHUNK)
+        process = await self.launch()
         memory = Memory(process.pid)
         talking = asyncio.create_task(process.communicate())
         seen = await self.read()
@@ -122,12 +98,30 @@ async def through_kills(copy: Copy, capsys: pytest.CaptureFixture[str]) -> dict[
     return result
 
 
-@pytest.mark.parametrize("key", ["PRIMARY KEY (symbol, id)", "CHECK (id > 0)"], ids=["upsert", "append"])
-async def test_a_table(database_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+class Command(Copy):
+    """The same through the executable: the same command again goes on with the job that was killed."""
+
+    async def launch(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "qsuite_console", "run", "stream", "--table", "source", "--to", "target", "--json"),
+            env={**os.environ, "QSUITE_CONSOLE_HOME": str(self.checkpoint.parent / "home"), "DATABASE_URL": self.dsn},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def finish(self) -> dict[str, Any]:
+        return dict((await super().finish())["result"])
+
+
+@pytest.mark.parametrize("way", ["upsert", "append"])
+async def test_a_table(database_dsn: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str) -> None:
     connection = await asyncpg.connect(database_dsn)
     try:
-        await make_tables(connection, ROWS, target_key=key)
-        copy = Copy(database_dsn, into_table(), tmp_path / "checkpoint.json", connection)
+        await make_tables(connection, ROWS, target_key=KEY if way == "upsert" else "CHECK (id > 0)")
+        copy = (Copy if way == "append" else Command)(
+            database_dsn, into_table(), tmp_path / "checkpoint.json", connection
+        )
         result = await through_kills(copy, capsys)
         assert (result["created"], result["updated"], result["rejected"]) == (ROWS, 0, 0)
         assert await are_equal(connection)

@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 from pyarrow import parquet
 
 from fakes.backfill import FakeContext, make_settings, open_services
@@ -73,6 +75,32 @@ async def take_back(connection: Any, path: Path) -> None:
         "INSERT INTO target "
         "SELECT id, symbol, at, price, size::numeric, ratio, note, tags::text[], extra::jsonb FROM back"
     )
+
+
+class Memory:
+    """The largest resident size of a process, and what it was once its work had begun."""
+
+    def __init__(self, pid: int) -> None:
+        self._process, self._over = psutil.Process(pid), threading.Event()
+        self.begun = self.peak = 0
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            try:
+                size = self._process.memory_info().rss
+            except psutil.NoSuchProcess:
+                return
+            self.peak = max(self.peak, size)
+
+    def begin(self) -> None:
+        self.begun = self.begun or self.peak
+
+    def stop(self) -> float:
+        self._over.set()
+        self._thread.join()
+        return (self.peak - self.begun) / 1e6 if self.begun else 0.0
 
 
 def into_table(**given: Any) -> StreamParameters:

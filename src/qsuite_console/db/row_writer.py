@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Final
 
 import asyncpg
@@ -25,6 +24,7 @@ from qsuite_console.model.text import clean
 REFUSED_LIMIT: Final = 1_000  # rows of one chunk that the table may refuse before the copy is given up
 _STAGE: Final = "qsuite_stream_stage"
 _LOCK: Final = 0x7153_7569_7468
+_PIECE: Final = 256 * 1024
 _WRITE_S: Final = 900.0
 _DATA_STATES: Final = ("22", "23")
 _COMPARED_AS_TEXT: Final = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle", ""})
@@ -187,7 +187,7 @@ class RowWriter:
         table = self._intake.table
         status: str = await self._connection.copy_to_table(
             table.table,
-            source=BytesIO(data),
+            source=_pieces(data),
             columns=[column.name for column in self._intake.columns],
             schema_name=table.schema,
             format="text",
@@ -205,7 +205,7 @@ class RowWriter:
             f"CREATE TEMP TABLE {_STAGE} ON COMMIT DROP AS SELECT {columns} FROM {intake.table.sql} WITH NO DATA"
         )
         await connection.copy_to_table(
-            _STAGE, source=BytesIO(data), columns=names, schema_name="pg_temp", format="text", timeout=_WRITE_S
+            _STAGE, source=_pieces(data), columns=names, schema_name="pg_temp", format="text", timeout=_WRITE_S
         )
         insert = (
             f"INSERT INTO {intake.table.sql} AS b ({columns}) SELECT DISTINCT ON ({key}) {columns} "
@@ -223,6 +223,12 @@ class RowWriter:
             updated = _count(await connection.execute(f"{insert} {update}", timeout=_WRITE_S))
         await connection.execute(f"DROP TABLE pg_temp.{_STAGE}")
         return created, updated
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Yield what is sent at once: a file would be read by threads of the driver, each with an arena of memory."""
+    for begin in range(0, len(data), _PIECE):
+        yield data[begin : begin + _PIECE]
 
 
 def _comparable(of: str, column: Column) -> str:
