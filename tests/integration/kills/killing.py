@@ -45,7 +45,7 @@ class Pair:
 
     directory: Path
     password: str = field(default_factory=servers.make_password)
-    running: dict[str, servers.Server] = field(default_factory=dict)
+    running: dict[Victim, servers.Server] = field(default_factory=dict)
 
     def start(self, name: Victim) -> servers.Server:
         """Start a server, again on its port if it ran before."""
@@ -73,9 +73,10 @@ class Pair:
         assert not left
 
     def stop(self) -> None:
-        """End what still runs."""
-        for server in self.running.values():
-            server.stop()
+        """End what still runs; nothing of it is needed any more."""
+        for name in self.running:
+            if self.running[name].is_alive:
+                self.kill(name)
 
 
 @dataclass
