@@ -27,6 +27,7 @@ from qsuite_console.messages import Leaving, StateChanged
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.text import clean
 from qsuite_console.screens.base import ConsoleScreen
+from qsuite_console.screens.bell import Bell
 from qsuite_console.screens.changing import VERBS, Changing
 from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
@@ -87,6 +88,8 @@ class ConsoleApp(Changing):
         self._last_place = ""
         self._bridge = Bridge(control, self.post_message)
         self.lag = self._bridge.lag
+        self._alarm = Bell(self._interface.bell)
+        self._alarm.rings(control.state.snapshot)
         self.set_reactive(ConsoleApp.state, control.state)
         for theme in themes.THEMES:
             self.register_theme(theme)
@@ -111,6 +114,8 @@ class ConsoleApp(Changing):
     def on_state_changed(self, message: StateChanged) -> None:
         """Give the news to every screen that can be seen: the current one, and those under a dialog."""
         self.state = message.state
+        if self._alarm.rings(message.state.snapshot):
+            self.bell()
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
                 screen.news(message.state, message.events, is_whole=message.is_whole)
