@@ -28,6 +28,7 @@ from integration.indexes.index_scene import (
     worker,
 )
 from qsuite_console.config.settings import TableSettings
+from qsuite_console.db import maintenance
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.sandbox import servers
 
@@ -332,3 +333,26 @@ async def test_behind_a_pooler_nothing_is_set_and_it_is_built_all_the_same(datab
         result = await run(indexes, of("build", BOOK))
     assert result["indexes"] == 1
     assert BOOK in await names(dsn)
+
+
+async def test_progress_is_what_the_server_tells_of_the_build(
+    database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_POLL_S", 0.005)
+    dsn = database_dsn
+    await execute(
+        dsn, *FILL[:2], f"DROP INDEX {BOOK}", "SET max_parallel_maintenance_workers = 0",
+        f"INSERT INTO {ORDERS} (created_by_id, ticker_id, side, order_type, status, quantity, price) "
+        "SELECT 1, 1, 'BUY', 'LIMIT', 'PENDING', 10, 1 + n % 50 FROM generate_series(1, 150000) n", f"ANALYZE {ORDERS}",
+    )  # fmt: skip
+    context = FakeContext()
+    async with worker(dsn) as indexes:
+        await run(indexes, of("build", BOOK), context)
+    phases = [said["figures"]["phase"] for _, _, said in context.said]
+    assert any(phase.startswith("building index") for phase in phases), phases
+    assert any(phase.startswith("index validation") for phase in phases), phases
+    shares = [done / total for done, total, _ in context.said if total]
+    assert shares == sorted(shares), "it never goes back"
+    assert len({share for share in shares if 0 < share < 1}) > 2, "and is told on the way"
+    assert shares[-1] == 1
+    assert any(" %" in said["message"] and BOOK in said["message"] for _, _, said in context.said)

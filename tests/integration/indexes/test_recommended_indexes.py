@@ -11,6 +11,7 @@ import asyncpg
 from integration.indexes.index_scene import TABLES, drop_recommended, execute, names, of, run, worker
 from qsuite_console.db.index_care import question
 from qsuite_console.db.index_catalogue import CATALOGUE, Existing, Recommended, Shape, judge, normalised, serves
+from qsuite_console.db.queries import load
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 DAY = NOW + timedelta(days=3)
@@ -101,6 +102,14 @@ async def test_every_recommended_index_is_built_once_and_used_by_its_question(da
                 used = "task_runs_partitioned_default_run_idx"
             if f" {used}" not in text:
                 unused[one.name(TABLES)] = text
+        redundant = await connection.fetch(load("indexes_redundant", connection.get_server_version().major), 100)
+        assert [dict(row) for row in redundant] == [], "none repeats another, a key or a constraint"
+        predicates = await connection.fetch(
+            "SELECT pg_get_expr(indpred, indrelid) AS text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+            "WHERE indpred IS NOT NULL AND c.relnamespace = 'public'::regnamespace"
+        )
+        assert predicates
+        assert not [row["text"] for row in predicates if "now(" in row["text"] or "CURRENT" in row["text"].upper()]
         assert not unused, "\n\n".join(f"{name}:\n{text}" for name, text in unused.items())
     finally:
         await connection.close()
