@@ -97,6 +97,10 @@ class Answers:
         """Forget what was computed from executions of these symbols, and of any user; None: of any symbol."""
         await self.forget(*_subjects(FILLS, symbols))
 
+    async def everything_changed(self) -> None:
+        """Forget all that was computed from bars or executions."""
+        await self.forget(BARS, FILLS)
+
     async def symbol_changed(self, symbol: str) -> None:
         """Forget everything about a symbol."""
         await self.forget(*_subjects(BARS, [symbol]), *_subjects(FILLS, [symbol]))

@@ -119,7 +119,8 @@ class FamiliesPane(CacheListing[FamilyPanel, Family]):
             seen = f"all {answer.total:,} names seen"
         else:
             seen = f"≈ from {answer.seen:,} of {answer.total:,} names"
-        return f"{number} {self.ORDERS[self.order]} · {seen}{self._hit_rate()}"
+        trouble = f" · ▲ how warm: {self._warmth.problem}" if self._warmth.problem else ""
+        return f"{number} {self.ORDERS[self.order]} · {seen}{self._hit_rate()}{trouble}"
 
     def row(self, entry: Family) -> Row:
         """Return one line."""

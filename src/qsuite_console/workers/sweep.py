@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from qsuite_console.cache import sweep
-from qsuite_console.cache.answers import BARS, FILLS
 from qsuite_console.cache.families import family_of as described
 from qsuite_console.cache.keys import FAMILIES
 from qsuite_console.engine.ports import JobContext, JobKind
@@ -165,7 +164,7 @@ class Invalidate:
         if parameters.by == "symbol":
             await answers.symbol_changed(parameters.value.strip().upper())
         else:
-            await answers.forget(BARS, FILLS)
+            await answers.everything_changed()
 
 
 class Cleanup:

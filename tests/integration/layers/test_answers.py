@@ -168,11 +168,14 @@ async def test_a_hundred_who_look_at_positions_cost_one_fold_and_a_settled_order
         assert await nets() == [[Decimal(7)], [Decimal(7)]]
         await until(lambda: ours.answers.hears and theirs.answers.hears)
         await ours.answers.forget("fills")
-        await asyncio.gather(*(probe.ask({"symbol": symbol}) for probe in probes for _ in range(100)))
-        uses = {one.name: one for one in (await AnswersProbe(ours).ask({})).uses}
-        loads = [services.answers.statistics["market.positions"].loads for services in (ours, theirs)]
-        assert sum(loads) <= 2 + 2, "each console at most once more"
-        assert uses["market.positions"].asked == 101
+        before = {one.name: one for one in (await AnswersProbe(ours).ask({})).uses}["market.positions"]
+        await asyncio.gather(*(probes[0].ask({"symbol": symbol}) for _ in range(100)))
+        after = {one.name: one for one in (await AnswersProbe(ours).ask({})).uses}["market.positions"]
+        assert (after.asked - before.asked, after.loads - before.loads, after.joined - before.joined) == (100, 1, 99)
+        shared = theirs.answers.statistics["market.positions"].shared_hits
+        await until(lambda: theirs.answers.statistics["market.positions"].entries == 0)
+        await asyncio.gather(*(probes[1].ask({"symbol": symbol}) for _ in range(100)))
+        assert theirs.answers.statistics["market.positions"].shared_hits == shared + 1, "the other console's load"
         await buy(platform, symbol, 5)
         assert (await run(theirs, "orders.settle"))["filled"] == 1
         seen = [position.net for position in (await probes[1].ask({"symbol": symbol})).positions]

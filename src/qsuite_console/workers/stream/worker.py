@@ -158,6 +158,7 @@ class StreamWorker(_Streaming):
                     is_one=writing.is_one,
                 )
                 state = await copying.run(sink, state)
+            await self._services.answers.everything_changed()
             verdict = UNASKED
             if parameters.verify:
                 context.progress(state.read, max(state.read, 1), unit="rows", message="comparing with the source")
