@@ -28,6 +28,7 @@ VERBS: Final = {
     "ingest": (f"{_CLI}.ingest:ingest", "store records of bars from files or standard input"),
     "warm": (f"{_CLI}.shortcuts:warm", "fill the cache: prices, market data, order books, positions"),
     "orders": (f"{_CLI}.shortcuts:orders", "fill pending orders on paper"),
+    "api": (f"{_CLI}.shortcuts:api", "call addresses outside, one or fifty at once"),
     "jobs": (f"{_CLI}.jobs:jobs", "list, show, follow and steer jobs"),
     "schedules": (f"{_CLI}.schedules:schedules", "jobs that make themselves: list, add, pause, explain"),
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),

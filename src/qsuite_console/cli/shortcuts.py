@@ -43,3 +43,10 @@ orders = _group(
     "qsuite-console orders settle --dry-run",
     "qsuite-console orders settle --limit-orders --json",
 )
+api = _group(
+    "api",
+    "Call addresses outside, one or fifty: the same jobs as run api.KIND.",
+    "qsuite-console api call --url https://api.example.com/v1/status",
+    "qsuite-console api call --url https://api.example.com/v1 --headers 'Authorization: Bearer secret:broker' --json",
+    'qsuite-console api bulk --calls "$(cat calls.json)" --json',
+)
