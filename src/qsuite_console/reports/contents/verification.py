@@ -82,7 +82,8 @@ def _verdict(frame: Frame, verified: Verified | None) -> Section:
         blocks.append(Notice(title="There is nothing to verify", lines=("no backfill has stored anything here",)))
     elif verified.rows_missing:
         lines = (
-            f"{verified.rows_missing:,} rows that were fetched are missing in {len(verified.shortfalls):,} periods",
+            f"missing: {_many(verified.rows_missing, 'row')} of those fetched, "
+            f"in {_many(len(verified.shortfalls), 'period')}",
             "run the backfill again: what is missing is fetched once more",
         )
         blocks.append(Notice(title="Not verified", lines=lines, tone="bad"))
@@ -104,6 +105,10 @@ def _verdict(frame: Frame, verified: Verified | None) -> Section:
         )
         blocks.append(Facts(facts=facts))
     return Section(id="verdict", title="Verdict", blocks=tuple(blocks))
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _shortfalls(frame: Frame, verified: Verified | None, most_rows: int) -> Section:
