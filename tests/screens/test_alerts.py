@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 
 from fakes.alerting import CONNECTIONS, alerting
 from fakes.control import FakeControl, empty
+from qsuite_console.config.rules import RULES
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.screens.dialogs.silence import SilenceDialog, minutes_of, till_tomorrow
 from screens.seeing import console, seen, until, until_gone, until_seen
@@ -176,7 +177,7 @@ async def test_the_filter_works_on_every_pane() -> None:
         await pilot.press("slash", *"zzz", "enter")
         await until_seen(pilot, "No alert matches “zzz”")
         await pilot.press("escape", "left")
-        await until_seen(pilot, "30 rules")
+        await until_seen(pilot, f"{len(RULES)} rules")
         await pilot.press("slash", *"bar_age", "enter")
         await until_seen(pilot, "application.bar_age")
         await until_gone(pilot, "postgresql.connections")
@@ -205,7 +206,7 @@ async def test_y_copies_what_the_configuration_would_say(monkeypatch: pytest.Mon
         await until(pilot, lambda: copied)
         assert copied == [f"{CONNECTIONS.since.isoformat()}  postgresql.connections  critical  {CONNECTIONS.message}"]
         await pilot.press("left")
-        await until_seen(pilot, "30 rules")
+        await until_seen(pilot, f"{len(RULES)} rules")
         await pilot.press("j", "y")
         await until(pilot, lambda: len(copied) == 2)
     assert copied[1].split("\n")[:3] == ['[thresholds."postgresql.connections"]', "warning = 80", "critical = 95"]

@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 
 from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError, EngineGone
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.wire import ErrorAnswer, EventsAnswer, unpack_error
@@ -166,8 +167,7 @@ class Link:
         if not self._lost.is_set():
             _log.warning("lost the engine on %s: %s", self._path, error)
             self._lost.set()
-        seconds = int(time.monotonic() - self._heard_at)
-        trouble = f"engine stopped answering {seconds} s ago"
+        trouble = f"engine stopped answering {units.age(time.monotonic() - self._heard_at)} ago"
         if _is_refused(error):
             trouble += ": it ended, reopen the console to take over"
         if self._heard is not None and trouble != self._state.trouble:

@@ -24,6 +24,7 @@ from qsuite_console.engine.metering import Meter
 from qsuite_console.engine.ports import DRAINED, Claim, Ending, Permanent, SoftTimeLimit, Store, Worker
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.logs import REDACTOR, current_job
+from qsuite_console.model import units
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError, ReadOnly
 from qsuite_console.model.jobs import Outcome
@@ -179,7 +180,7 @@ class Attempt:
         if self._task is not None:
             self._task.uncancel()
         limit = self._worker.kind.soft_limit_s if self._worker else 0.0
-        return _SoftCancel(f"the soft limit of {limit:g} s has passed")
+        return _SoftCancel(f"the soft limit of {_words(limit)} has passed")
 
     async def _work(self) -> tuple[BaseException | None, Any]:
         job, worker = self.claim.job, self._worker
@@ -279,7 +280,7 @@ class Attempt:
     def _limit_text(self, wish: Wish, error: BaseException | None) -> str:
         kind = self._worker.kind if self._worker else None
         limit = 0.0 if kind is None else (kind.soft_limit_s if wish is Wish.SOFT else kind.hard_limit_s)
-        text = f"ran longer than its {wish.value} of {limit:g} s"
+        text = f"ran longer than its {wish.value} of {_words(limit)}"
         if self._task is not None and not self._task.done():
             text += " and ignored its cancellation"
         return text if error is None else f"{text}; then {retry.describe(error)}"
@@ -303,3 +304,8 @@ class Attempt:
         reason = f"try {job.tries + 1} of {job.max_attempts} at {at:%H:%M:%S} UTC"
         kept = Outcome.RETRY if outcome is Outcome.FAILED else outcome
         return Ending(outcome=kept, error=text, reason=reason, retry_at=at)
+
+
+def _words(limit_s: float) -> str:
+    """Return a time limit as it was set, from a minute on in minutes and hours."""
+    return units.span(limit_s) if limit_s >= 60 else f"{limit_s:g} s"

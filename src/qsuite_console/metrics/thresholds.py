@@ -16,6 +16,7 @@ from msgspec import structs
 
 from qsuite_console.config.rules import RULES as RULES
 from qsuite_console.config.rules import Rule as Rule
+from qsuite_console.model import units
 from qsuite_console.model.health import Alert, AlertState, Level
 
 _SEVERITY: Final = {Level.OK: 0, Level.UNKNOWN: 0, Level.WARNING: 1, Level.CRITICAL: 2}
@@ -133,6 +134,5 @@ def _cleared(alert: Alert, at: datetime) -> Alert:
 
 
 def quantity(rule: Rule, value: float) -> str:
-    """Return a value with its unit: "85 %", "1,024 MiB", "1 failure"."""
-    number = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
-    return f"{number} {rule.unit}".strip()
+    """Return a value with its unit: "85 %", "1,024 MiB", "5 m 10 s", "1 failure"."""
+    return units.quantity(value, rule.unit)

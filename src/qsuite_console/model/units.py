@@ -32,7 +32,7 @@ def size(value: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a duration: "3 ms", "4.2 s", "2 m 10 s", "3 h 5 m", "2 d 4 h"."""
+    """Return a duration: "3 ms", "4.2 s", "2 m 10 s", "3 h 5 m", "2 d 4 h", "5 m"."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -40,5 +40,23 @@ def span(seconds: float) -> str:
     whole = round(seconds)
     for big, small, names in ((86_400, 3600, "dh"), (3600, 60, "hm"), (60, 1, "ms")):
         if whole >= big:
-            return f"{whole // big} {names[0]} {whole % big // small} {names[1]}"
+            rest = whole % big // small
+            return f"{whole // big} {names[0]}" + (f" {rest} {names[1]}" if rest else "")
     raise AssertionError("unreachable")
+
+
+def age(seconds: float) -> str:
+    """Return how old something is, in one unit: "12s", "3m", "4h", "2d"; "ago" or "old" follows it."""
+    seconds = max(0.0, seconds)
+    for limit, divisor, unit in ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // divisor)}{unit}"
+    return f"{int(seconds // 86_400)}d"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a value with its unit as limits are written: "85 %", "1,024 MiB", "0.5 s"; from a minute on "5 m 10 s"."""
+    if unit == "s" and value >= 60:
+        return span(value)
+    number = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
+    return f"{number} {unit}".strip()

@@ -88,7 +88,7 @@ class ResetStatistics:
         table = clean(parameters.name, 120)
         counted = "since the server's data directory was made, or since its last crash"
         if since is not None:
-            age = units.span(max(0.0, (self._clock.now() - since).total_seconds()))
+            age = units.age((self._clock.now() - since).total_seconds())
             counted = f"since {since:%Y-%m-%d %H:%M} UTC, {age} ago"
         title = f"Reset the statistics of {name.format(name=table)}?"
         lines = (

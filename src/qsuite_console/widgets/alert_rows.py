@@ -7,6 +7,7 @@ from typing import Final
 
 from textual.content import Content
 
+from qsuite_console.model import units
 from qsuite_console.model.alerts import RuleView, Silence
 from qsuite_console.model.health import Alert, Figure, Level
 from qsuite_console.model.text import clean
@@ -116,11 +117,8 @@ def _value(alert: Alert) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Return a value with its unit, as limits are written: 85 %, 1,024 MiB, 0.5 s."""
-    if value is None:
-        return figures.DASH
-    number = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}"
-    return f"{number} {unit}".strip()
+    """Return a value with its unit, as limits are written: 85 %, 1,024 MiB, 5 m 10 s."""
+    return figures.DASH if value is None else units.quantity(value, unit)
 
 
 def silence_row(silence: Silence, now: datetime, zone: tzinfo | None) -> Row:

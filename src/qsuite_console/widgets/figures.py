@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime, tzinfo
 
+from qsuite_console.model import units
+
 DASH = "—"
 
 
@@ -82,13 +84,12 @@ def countdown(seconds: float | None) -> str:
 
 def age(seconds: float | None) -> str:
     """Return how old something is in one unit: 12s, 3m, 4h, 2d."""
-    if seconds is None or not math.isfinite(seconds):
-        return DASH
-    seconds = max(0.0, seconds)
-    for limit, divisor, unit in ((60, 1, "s"), (3600, 60, "m"), (86_400, 3600, "h")):
-        if seconds < limit:
-            return f"{int(seconds // divisor)}{unit}"
-    return f"{int(seconds // 86_400)}d"
+    return DASH if seconds is None or not math.isfinite(seconds) else units.age(seconds)
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was: just now, 12s ago, 3m ago."""
+    return "just now" if seconds < 1 else f"{age(seconds)} ago"
 
 
 def whole(seconds: float) -> str:

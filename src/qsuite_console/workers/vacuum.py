@@ -315,4 +315,4 @@ def _oldest(times: Sequence[tuple[datetime | None, datetime]]) -> str:
     if any(at is None for at, _ in times):
         never = sum(at is None for at, _ in times)
         return "never" if never == len(times) else f"never for {never} of {len(times)}"
-    return f"{units.span(max((now - at).total_seconds() for at, now in times if at is not None))} ago"
+    return f"{units.age(max((now - at).total_seconds() for at, now in times if at is not None))} ago"

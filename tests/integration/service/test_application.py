@@ -17,7 +17,7 @@ from qsuite_console.config.settings import DatabaseSettings, TableSettings
 from qsuite_console.db import queries
 from qsuite_console.db.application import BOUND, Pulse, PulseReader
 from qsuite_console.db.errors import DatabaseDown
-from qsuite_console.metrics.from_application import ApplicationSource, bar_age
+from qsuite_console.metrics.from_application import ApplicationSource, bar_age, run_figures
 from qsuite_console.metrics.sources import OwnLoad
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.health import Level
@@ -143,8 +143,36 @@ async def test_a_missing_table_costs_its_own_figures_and_is_named(empty_database
         "orders": "no execution_engine_order",
         "pending": "no execution_engine_order",
         "bars": "no market_data_ticker or market_data_marketdata",
+        "runs": "no pipeline_runs",
     }
+    assert run_figures(nothing, datetime.now(UTC)) == ((), {})
     assert nothing.pending is None
+
+
+async def test_failed_and_stuck_pipeline_runs_are_counted_and_judged(database_dsn: str) -> None:
+    async with connected(database_dsn) as (connection, reader):
+        await connection.execute("INSERT INTO pipelines (name) VALUES ('a')")
+        quiet = await reader.read()
+        assert (quiet.runs_ended, quiet.runs_failed, quiet.oldest_run) == (0, 0, None)
+        await connection.execute(
+            "INSERT INTO pipeline_runs (pipeline_id, status, created_at, started_at, completed_at)"
+            " SELECT 1, CASE WHEN i <= 3 THEN 'failed' ELSE 'success' END, at, at, at FROM"
+            " (SELECT i, now() - i * interval '1 minute' AS at FROM generate_series(1, 10) i) s;"
+            "INSERT INTO pipeline_runs (pipeline_id, status, created_at, started_at) VALUES"
+            " (1, 'failed', now() - interval '61 minutes', now()), (1, 'cancelled', now(), now()),"
+            " (1, 'running', now() - interval '5 hours', now() - interval '5 hours'), (1, 'pending', now(), NULL)"
+        )
+        pulse = await reader.read()
+    assert (pulse.runs_ended, pulse.runs_failed) == (10, 3)
+    now = datetime.now(UTC)
+    assert pulse.oldest_run is not None
+    assert now - pulse.oldest_run > timedelta(hours=5)
+    (failed, age), watched = run_figures(pulse, now)
+    assert (failed.text, failed.level) == ("3 of 10 ended", Level.WARNING)
+    assert age.level is Level.CRITICAL
+    assert watched["application.runs_failed"] == pytest.approx(30.0)
+    few, _ = run_figures(Pulse(runs_ended=4, runs_failed=4), now)
+    assert [figure.level for figure in few] == [Level.OK, Level.OK]
 
 
 async def test_a_missing_privilege_is_named_and_the_rest_stands(database_dsn: str) -> None:
@@ -212,7 +240,7 @@ async def test_a_server_that_is_down_is_raised_not_counted_as_zero() -> None:
     [
         (OPEN, 90, "30 s old", Level.OK, 30),
         (OPEN, 30, "0 ms old", Level.OK, 0),
-        (OPEN, 360 + 60, "6 m 0 s old", Level.WARNING, 360),
+        (OPEN, 360 + 60, "6 m old", Level.WARNING, 360),
         (OPEN, 1000 + 60, "16 m 40 s old", Level.CRITICAL, 1000),
         (OPEN.replace(hour=14, minute=32), 61_000, "16 h 55 m old, exchange closed", Level.OK, 0),  # just opened
         (OPEN + timedelta(days=1), 86_400, "23 h 59 m old, exchange closed", Level.OK, 0),  # Saturday

@@ -289,7 +289,7 @@ async def test_plan_says_what_would_be_written(services: workers.Services) -> No
     plan = await worker.plan(decode(worker.kind.parameters, {"period_s": 300}))
     assert plan.title == "warm market data of the 100 most traded symbols"
     told = {line.label: (line.value, line.note) for line in plan.lines}
-    assert (told["named"][0], told["life"][0]) == ("market_data:{symbol}", "15 m 0 s")
+    assert (told["named"][0], told["life"][0]) == ("market_data:{symbol}", "15 m")
     assert (told["database"][1], told["cache"][1], plan.warnings) == ("answers", "answers", ())
     assert worker.check(decode(worker.kind.parameters, {"symbols": " , "})) == {
         "symbols": "name symbols, or active for all of them"

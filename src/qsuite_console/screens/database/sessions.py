@@ -298,7 +298,7 @@ def _facts(detail: SessionDetail, session: Session) -> Iterator[tuple[str, str, 
         yield "waits", session.wait or "for nothing", "$warning" if session.wait_type == "Lock" else ""
         yield (
             "statement",
-            f"began {figures.duration(session.query_s)} ago" if session.query_s is not None else "none",
+            f"began {figures.ago(session.query_s)}" if session.query_s is not None else "none",
             "",
         )
         yield (
