@@ -27,14 +27,21 @@ class EndpointParameters(msgspec.Struct, frozen=True, kw_only=True):
     """Which endpoint: a webhook, or somebody told by a program or e-mail."""
 
     endpoint: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=40, title="Endpoint", description="name of a webhook or notice")
+        str,
+        msgspec.Meta(
+            min_length=1,
+            max_length=40,
+            title="Endpoint",
+            description="name of a webhook, or of somebody told by a program or e-mail",
+            examples=["desk"],
+        ),
     ]
 
 
 class DeliveryParameters(msgspec.Struct, frozen=True, kw_only=True):
     """Which delivery, by its number in the log."""
 
-    number: Annotated[int, msgspec.Meta(ge=1, title="Delivery", description="its number in the log")]
+    number: Annotated[int, msgspec.Meta(ge=1, title="Delivery", description="its number in the log", examples=[41])]
 
 
 class _Operation:
