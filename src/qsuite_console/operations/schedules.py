@@ -23,7 +23,7 @@ from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.timing import LONGEST_S, read_span, read_timing
 from qsuite_console.model.errors import Conflict, ConsoleError, InvalidParameters, NotFound
 from qsuite_console.model.operations import Outcome, Proposal
-from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule, length
+from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule, Timing, length
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class NameParameters(msgspec.Struct, frozen=True, kw_only=True):
 class SaveParameters(NameParameters, frozen=True, kw_only=True):
     """A schedule as it is typed; exactly one of cron, every and once says when."""
 
-    kind: Annotated[str, msgspec.Meta(title="Kind of job", min_length=1, max_length=80, examples=["warm.prices"])]
+    name: Name = ""  # empty as it is typed first: every problem of a form is named at once
+    kind: Annotated[str, msgspec.Meta(title="Kind of job", max_length=80, examples=["warm.prices"])] = ""
     parameters: Annotated[
         str, msgspec.Meta(title="Parameters", description='of the job: name=value … or JSON like {"symbols": "AAPL"}')
     ] = ""
@@ -174,10 +175,16 @@ class Save(_Operation):
 
         if not re.fullmatch(NAME, given.name):
             problems["name"] = "small letters, digits, - . _, at most 60; begins with a letter or a digit"
+        if not given.kind.strip():
+            problems["kind"] = "is required, for example warm.prices"
         timing = tried(read_timing, given.cron, given.every, given.once, given.zone, now)
         grace_s = tried(read_span, "grace", given.grace)
         jitter_s = tried(_read_jitter, given.jitter, timing, now)
         chosen = tried(read_parameters, given.parameters)
+        if given.kind.strip() and chosen is not None:
+            tried(
+                self._check_job, Schedule(name=given.name, kind=given.kind.strip(), parameters=chosen, timing=Timing())
+            )
         if problems:
             raise InvalidParameters(problems)
         schedule = Schedule(
@@ -197,7 +204,6 @@ class Save(_Operation):
             changed_at=now,
             handled_until=now,
         )
-        self._check_job(schedule)
         if before is not None and before.is_enabled and given.enabled and before.timing == timing:
             return msgspec.structs.replace(schedule, handled_until=before.handled_until)
         return schedule

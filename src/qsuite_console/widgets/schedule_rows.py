@@ -115,13 +115,13 @@ def facts(detail: ScheduleDetail, now: datetime, zone: tzinfo | None, width: int
         ("cron", schedule.timing.cron, "$dim"),
         ("problem", view.problem, "$error"),
         ("job", f"{schedule.kind} {parameters}".rstrip(), ""),
-        ("how often", often(detail.frequency), ""),
-        *collided(detail.collisions, zone, now),
-        *(("note", note, "$warning") for note in detail.notes),
+        ("for", schedule.note, ""),
         ("missed", f"{_MISSED[schedule.missed]}; on time if at most {length(schedule.grace_s)} late", ""),
         ("overlap", _OVERLAP[schedule.overlap], ""),
         ("jitter", f"starts up to {length(schedule.jitter_s)} later" if schedule.jitter_s else "", ""),
-        ("for", schedule.note, ""),
+        ("how often", often(detail.frequency), ""),
+        *collided(detail.collisions, zone, now),
+        *(("note", note, "$warning") for note in detail.notes),
         ("confirmed", f"for production {schedule.confirmed}" if schedule.confirmed else "", "$dim"),
     ]
     title = Content.assemble((f"{look.glyph} {word}", looks.TONES.get(look.tone, "")), (f"  {schedule.name}", "bold"))

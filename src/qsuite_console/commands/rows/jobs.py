@@ -26,7 +26,7 @@ ROWS: Final[tuple[Command, ...]] = (
             action="act('retry')", is_shown=True, when="retry", verb="retry", usage="ID…"),
     Command(id="jobs.delete", keys="D", title="Delete", help="Delete finished jobs with their logs and results.",
             scope="jobs", action="act('delete')", is_shown=True, when="delete", verb="delete", usage="ID…"),
-    Command(id="jobs.routine", keys="s", title="Scheduled", scope="jobs", action="routine", when="routine",
+    Command(id="jobs.routine", keys="s", title="Scheduled", scope="jobs", action="routine",
             help="Show also, or no more, the jobs that schedules made and that succeeded; a filter finds them anyway."),
     Command(id="jobs.copy", keys="y", title="Copy", help="Copy the job's id and title to the clipboard.",
             scope="jobs", action="copy", when="job"),
