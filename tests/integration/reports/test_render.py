@@ -108,7 +108,7 @@ def files_in(pdf: bytes) -> int:
         for page in reader.pages
         for note in page.get("/Annots") or ()
     )
-    return len(reader.attachments) + on_pages + pdf.count(b"/EmbeddedFile")
+    return len(reader.attachments) + int(on_pages) + pdf.count(b"/EmbeddedFile")
 
 
 async def test_nothing_in_the_data_of_a_report_is_fetched_or_embedded(

@@ -376,7 +376,7 @@ async def lag(engine: Any, samples: int = 300) -> float:
             found.append(1000 * (time.perf_counter() - began) - 5)
         return found
 
-    return statistics.quantiles(await asyncio.wrap_future(engine.call(measure())), n=100)[-1]
+    return float(statistics.quantiles(await asyncio.wrap_future(engine.call(measure())), n=100)[-1])
 
 
 async def run_job(store: SqliteStore, number: int, outcome: Outcome) -> None:

@@ -20,6 +20,7 @@ from qsuite_console.reports.document import (
     Advice,
     Bar,
     BarChart,
+    Block,
     Cell,
     Column,
     Curve,
@@ -42,10 +43,11 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 START = datetime(2026, 3, 28, tzinfo=UTC).timestamp()
 
 
-def lines(values: list[float | None], **more: object) -> LineChart:
+def lines(values: list[float | None], limits: tuple[Limit, ...] = ()) -> LineChart:
     points = tuple((START + 60 * at, value) for at, value in enumerate(values))
-    given_ = {"title": HOSTILE, "unit": "%", "start": START, "end": START + 60 * len(values), **more}
-    return LineChart(curves=(Curve(label=HOSTILE, points=points), Curve(label="b", points=points)), **given_)
+    curves = (Curve(label=HOSTILE, points=points), Curve(label="b", points=points))
+    end = START + 60 * len(values)
+    return LineChart(title=HOSTILE, unit="%", curves=curves, start=START, end=end, limits=limits)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
@@ -141,7 +143,7 @@ def test_json_comes_back_as_the_same_document() -> None:
     assert msgspec.json.decode(export.as_json(made), type=Document) == made
 
 
-def every_block() -> tuple[object, ...]:
+def every_block() -> tuple[Block, ...]:
     return (
         Table(
             title="T", columns=(Column(title="a", is_number=True), Column(title="b", is_wide=True)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_name_from_outside_reaches_no_other_file(storage: Storage, name: str) 
 
 
 def test_what_breaks_while_it_is_written_leaves_nothing(storage: Storage) -> None:
-    def pieces():
+    def pieces() -> Iterator[bytes]:
         yield b"half"
         raise RuntimeError("killed")
 
