@@ -119,6 +119,10 @@ DEFAULTS: Final = (
          about="Time to read orders, bars and the newest bar: the kind of question the platform's users wait for."),
     Rule(id="application.bar_age", title="newest bar", unit="s", warning=300, critical=900,
          about="Age of the newest minute bar of any symbol while the exchange is open."),
+    Rule(id="application.runs_failed", title="pipeline runs failed", unit="%", warning=20, critical=50, for_s=0,
+         about="Of the runs made in the last hour that ended; fewer than five ended runs say nothing."),
+    Rule(id="application.run_age", title="oldest pipeline run at work", unit="s", warning=3600, critical=14_400,
+         for_s=0, about="How long the run that runs longest has been at it: its worker may have died."),
 )  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = MappingProxyType({rule.id: rule for rule in DEFAULTS})
 

@@ -1,4 +1,4 @@
-"""Reads the platform's pulse from its own tables: orders, bars, how old the newest bar is.
+"""Reads the platform's pulse from its own tables: orders, bars, how old the newest bar is, how its pipelines run.
 
 Each question is asked by itself, in a savepoint, so that a missing table or privilege costs one figure and
 not the others, and says which. A server that can't be reached at all is raised.
@@ -43,6 +43,9 @@ class Pulse:
     pending: int | None = None
     bars_hour: int | None = None
     newest_bar: datetime | None = None  # start of the minute
+    runs_ended: int | None = None  # of pipelines, in the last hour
+    runs_failed: int | None = None
+    oldest_run: datetime | None = None  # since when the oldest run goes on; None: none does
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,12 +100,16 @@ async def _pulse(asking: _Asking) -> Pulse:
     if bars is not None and newest is None:
         last = await asking.row("newest bar", "application_newest", tables.market_data)
         newest = None if last is None else last["newest"]
+    runs = await asking.row("runs", "application_runs", tables.pipeline_runs, BOUND + 1)
     return Pulse(
         orders_hour=None if orders is None else orders["hour"],
         orders_minute=None if orders is None else orders["minute"],
         pending=None if orders is None or resting is None else orders["waiting"] + resting["resting"],
         bars_hour=None if bars is None else bars["hour"],
         newest_bar=newest,
+        runs_ended=None if runs is None else runs["ended"],
+        runs_failed=None if runs is None else runs["failed"],
+        oldest_run=None if runs is None else runs["oldest"],
         unread=asking.unread,
     )
 
@@ -116,7 +123,7 @@ class _Asking:
     async def row(self, what: str, name: str, table: str, *arguments: object) -> Mapping[str, Any] | None:
         """Return the single row of a question, or None and note why there is none; each in a savepoint."""
         text = queries.load(name)
-        for placeholder in ("tickers", "market_data"):
+        for placeholder in ("tickers", "market_data", "pipeline_runs"):
             text = text.replace(f"{{{{{placeholder}}}}}", quote_table(getattr(self.tables, placeholder)))
         try:
             async with self._connection.transaction():

@@ -22,6 +22,7 @@ _SHARE: Final = 50.0  # of the time between two readings, one part is spent read
 _WAIT_S: Final = 0.8  # of a sample for an answer
 _STALE_S: Final = 1.7  # of waiting, after which what was read before is shown as old
 _MINUTE: Final = timedelta(minutes=1)
+_FEW_RUNS: Final = 5
 _GRACE: Final = timedelta(minutes=5)  # after the opening, before bars must be there
 
 
@@ -103,6 +104,7 @@ class ApplicationSource:
             return Sample(headline=self.headline, figures=(response,), watched=watched, problem=problem)
         bar, age_s = bar_age(pulse, now)
         minute = pulse.orders_minute
+        runs, watched_runs = run_figures(pulse, now)
         text = _counted(minute, pulse, "orders")
         return Sample(
             headline=figure("orders_1m", "orders, last minute", text, minute),
@@ -112,9 +114,12 @@ class ApplicationSource:
                 figure("orders_1h", "orders, last hour", _counted(pulse.orders_hour, pulse, "orders"),
                        pulse.orders_hour),
                 figure("pending", "orders pending", _counted(pulse.pending, pulse, "orders", "pending"), pulse.pending),
+                *runs,
                 response,
             ),
-            watched=watched | {"application.bar_age": None if problem else age_s},
+            watched=watched
+            | {"application.bar_age": None if problem else age_s}
+            | {name: None if problem else value for name, value in watched_runs.items()},
             problem=problem,
         )  # fmt: skip
 
@@ -136,6 +141,24 @@ def bar_age(pulse: Pulse, now: datetime) -> tuple[Figure, float | None]:
         return judged("bar_age", "newest bar", text, age_s, rule, age_s), age_s
     quiet = Figure(name="bar_age", label="newest bar", text=f"{text}, exchange closed", amount=age_s, level=Level.OK)
     return quiet, 0.0
+
+
+def run_figures(pulse: Pulse, now: datetime) -> tuple[tuple[Figure, ...], dict[str, float | None]]:
+    """Return what is to be said of pipelines, and what is watched of them; nothing where the platform has none.
+
+    A few runs say nothing about the share that fails.
+    """
+    if pulse.runs_ended is None or pulse.runs_failed is None:
+        return (), {}
+    failed, ended = pulse.runs_failed, pulse.runs_ended
+    percent = 100.0 * failed / ended if ended >= _FEW_RUNS else 0.0
+    age_s = 0.0 if pulse.oldest_run is None else max(0.0, (now - pulse.oldest_run).total_seconds())
+    working = "none at work" if pulse.oldest_run is None else f"for {units.span(age_s)}"
+    shown = f"{units.count(failed)} of {units.count(ended)} ended"
+    return (
+        judged("runs_failed", "pipeline runs failed, last hour", shown, percent, "application.runs_failed", percent),
+        judged("run_age", "oldest pipeline run at work", working, age_s, "application.run_age", age_s),
+    ), {"application.runs_failed": percent, "application.run_age": age_s}
 
 
 def _counted(value: int | None, pulse: Pulse, *reasons: str) -> str:

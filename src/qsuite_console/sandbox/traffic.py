@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
+_RUN_TICKS: Final = 6
+_LEFT_TICKS: Final = 600
 _RETRY_S: Final = 2.0
 _POPULAR: Final = 40
 _TRADERS: Final = 200
@@ -99,7 +101,7 @@ class Traffic:
                 await connection.execute(statements["fill orders"], filled, prices)
             if len(self._orders) > _OPEN_ORDERS or (self._orders and self._ticks % 7 == 0):
                 await connection.execute(statements["cancel orders"], [self._orders.popleft()])
-            if self._ticks % 6 == 0:
+            if self._ticks % _RUN_TICKS == 0:
                 await self._run_pipelines(connection)
             minute = datetime.now(UTC).replace(second=0, microsecond=0)
             if minute > self._minute:
@@ -108,6 +110,8 @@ class Traffic:
 
     async def _run_pipelines(self, connection: asyncpg.Connection) -> None:
         dice, statements = self._random, load("traffic")
+        if self._ticks % _LEFT_TICKS == _RUN_TICKS:  # what a sandbox that was stopped has left running
+            await connection.execute(statements["end left runs"])
         if self._runs and (len(self._runs) >= _RUNS or dice.random() < 0.3):
             state = dice.choices(["success", "failed", "cancelled"], [93, 5, 2])[0]
             await connection.execute(statements["finish runs"], [self._runs.popleft()], [state])

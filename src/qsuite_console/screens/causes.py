@@ -48,6 +48,8 @@ RULES: Final = {
     "jobs.loop_lag": Cause("system", "console"),
     "application.response_time": Cause("database", "statements"),
     "application.bar_age": Cause("market"),
+    "application.runs_failed": Cause("pipelines", "runs", "status:failed"),
+    "application.run_age": Cause("pipelines", "runs", "status:running"),
 }
 
 

@@ -24,6 +24,16 @@ SELECT coalesce(sum(b.bars), 0)::bigint AS hour, max(b.newest) AS newest
                       WHERE m.ticker_id = t.id AND m."timestamp" > now() - interval '1 hour') b
  WHERE t.is_active;
 
+-- @name application_runs
+-- $1 bound. Pipeline runs made in the last hour that came to an end by themselves, and since when the oldest goes on.
+SELECT count(*) FILTER (WHERE r.status IN ('success', 'failed')) AS ended,
+       count(*) FILTER (WHERE r.status = 'failed') AS failed,
+       (SELECT min(a.started_at) FROM {{pipeline_runs}} a
+         WHERE a.status IN ('pending', 'running') AND a.status = 'running') AS oldest
+  FROM (SELECT status FROM {{pipeline_runs}}
+         WHERE created_at > now() - interval '1 hour' AND created_at <= now()
+         ORDER BY created_at DESC LIMIT $1) r;
+
 -- @name application_newest
 -- The newest bar of all, for a platform that had none in the last hour.
 SELECT max(l.newest) AS newest

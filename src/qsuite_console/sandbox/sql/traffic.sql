@@ -38,6 +38,15 @@ SELECT run.id, name, CASE WHEN n = 1 THEN 'running' ELSE 'pending' END, CASE WHE
   FROM run, unnest(ARRAY['extract', 'clean', 'transform', 'load', 'notify']) WITH ORDINALITY AS t (name, n)
 RETURNING pipeline_run_id
 
+-- @step end left runs
+WITH ended AS (
+    UPDATE pipeline_runs SET status = 'cancelled', completed_at = now()
+     WHERE status IN ('pending', 'running') AND created_at < now() - interval '30 minutes'
+    RETURNING id
+)
+UPDATE task_runs t SET status = 'skipped', completed_at = now()
+  FROM ended e WHERE t.pipeline_run_id = e.id AND t.status IN ('pending', 'running')
+
 -- @step finish runs
 WITH done AS (
     UPDATE pipeline_runs r
