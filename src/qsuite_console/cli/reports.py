@@ -94,7 +94,7 @@ def show_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
 @click.argument("report")
 @click.pass_obj
 def open_report(invocation: Invocation, *, report: str) -> None:
-    """Open a report with the program of this desktop; where there is none its path is printed."""
+    """Open a report with its program, or print its path."""
     found = storage_of(invocation).find(report)
     output.line(found.path)
     opener = next((path for name in _OPENERS if (path := shutil.which(name))), None)
