@@ -290,7 +290,7 @@ def state_of(view: ScheduleView) -> str:
 
 def last_of(view: ScheduleView) -> str:
     """Return what became of the last plan: "succeeded 3m 20s ago"."""
-    return "" if view.last is None else f"{view.last.outcome} {output.ago(view.last.at)}"
+    return "" if view.last is None else f"{view.last.outcome} {output.ago(view.last.newest_at)}"
 
 
 def print_plans(times: tuple[datetime, ...], timing: Timing) -> None:

@@ -236,7 +236,10 @@ def _run(transaction: Transaction, schedule_id: int, planned: int) -> ScheduleRu
 
 
 def _keep(transaction: Transaction, run: ScheduleRun) -> None:
-    """Write a run; one without a job that says the same as the newest is counted with it instead."""
+    """Write a run; one without a job that says the same as the newest is counted with it instead.
+
+    ``at`` stays when it began, so that who tells others of it tells them once.
+    """
     connection = transaction.connection
     if run.job_id is None and run.outcome is not RunOutcome.WAITING:
         newest = connection.execute(
@@ -247,9 +250,9 @@ def _keep(transaction: Transaction, run: ScheduleRun) -> None:
         planned = stamp(run.planned_at)
         if newest is not None and newest[1:] == (run.outcome.value, run.note) and newest[0] < planned:
             connection.execute(
-                "UPDATE schedule_runs SET planned_at = ?, at = ?, covers = covers + ?"
+                "UPDATE schedule_runs SET planned_at = ?, covers = covers + ?"
                 " WHERE schedule_id = ? AND planned_at = ?",
-                (planned, stamp(run.at), run.covers, run.schedule_id, newest[0]),
+                (planned, run.covers, run.schedule_id, newest[0]),
             )
             return
     values = (

@@ -98,13 +98,18 @@ class ScheduleRun(msgspec.Struct, frozen=True, kw_only=True):
 
     schedule_id: int
     planned_at: datetime
-    at: datetime  # when it was dealt with
+    at: datetime  # when it was dealt with; the first of several that it stands for
     outcome: RunOutcome
     trigger: str = "plan"  # "plan", "made up", "by hand"
     job_id: int | None = None
     note: str = ""  # why, where that needs a word
     covers: int = 1
     finished_at: datetime | None = None
+
+    @property
+    def newest_at(self) -> datetime:
+        """Return when it happened last: a run that stands for several began before."""
+        return max(self.at, self.planned_at)
 
 
 class Occurrences(msgspec.Struct, frozen=True, kw_only=True):

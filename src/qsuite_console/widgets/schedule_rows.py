@@ -102,7 +102,7 @@ def last_cell(run: ScheduleRun | None, now: datetime) -> Cell:
     if run is None:
         return Cell("never yet", "dim")
     look = OUTCOMES[run.outcome]
-    return Cell(f"{look.glyph} {look.word} {figures.age((now - run.at).total_seconds())}", look.tone)
+    return Cell(f"{look.glyph} {look.word} {figures.age((now - run.newest_at).total_seconds())}", look.tone)
 
 
 def facts(detail: ScheduleDetail, now: datetime, zone: tzinfo | None, width: int, parameters: str) -> Content:
