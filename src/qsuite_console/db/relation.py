@@ -6,6 +6,7 @@ SELECT survives.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -134,6 +135,15 @@ async def describe_table(connection: asyncpg.Connection, name: str) -> Relation 
         schema=row["schema"],
         table=row["name"],
     )
+
+
+async def tables_like(connection: asyncpg.Connection, name: str) -> list[str]:
+    """Return the tables that ``name`` may have meant."""
+    plain: dict[str, str] = {}
+    for row in await connection.fetch(load("maintenance_names", connection.get_server_version().major)):
+        plain.setdefault(row["name"].rpartition(".")[2].strip('"').lower(), row["name"])
+    wanted = name.rpartition(".")[2].strip().strip('"').lower()
+    return [plain[found] for found in difflib.get_close_matches(wanted, plain, n=3, cutoff=0.6)]
 
 
 async def describe_query(connection: asyncpg.Connection, query: str) -> Relation:

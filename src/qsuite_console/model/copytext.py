@@ -44,15 +44,10 @@ def rows_of(data: bytes) -> list[list[str | None]]:
     lines = text.split("\n")
     del lines[-1]
     if "\\" not in text:
-        return [line.split("\t") for line in lines]  # type: ignore[misc]  # no NULL among them
+        return [[*line.split("\t")] for line in lines]
     return [
-        [
-            None if each == "\\N" else (_ESCAPED.sub(_unescape, each) if "\\" in each else each)
-            for each in line.split("\t")
-        ]
-        if "\\" in line
-        else line.split("\t")
-        for line in lines
+        [None if each == "\\N" else (_ESCAPED.sub(_unescape, each) if "\\" in each else each) for each in fields]
+        for fields in (line.split("\t") for line in lines)
     ]
 
 

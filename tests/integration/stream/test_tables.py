@@ -148,13 +148,13 @@ async def test_a_query_that_writes_all_the_same_is_stopped_by_the_server(scene: 
 @pytest.mark.parametrize(
     ("given", "field", "why"),
     [
-        ({"table": "nowhere"}, "table", "there is no table nowhere"),
-        ({"to": "nowhere"}, "to", "there is no table nowhere; it must exist"),
+        ({"table": "sources"}, "table", "there is no table sources; did you mean source\\?"),
+        ({"to": "nowhere"}, "to", "there is no table nowhere"),
         ({"to": "source"}, "to", "is the table that is read"),
         ({"key": "nope"}, "key", "there is no column nope; known are id, symbol"),
         ({"to_key": "id"}, "to_key", "no unique key on \\(id\\); it has: symbol, id"),
         ({"rename": "note=remark"}, "to", "remark is not in public.target: leave it out \\(columns\\) or rename it"),
-        ({"columns": "id,note"}, "to", "symbol is NOT NULL there and nothing fills it"),
+        ({"columns": "id,note"}, "to", "nothing fills symbol, at, NOT NULL there"),
         ({"cast": "price=text"}, "to", "price is text in the source and numeric\\(20,8\\) in the destination"),
         ({"to": "narrow"}, "to", "price is numeric\\(20,8\\) .* numeric\\(10,2\\) .* would round it: cast price"),
         ({"to": "made"}, "to", "id is generated there"),

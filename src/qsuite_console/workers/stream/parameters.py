@@ -35,13 +35,13 @@ Query = Annotated[
     ),
 ]
 Source = Annotated[
-    str, _text("Source", "target of the configuration whose database is read; empty: this one's", "staging", 100)
+    str, _text("Source", "target of the configuration whose database is read, else this one's", "staging", 100)
 ]
 ReadBy = Annotated[
     str,
     _text(
         "Key",
-        "columns by which rows are read in pages and the copy resumes; empty: the table's primary key",
+        "columns by which rows are read in pages and the copy resumes, else the table's primary key",
         "symbol,timestamp",
         1000,
     ),
@@ -54,7 +54,7 @@ ToKey = Annotated[
     str,
     _text(
         "Key there",
-        "columns of a unique key there: rows that have it are updated; empty: the key read by, or its primary key",
+        "columns of a unique key there: rows that have it are updated; else the key read by, or its primary key",
         "symbol,timestamp",
         1000,
     ),
@@ -63,7 +63,7 @@ ToFile = Annotated[
     str,
     _text("To", "file that is made, .csv or .parquet", "bars.csv", 4096, min_length=1, extra_json_schema=PATH),
 ]
-Columns = Annotated[str, _text("Columns", "columns to keep; empty: all", "symbol,close")]
+Columns = Annotated[str, _text("Columns", "columns to keep, else all", "symbol,close")]
 Filter = Annotated[str, _text("Filter", "keep rows for which this is true", "volume > 0")]
 Derive = Annotated[str, _text("Derive", "new columns, name=expression; …", "mid=round((high+low)/2, 4)")]
 Casts = Annotated[str, _text("Cast", "other types, column=type, …", "close=numeric(20,8)")]

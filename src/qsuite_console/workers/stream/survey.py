@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from qsuite_console.db.relation import (
     Column,
@@ -20,6 +19,7 @@ from qsuite_console.db.relation import (
     misfit,
     page_costs,
     rights_on,
+    tables_like,
 )
 from qsuite_console.db.row_reader import CHUNK_ROWS, Selection
 from qsuite_console.db.row_writer import Intake
@@ -29,7 +29,10 @@ from qsuite_console.workers.stream.parameters import SourceParameters, StreamPar
 from qsuite_console.workers.stream.program import Program
 from qsuite_console.workers.stream.transform import Transform, read_names
 
-_DEAR: float = 0.5  # of the cost of reading all: what a page may cost before it is warned of
+if TYPE_CHECKING:
+    import asyncpg
+
+_DEAR: Final = 0.5  # of the cost of reading all: what a page may cost before it is warned of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +99,10 @@ async def survey_table(
     table = await describe_table(connection, parameters.to)
     if table is None or table.oid is None:
         raise InvalidParameters(
-            {"to": f"there is no table {clean(parameters.to, 100)}; it must exist before rows are copied into it"},
-            hint=f"create it, for example: CREATE TABLE … (LIKE {reading.relation.name} INCLUDING ALL)"
+            {"to": f"there is no table {clean(parameters.to, 100)}{await _meant(connection, parameters.to)}"},
+            hint=f"it must exist: CREATE TABLE … (LIKE {reading.relation.name} INCLUDING ALL)"
             if is_same_database and reading.relation.is_table
-            else "create it first",
+            else "it must exist: create it first",
         )
     if is_same_database and table.oid == reading.relation.oid:
         raise InvalidParameters({"to": f"{table.name} is the table that is read"})
@@ -124,8 +127,14 @@ async def _relation(connection: asyncpg.Connection, parameters: SourceParameters
     relation = await describe_table(connection, parameters.table)
     if relation is None:
         where = f" in {clean(parameters.source, 60)}" if parameters.source else ""
-        raise InvalidParameters({"table": f"there is no table {clean(parameters.table, 100)}{where}"})
+        meant = await _meant(connection, parameters.table)
+        raise InvalidParameters({"table": f"there is no table {clean(parameters.table, 100)}{where}{meant}"})
     return relation
+
+
+async def _meant(connection: asyncpg.Connection, name: str) -> str:
+    alike = await tables_like(connection, name)
+    return f"; did you mean {clean(', '.join(alike), 200)}?" if alike else ""
 
 
 def _field(parameters: SourceParameters) -> str:
@@ -164,9 +173,13 @@ def _fitting(table: Relation, outputs: Sequence[Column], stamp: str) -> tuple[tu
             if is_unsure(column, target):
                 unsure.append(f"{column.name} to {target.type}")
     names = {column.name for column in found}
-    for column in table.columns:
-        if column.is_required and not column.has_default and not column.is_generated and column.name not in names:
-            wrong.append(f"{column.name} is NOT NULL there and nothing fills it")
+    unfilled = [
+        column.name
+        for column in table.columns
+        if column.is_required and not (column.has_default or column.is_generated or column.name in names)
+    ]
+    if unfilled:
+        wrong.append(f"nothing fills {', '.join(unfilled)}, NOT NULL there")
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise InvalidParameters({"to": clean("; ".join(wrong[:8]) + more, 1500)})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ import msgspec
 from qsuite_console.db.database import Database
 from qsuite_console.db.row_writer import RowWriter
 from qsuite_console.engine.ports import JobContext, JobKind
+from qsuite_console.model import units
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import Plan
 from qsuite_console.model.text import clean
@@ -163,7 +165,7 @@ class StreamWorker(_Streaming):
             if parameters.verify:
                 context.progress(state.read, max(state.read, 1), unit="rows", message="comparing with the source")
                 verdict = await verify_table(source, target, reading, writing, state)
-        more = {"table": writing.intake.table.name, "upsert_by": list(writing.intake.key)}
+        more = {"table": writing.intake.table.name, "upsert_by": ", ".join(writing.intake.key)}
         return _result(context, reading, state, verdict, more)
 
     async def _look(self, target: Database, parameters: StreamParameters, reading: Reading) -> Writing:
@@ -262,12 +264,13 @@ def _state(context: JobContext, parameters: SourceParameters, reading: Reading) 
 def _result(
     context: JobContext, reading: Reading, state: State, verdict: Verdict, more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if verdict.is_equal is False:
-        context.log.warning("%s", verdict.text)
+    context.log.info("%d rows read, %d written in %s", state.read, state.written, units.span(state.elapsed_s))
+    if verdict is not UNASKED:
+        context.log.log(logging.WARNING if verdict.is_equal is False else logging.INFO, "%s", verdict.text)
     return {
         "source": reading.relation.name,
         **more,
-        "read_by": list(reading.selection.key),
-        **state.result(),
+        "read_by": ", ".join(reading.selection.key),
         **verdict.result(),
+        **state.result(),
     }
