@@ -115,6 +115,11 @@ async def test_it_is_chosen_and_filled_in() -> None:
         await until_seen(pilot, "Run a job")
         await pilot.press("j", "enter")
         await until_seen(pilot, "see what it would do")
+        pilot.app.screen.query_one("#p-path", Input).value = "/etc/passwd"
+        pilot.app.screen.query_one("#p-level", Input).value = "9"
+        await pilot.press("enter")
+        await until_seen(pilot, "✖ Path: “/etc/passwd” is not of the form")
+        assert pilot.app.screen.query_one("#p-level", Input).value == "9", "what was typed stays"
         pilot.app.screen.query_one("#p-path", Input).value = "/backup/a.dump"
         await pilot.press("enter")
         await until_seen(pilot, "Run command.backup?")

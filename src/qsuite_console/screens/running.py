@@ -47,10 +47,20 @@ async def run_job(screen: ConsoleScreen, argument: str = "") -> bool:
 
 async def fill_in(screen: ConsoleScreen, kind: KindInfo) -> bool:
     """Ask for a kind's parameters, then for the start."""
-    parameters: dict[str, Any] | None = {}
-    if kind.parameters:
-        parameters = await screen.app.push_screen_wait(ParameterDialog(described(kind)))
-    return parameters is not None and await start(screen, kind, parameters)
+    if not kind.parameters:
+        return await start(screen, kind, {})
+    dialog = ParameterDialog(described(kind))
+    while (parameters := await screen.app.push_screen_wait(dialog)) is not None:
+        problems = await screen.attempt(screen.control.check(kind.name, parameters))
+        if problems is None:
+            return False
+        if not problems:
+            return await start(screen, kind, parameters)
+        first = problems[0]
+        label = next((spec.label for spec in kind.parameters if spec.name == first.field), "")
+        what = f"{label}: {first.message}" if label else first.message
+        dialog = ParameterDialog(described(kind), values=parameters, problem=what, field=first.field)
+    return False
 
 
 async def start(screen: ConsoleScreen, kind: KindInfo, parameters: Mapping[str, Any]) -> bool:

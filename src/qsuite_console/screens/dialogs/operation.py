@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -94,9 +94,14 @@ class ParameterDialog(Dialog[dict[str, Any] | None]):
     ParameterDialog #problem { color: $error; height: auto; display: none; }
     """
 
-    def __init__(self, operation: OperationInfo) -> None:
+    def __init__(
+        self, operation: OperationInfo, *, values: Mapping[str, Any] | None = None, problem: str = "", field: str = ""
+    ) -> None:
+        """``values`` are what was typed before; ``problem`` is what was wrong with it, in ``field`` where known."""
         super().__init__()
         self._operation = operation
+        self._values = values or {}
+        self._problem, self._field = problem, field
 
     def compose(self) -> ComposeResult:
         """Help, then a labelled field for each parameter."""
@@ -107,6 +112,7 @@ class ParameterDialog(Dialog[dict[str, Any] | None]):
                 for spec in self._operation.parameters:
                     yield Static(_label(spec))
                     default = "" if spec.default is None else str(spec.default)
+                    default = str(self._values.get(spec.name, default))
                     yield Input(default, placeholder=spec.placeholder, id=f"p-{spec.name}")
             yield Static("", id="problem", markup=False)
             yield Static(
@@ -114,20 +120,26 @@ class ParameterDialog(Dialog[dict[str, Any] | None]):
             )
 
     def on_mount(self) -> None:
-        """Begin with the first field."""
-        self.query(Input).first().focus()
+        """Begin with the first field, or with the one that was refused."""
+        names = [spec.name for spec in self._operation.parameters]
+        self.query_one(f"#p-{self._field if self._field in names else names[0]}", Input).focus()
+        if self._problem:
+            self._say(self._problem)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go to the next empty field that is needed, or return what was typed."""
         values = {spec.name: self.query_one(f"#p-{spec.name}", Input).value for spec in self._operation.parameters}
         missing = [spec for spec in self._operation.parameters if spec.is_required and not values[spec.name].strip()]
         if missing:
-            problem = self.query_one("#problem", Static)
-            problem.update(f"✖ {missing[0].label} is needed")
-            problem.display = True
+            self._say(f"{missing[0].label} is needed")
             self.query_one(f"#p-{missing[0].name}", Input).focus()
             return
         self.dismiss({name: text for name, text in values.items() if text.strip()})
+
+    def _say(self, text: str) -> None:
+        problem = self.query_one("#problem", Static)
+        problem.update(f"✖ {clean(text, 300)}")
+        problem.display = True
 
     def action_leave(self) -> None:
         """Return nothing."""
