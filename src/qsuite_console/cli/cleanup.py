@@ -12,11 +12,12 @@ from typing import Any, Final
 import click
 
 from qsuite_console.cli import output
+from qsuite_console.cli.confirming import can_ask
 from qsuite_console.cli.connect import ORIGIN, any_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
-from qsuite_console.cli.performing import Performer, can_ask, confirmed, print_summary
+from qsuite_console.cli.performing import Performer, confirmed, print_summary
 from qsuite_console.cli.plans import print_plan
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.model.errors import ConsoleError, InvalidParameters

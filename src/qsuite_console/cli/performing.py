@@ -6,22 +6,21 @@ none of the others from being done; Ctrl-C ends the job it hits and leaves the r
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Final
 
-import click
 import msgspec
 
 from qsuite_console.cli import output
+from qsuite_console.cli.confirming import typed_name
 from qsuite_console.cli.connect import ORIGIN, changing
 from qsuite_console.cli.foreground import Foreground
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.kinds import find_kind
 from qsuite_console.cli.signals import Signals
 from qsuite_console.engine.control import Control
-from qsuite_console.model.errors import Conflict, ConsoleError, ReadOnly, UsageProblem
+from qsuite_console.model.errors import Conflict, ConsoleError, ReadOnly
 from qsuite_console.model.jobs import JobState, Submission
 from qsuite_console.model.operations import Outcome
 from qsuite_console.model.optimizing import Step
@@ -109,33 +108,16 @@ class Performer:
 
 
 def confirmed(invocation: Invocation, given: str, what: str, *, changes_data: bool = True) -> str:
-    """Return the target's name as given, or typed on a terminal, where production wants it; "" elsewhere.
-
-    Raises ReadOnly on a read-only target, UsageProblem where the name is wanted and nobody can be asked.
-    """
-    from qsuite_console.runtime import view_target
-
-    target = view_target(invocation.loaded.settings)
-    name = clean(target.name, 60)
-    if changes_data and target.is_read_only:
+    """Return the confirmation for the steps; raises ReadOnly on a read-only target, UsageProblem as ``typed_name``."""
+    target = invocation.loaded.settings.target
+    if not changes_data:
+        return given
+    if target.read_only:
         raise ReadOnly(
-            f"the target {name} is read-only: {what} would change it",
+            f"the target {clean(target.name, 60)} is read-only: {what} would change it",
             hint="set target.read_only = false for it, or choose another target",
         )
-    if given or not (changes_data and target.is_production):
-        return given
-    if not can_ask():
-        raise UsageProblem(
-            f"{name} is production and nobody can be asked: this is no terminal", hint=f"add --confirm {name}"
-        )
-    output.note(f"{name} is production: {clean(target.database or 'its database', 100)}")
-    answer: str = click.prompt(f"Type {name} for {what}", default="", err=True)
-    return answer.strip()
-
-
-def can_ask() -> bool:
-    """Return whether a person sits at the terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return typed_name(invocation, given, f"for {what}")
 
 
 def print_summary(done: Sequence[Performed]) -> None:

@@ -6,7 +6,6 @@ nothing but this job, and serves the socket so that other processes see and stee
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,15 +13,17 @@ import click
 import msgspec
 
 from qsuite_console.cli import declared, flags, output
+from qsuite_console.cli.confirming import typed_name
 from qsuite_console.cli.foreground import ORIGIN, Foreground, plan_of
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import result_rows
 from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
 from qsuite_console.cli.lazy import NamedGroup, examples
+from qsuite_console.cli.plans import print_plan
 from qsuite_console.cli.signals import Signals
-from qsuite_console.model.errors import InvalidParameters, UsageProblem
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.jobs import TERMINAL, JobDetail, JobState, Submission
-from qsuite_console.model.kinds import KindInfo, Plan
+from qsuite_console.model.kinds import KindInfo
 from qsuite_console.model.text import clean
 
 CANCELLED: Final = 130
@@ -168,47 +169,23 @@ def _run_one(invocation: Invocation, options: Options) -> int:
         origin=ORIGIN,
     )
     if options.is_dry:
-        return _print_plan(plan_of(invocation, submission), is_json=options.is_json)
-    submission = msgspec.structs.replace(submission, confirmation=_confirmation(invocation, options))
+        plan = plan_of(invocation, submission)
+        if options.is_json:
+            output.document(plan)
+        else:
+            print_plan(plan)
+        return 0
+    name = options.confirmation
+    if options.kind.changes_data:
+        what = f"to run {options.kind.name}"
+        name = typed_name(invocation, name, what, instead=", or --dry-run to see the plan")
+    submission = msgspec.structs.replace(submission, confirmation=name)
     with Signals().installed() as signals:
         foreground = Foreground(invocation, submission, options.kind, signals)
         detail = foreground.to_the_end()
         if detail is not None and detail.job.state in TERMINAL and not signals.leaving:
             return _print_end(detail, options)
         return _print_left(foreground.job_id, detail, signals, options)
-
-
-def _confirmation(invocation: Invocation, options: Options) -> str:
-    """Return the target's name as it was given, or typed on a terminal; where nobody can be asked the gate refuses."""
-    from qsuite_console.runtime import view_target
-
-    target = view_target(invocation.loaded.settings)
-    is_asked = options.kind.changes_data and target.is_production and not target.is_read_only
-    if options.confirmation or not is_asked:
-        return options.confirmation
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageProblem(
-            f"{clean(target.name, 60)} is production and nobody can be asked: this is no terminal",
-            hint=f"add --confirm {clean(target.name, 60)}, or --dry-run to see the plan",
-        )
-    output.note(f"{clean(target.name, 60)} is production: {clean(target.database or 'its database', 100)}")
-    answer: str = click.prompt(f"Type {clean(target.name, 60)} to run {options.kind.name}", default="", err=True)
-    return answer.strip()
-
-
-def _print_plan(plan: Plan, *, is_json: bool) -> int:
-    if is_json:
-        output.document(plan)
-        return 0
-    output.line(f"plan: {plan.title}")
-    width = max((len(each.label) for each in plan.lines), default=0)
-    for each in plan.lines:
-        output.line(f"  {each.label.ljust(width)}  {each.value}{f'  ({each.note})' if each.note else ''}")
-    for warning in plan.warnings:
-        output.warning(warning)
-    if plan.is_noop:
-        output.line("nothing is to be done")
-    return 0
 
 
 def _print_end(detail: JobDetail, options: Options) -> int:
