@@ -65,18 +65,23 @@ class DepthParameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionsParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of all users in a symbol, or of one user in all symbols."""
+    """Of all users in a symbol, or of one user in all symbols; ``fresh``: not one that is kept."""
 
     symbol: Annotated[str, msgspec.Meta(max_length=40)] = ""
     user: Annotated[int, msgspec.Meta(ge=0)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+    fresh: bool = False
 
 
 class VolatilityParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Over how many returns; volume is of the last 24 hours, or of the last session where those are empty."""
+    """Over how many returns; volume is of the last 24 hours, or of the last session where those are empty.
+
+    ``fresh``: not an answer that is kept.
+    """
 
     symbol: Symbol
     returns: Annotated[int, msgspec.Meta(ge=10, le=756)] = 30
+    fresh: bool = False
 
 
 class _Movers(msgspec.Struct, frozen=True):
@@ -208,12 +213,15 @@ class PositionsProbe(_Probe):
         async def load() -> Positions:
             return await self._folded(symbol, wanted.user, wanted.limit)
 
-        return await self._services.answers.ask(
+        answers, about = self._services.answers, fills_of(symbol)
+        if wanted.fresh:
+            await answers.forget(about[-1])
+        return await answers.ask(
             self.name,
             Positions,
             load,
             {"symbol": symbol, "user": wanted.user, "limit": wanted.limit},
-            about=fills_of(symbol),
+            about=about,
             lives=POSITIONS,
         )
 
@@ -240,8 +248,10 @@ class VolatilityProbe(_Probe):
         async def load() -> Volatility:
             return await self._computed(symbol, returns)
 
-        asked, about = {"symbol": symbol, "returns": returns}, bars_of(symbol)
-        return await self._services.answers.ask(self.name, Volatility, load, asked, about=about, lives=VOLATILITY)
+        asked, about, answers = {"symbol": symbol, "returns": returns}, bars_of(symbol), self._services.answers
+        if wanted.fresh:
+            await answers.forget(about[-1])
+        return await answers.ask(self.name, Volatility, load, asked, about=about, lives=VOLATILITY)
 
     async def _computed(self, symbol: str, returns: int) -> Volatility:
         now, is_crypto = self._services.clock.now(), "/" in symbol

@@ -22,8 +22,10 @@ class MarketFeed(Feed):
         self.watch = Question("market.watch", Watch, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
         self.chart = Question("market.bars", Bars, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
         self.depth = Question("market.depth", Depth, 2.0, slack_s=_SLACK_S, retry_s=RETRY_S)
-        self.positions = Question("market.positions", Positions, 10.0, slack_s=_SLACK_S, retry_s=RETRY_S)
-        self.volatility = Question("market.volatility", Volatility, 30.0, slack_s=_SLACK_S, retry_s=RETRY_S)
+        self.positions = Question("market.positions", Positions, 10.0, slack_s=_SLACK_S, retry_s=RETRY_S, is_kept=True)
+        self.volatility = Question(
+            "market.volatility", Volatility, 30.0, slack_s=_SLACK_S, retry_s=RETRY_S, is_kept=True
+        )
 
     @property
     def every(self) -> tuple[Question[Any], ...]:

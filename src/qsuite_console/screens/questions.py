@@ -40,6 +40,8 @@ class Question(Generic[A]):
     is_waiting: bool = False
     slack_s: float = 0.5  # how much sooner than the period it may be asked again, for owners that look once a second
     retry_s: float | None = None  # after a failure; None: the period
+    is_kept: bool = False  # its probe keeps answers for a while and takes ``fresh``, for an operator who reloads
+    is_fresh: bool = False  # the next answer must be a new one
 
     def about(self, parameters: Mapping[str, Any], *, is_kept: bool = False) -> bool:
         """Change the subject; returns whether it is another one. ``is_kept``: the answer is shown until the next."""
@@ -59,8 +61,8 @@ class Question(Generic[A]):
         return self.asked_at is None or (now - self.asked_at).total_seconds() > period_s - self.slack_s
 
     def again(self) -> None:
-        """Let it be asked again at once."""
-        self.asked_at, self.is_waiting = None, False
+        """Let it be asked again at once, and computed anew where its answers are kept."""
+        self.asked_at, self.is_waiting, self.is_fresh = None, False, self.is_kept
 
     def age_s(self, now: datetime) -> float | None:
         """Return the seconds since the last answer."""
@@ -104,8 +106,10 @@ class Feed:
         parameters = question.parameters
         assert parameters is not None
         await asyncio.sleep(quiet_s)
+        asked = {**parameters, "fresh": True} if question.is_fresh else parameters
+        question.is_fresh = False
         try:
-            answer = await self._screen.control.ask(question.probe, parameters)
+            answer = await self._screen.control.ask(question.probe, asked)
         except ConsoleError as error:
             if question.parameters is parameters:
                 question.problem, question.hint = clean(error.message, 200), clean(error.hint, 200)

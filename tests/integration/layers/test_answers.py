@@ -185,6 +185,24 @@ async def test_a_hundred_who_look_at_positions_cost_one_fold_and_a_settled_order
                 await asyncio.sleep(0.005)
 
 
+async def test_who_reloads_sees_what_others_wrote(
+    platform: asyncpg.Connection, database_dsn: str, valkey_url: str
+) -> None:
+    symbol = await platform.fetchval("SELECT min(symbol) FROM market_data_ticker")
+    async with open_console(database_dsn, valkey_url) as services:
+        probe = PositionsProbe(services)
+        assert (await probe.ask({"symbol": symbol})).open_total == 0
+        await buy(platform, symbol, 7)
+        await run(replace(services, answers=Answers()), "orders.settle")  # as the platform would: nobody is told
+        assert (await probe.ask({"symbol": symbol})).open_total == 0
+        assert (await probe.ask({"symbol": symbol, "fresh": True})).open_total == 1
+        assert (await probe.ask({"symbol": symbol})).open_total == 1
+        volatility = VolatilityProbe(services)
+        before = await volatility.ask({"symbol": symbol})
+        assert await volatility.ask({"symbol": symbol, "fresh": True}) == before
+        assert services.answers.statistics["market.volatility"].loads == 2
+
+
 async def test_answers_equal_what_is_computed_anew(
     platform: asyncpg.Connection, database_dsn: str, valkey_url: str
 ) -> None:
