@@ -200,7 +200,8 @@ def identify(settings: DatabaseSettings) -> tuple[str, ...]:
     """Return what tells this database as this user sees it from any other, wherever it is asked for."""
     address, dsn = describe_address(settings), settings.dsn.reveal()
     try:
-        user = (urlsplit(dsn).username if dsn else "") or os.environ.get("PGUSER", "")
+        parts = urlsplit(dsn)
+        user = parts.username or _query_value(parts.query, "user") or os.environ.get("PGUSER", "")
     except ValueError:
         user = ""
     host = address.rpartition(":")[0].strip("[]")
