@@ -19,7 +19,7 @@ import msgspec
 
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import FileProblem
-from qsuite_console.providers.parquet import ParquetBars
+from qsuite_console.providers.parquet import Batch, ParquetBars
 from qsuite_console.providers.records import (
     OPTIONAL,
     REQUIRED,
@@ -28,6 +28,7 @@ from qsuite_console.providers.records import (
     Columns,
     Lines,
     Record,
+    Rows,
     by_column,
 )
 
@@ -295,17 +296,26 @@ class _ParquetFile:
         """Yield the rows behind ``number``."""
         names = self._names()
         wanted = [name for name, long in names.items() if long in (*REQUIRED, *OPTIONAL)]
-        for rows in self._bars.batches(wanted, number, size or CHUNK_RECORDS):
-            records = [
-                Record(place, {names[name]: value for name, value in row.items()}, "")
-                for place, row in enumerate(rows, start=number + 1)
-            ]
-            number += len(rows)
-            yield Chunk(records, self._bars.offset_of(number), number)
+        for batch in self._bars.batches(wanted, number, size or CHUNK_RECORDS):
+            rows = _rows(batch, number + 1, {name: names[name] for name in wanted})
+            number += len(batch)
+            yield Chunk(rows, self._bars.offset_of(number), number)
 
     def _names(self) -> dict[str, str]:
         columns = [(name, name.strip().lower()) for name in self._bars.columns()]
         return {name: SHORT.get(lower, lower) for name, lower in columns}
+
+
+def _rows(batch: Batch, first: int, names: Mapping[str, str]) -> Rows:
+    """Return a batch as records; ``names``: name in the file -> long name."""
+
+    def read(place: int) -> Mapping[str, Any]:
+        return {names[name]: value for name, value in batch.row(place).items()}
+
+    def columns(low: int, high: int) -> Columns:
+        return Columns(range(high - low), {long: batch.texts(name, low, high) for name, long in names.items()})
+
+    return Rows(first, len(batch), read, columns)
 
 
 def _read_lines(stream: BinaryIO, most: int) -> tuple[list[bytes], dict[int, bytes], bool]:

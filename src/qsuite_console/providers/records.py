@@ -81,7 +81,30 @@ class Lines:
         return self._split(self._texts[low:high])
 
 
-Records = list[Record] | Lines
+class Rows:
+    """Rows of a table as a sequence of records. ``read`` returns one by its place, ``columns`` those at [low, high)."""
+
+    def __init__(
+        self, first: int, count: int, read: Callable[[int], Mapping[str, Any]], columns: Callable[[int, int], Columns]
+    ) -> None:
+        self._first, self._count, self._read = first, count, read
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> Record:
+        return Record(self._first + place, self._read(place), "")
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[place] for place in range(self._count))
+
+    def numbers(self, places: Iterable[int]) -> list[int]:
+        """Return the numbers of the rows at ``places``."""
+        return [self._first + place for place in places]
+
+
+Records = list[Record] | Lines | Rows
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,65 @@ def test_what_is_no_text_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
         (5, "the line holds a NUL character"),
         (7, f"the line is longer than {files.LINE_LIMIT:,} bytes"),
     ]
+
+
+def table(form: str, dice: random.Random) -> Any:
+    import pyarrow
+
+    count = 1_500
+    begin = datetime(2025, 3, 3, tzinfo=UTC)
+    kinds: dict[str, Any] = {"plain": pyarrow.float64(), "exact": pyarrow.decimal128(18, 7), "small": pyarrow.float32()}
+    low = [dice.choice((1, 99.5, 99.123456, 99.1234567, 0, None, float("nan"))) for _ in range(count)]
+    if form == "exact":
+        low = [None if value is None or value != value else Decimal(str(value)) for value in low]
+
+    def above(step: float) -> list[Any]:
+        return [None if value is None else value + type(value)(step) for value in low]
+
+    times: list[Any] = [begin + timedelta(minutes=dice.randint(0, 40_000)) for _ in range(count)]
+    if form == "small":
+        times = [at + timedelta(seconds=dice.choice((0, 0, 0, 30))) for at in times]
+    if form == "exact":
+        times[7] = begin + timedelta(milliseconds=1)
+    zone = {"plain": "UTC", "exact": "America/New_York", "small": "Asia/Kolkata"}[form]
+    symbols = pyarrow.array([dice.choice(("AAPL", "MSFT", "GHOST", "", None)) for _ in range(count)])
+    return pyarrow.table(
+        {
+            "symbol": symbols.dictionary_encode() if form == "exact" else symbols,
+            "timestamp": pyarrow.array(times, pyarrow.timestamp("us", zone)),
+            "open": pyarrow.array(above(1), kinds[form]),
+            "high": pyarrow.array(above(2), kinds[form]),
+            "low": pyarrow.array(low, kinds[form]),
+            "close": pyarrow.array(above(0.5), kinds[form]),
+            "volume": pyarrow.array([dice.choice((1, 10**6, -1, None)) for _ in range(count)], pyarrow.int64())
+            if form == "plain"
+            else pyarrow.array([dice.choice((1.0, 2.5, 1e17, None)) for _ in range(count)]),
+            "vwap": pyarrow.array([dice.choice((1.5, None)) for _ in range(count)]),
+            "note": ["x"] * count,
+        }
+    )
+
+
+@pytest.mark.parametrize("form", ["plain", "exact", "small"])
+def test_tables_by_column_as_row_by_row(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet
+
+    path = tmp_path / "bars.parquet"
+    pyarrow.parquet.write_table(table(form, random.Random(form)), path, row_group_size=400)
+    quick = outcomes(path, 300, "1Min")
+    monkeypatch.setattr(Usual, "take", lambda self, found, first, keys, rows: [first + place for place in found.places])
+    assert outcomes(path, 300, "1Min") == quick
+    assert sum(found[5] for found in quick) > 50
+
+
+def test_an_instant_that_python_has_no_word_for_is_a_bad_record(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    seconds = [1_741_000_020, 10**13, None]
+    columns: dict[str, Any] = {name: [1.0] * 3 for name in ("open", "high", "low", "close", "volume")}
+    columns["timestamp"] = pyarrow.array(seconds, pyarrow.timestamp("s", "UTC")).cast(pyarrow.timestamp("ms", "UTC"))
+    path = tmp_path / "bars.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"symbol": ["AAPL"] * 3, **columns}), path)
+    page = judge().judge(next(find_files(str(path))[0].open().chunks(0, 0)).records)
+    assert (page.numbers, [bad.reason for bad in page.rejected]) == ([1], ["missing field timestamp"] * 2)
