@@ -112,6 +112,10 @@ DEFAULTS: Final = (
          about="Of the requests that backfills of the last hour made to the provider."),
     Rule(id="jobs.backfill_limited", title="backfill requests answered 429", unit="%", warning=5, for_s=0,
          about="Requests beyond the provider's limit, of those that backfills of the last hour made."),
+    Rule(id="jobs.schedules_not_run", title="schedules that did not run", warning=1, for_s=0, clear=0,
+         about="Enabled ones whose last plan was refused, or missed where the next is an hour off, or is overdue."),
+    Rule(id="jobs.unusual_runs", title="scheduled jobs unlike before", warning=1, for_s=0, clear=0,
+         about="Schedules whose last job took five times as long, or a fifth, of what their own jobs usually take."),
     Rule(id="jobs.loop_lag", title="engine held up", unit="s", warning=0.5, critical=2, for_s=0, clear=0.2,
          about="The longest time within a sample that the engine's loop did not get its turn."),
     dataclasses.replace(_answers("application", "Trading"), enabled=False),  # PostgreSQL's own silence tells it

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from qsuite_console.metrics import units
+from qsuite_console.metrics.punctuality import Punctuality
 from qsuite_console.metrics.sources import MEASURING, Sample, figure, judged, share
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.health import Figure
@@ -57,8 +58,10 @@ class JobsSource:
         lag: LoopLag | None = None,
         backfills: Callable[[], Sequence[Job]] | None = None,
         clock: Clock | None = None,
+        punctuality: Callable[[], Awaitable[Punctuality | None]] | None = None,
     ) -> None:
         """``backfills``: jobs that may be backfills, the running and the last ones, without waiting."""
+        self._punctuality = punctuality
         self._counts = counts
         self._queues = queues
         self._ask = statistics
@@ -82,6 +85,7 @@ class JobsSource:
         failure_rate, outcome_figures = self._outcomes()
         lag_s = None if self._lag is None else self._lag.take()
         succeeded, limited, backfill_figures = self._requests()
+        not_run, unusual, schedule_figures = await self._schedules()
         scheduled = counts.get(JobState.SCHEDULED, 0)
         paused = counts.get(JobState.PAUSED, 0)
         return Sample(
@@ -92,6 +96,7 @@ class JobsSource:
                 figure("scheduled", "scheduled", units.count(scheduled), scheduled),
                 figure("paused", "paused", units.count(paused), paused),
                 *backfill_figures,
+                *schedule_figures,
                 *_lag_figure(lag_s),
             ),
             watched={
@@ -99,6 +104,8 @@ class JobsSource:
                 "jobs.failure_rate": failure_rate,
                 "jobs.backfill_success": succeeded,
                 "jobs.backfill_limited": limited,
+                "jobs.schedules_not_run": not_run,
+                "jobs.unusual_runs": unusual,
                 "jobs.loop_lag": lag_s,
             },
         )
@@ -112,6 +119,22 @@ class JobsSource:
             return
         self._asked_at = now
         self._statistics = await self._ask(WINDOW_S)
+
+    async def _schedules(self) -> tuple[float | None, float | None, tuple[Figure, ...]]:
+        """Return how many schedules did not run or ran unlike before; figures only where there are any."""
+        found = None if self._punctuality is None else await self._punctuality()
+        if found is None:
+            return None, None, ()
+        named = (
+            ("schedules_not_run", "not run", found.not_run),
+            ("unusual_runs", "unlike before", found.unusual),
+        )
+        figures = tuple(
+            judged(name, title, ", ".join(names)[:60], len(names), f"jobs.{name}", len(names))
+            for name, title, names in named
+            if names
+        )
+        return float(len(found.not_run)), float(len(found.unusual)), figures
 
     def _requests(self) -> tuple[float | None, float | None, tuple[Figure, ...]]:
         """Return the share of requests that succeeded and of those answered 429, by backfills of the last hour."""

@@ -27,6 +27,7 @@ from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
 from qsuite_console.metrics.from_postgres import PostgresSource
 from qsuite_console.metrics.from_redis import RedisSource
 from qsuite_console.metrics.monitoring import unkept
+from qsuite_console.metrics.punctuality import Punctuality, measure
 from qsuite_console.metrics.sources import OwnLoad, Sample, Source, SourceSilent, rejudged
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
@@ -75,13 +76,24 @@ class PlatformSampler:
             RedisSource(services.cache, clock),
             HostSource(directories),
             JobsSource(
-                job_counts, queues=queues, statistics=statistics, lag=self._lag, backfills=backfills, clock=clock
+                job_counts,
+                queues=queues,
+                statistics=statistics,
+                lag=self._lag,
+                backfills=backfills,
+                clock=clock,
+                punctuality=self._punctuality,
             ),
             ApplicationSource(PulseReader(database, services.settings.tables, clock), clock, own),
         )
         self._monitoring = services.monitoring or unkept(clock)
         book = self._monitoring.book
         self._tiles = tuple(Tile(source, clock, interval_s, book) for source in sources)
+
+    async def _punctuality(self) -> Punctuality | None:
+        """Return how schedules keep their word; None where there are none."""
+        scheduler = self._services.schedules
+        return None if scheduler is None else await measure(scheduler, self._clock.now())
 
     async def run(self, publish: Callable[[Snapshot], None]) -> None:
         """Publish a snapshot every interval until cancelled, then close every connection of its own."""

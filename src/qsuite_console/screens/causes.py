@@ -45,6 +45,8 @@ RULES: Final = {
     "jobs.failure_rate": Cause("jobs", filter="state:failed"),
     "jobs.backfill_success": Cause("jobs", filter="kind:backfill"),
     "jobs.backfill_limited": Cause("jobs", filter="kind:backfill"),
+    "jobs.schedules_not_run": Cause("schedules"),
+    "jobs.unusual_runs": Cause("schedules"),
     "jobs.loop_lag": Cause("system", "console"),
     "application.response_time": Cause("database", "statements"),
     "application.bar_age": Cause("market"),
