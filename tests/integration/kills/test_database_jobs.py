@@ -229,8 +229,9 @@ async def test_ingest(kills: Kills, tmp_path: Path, victim: Victim) -> None:
         assert await kills.valkey("EXISTS", "price:OTHER") == b":1"
 
 
+@pytest.mark.parametrize("victim", ["postgres", "valkey"])
 async def test_backfill(
-    start_kills: Callable[..., Awaitable[Kills]], exchange: Callable[..., Awaitable[Exchange]]
+    start_kills: Callable[..., Awaitable[Kills]], exchange: Callable[..., Awaitable[Exchange]], victim: Victim
 ) -> None:
     server = await exchange(symbols=6)
     environment = server.environment
@@ -258,9 +259,13 @@ async def test_backfill(
     async with kills.gate("price_ticks", condition):
         job = await kills.submit("backfill", **asked)
         await kills.until_held(job)
-        await kills.kill("postgres")
-    await kills.start("postgres")
+        await kills.kill(victim)
+    if victim == "postgres":
+        await kills.start(victim)
     detail = await kills.end(job)
-    assert any("a page waits" in line.message for line in detail.logs), "within its attempt: the page is not lost"
+    if victim == "valkey":
+        await kills.start(victim)
+    else:
+        assert any("a page waits" in line.message for line in detail.logs), "within its attempt: the page is not lost"
     assert await kills.rows(table) == [wanted]
     assert result_of(detail)["verified"]
