@@ -328,10 +328,11 @@ PARAMETER_READERS: Final[Mapping[str, Reader]] = {
 
 
 def shown(command: Command) -> Iterator[tuple[str, Any]]:
-    """Yield what ``config show`` says of a command: the keys of its table, secrets as the references they are."""
+    """Yield what a command's table states beyond the defaults; secrets as the references they are."""
+    defaults = Command(name="", program=())
     for key in READERS:
         value = getattr(command, key)
-        yield (
-            key,
-            {each: one.pattern or list(one.choices) for each, one in value.items()} if key == "parameters" else value,
-        )
+        if key == "parameters":
+            value = {name: each.pattern or list(each.choices) for name, each in value.items()}
+        if value != getattr(defaults, key):
+            yield key, list(value) if isinstance(value, tuple) else value

@@ -103,8 +103,9 @@ class StillClock(SystemClock):
 
 
 @asynccontextmanager
-async def services(dsn: str, **tables: str) -> AsyncIterator[Services]:
-    settings = Settings(database=DatabaseSettings(dsn=Secret(dsn), pool_min=0), tables=TableSettings(**tables))
+async def services(dsn: str, *, pgbouncer: bool = False, **tables: str) -> AsyncIterator[Services]:
+    database = DatabaseSettings(dsn=Secret(dsn), pool_min=0, pgbouncer=pgbouncer)
+    settings = Settings(database=database, tables=TableSettings(**tables))
     async with open_services(settings, StillClock()) as found:
         yield found
 
@@ -230,6 +231,14 @@ async def test_pages_lead_through_all_runs_and_back(platform: Platform, wanted: 
         since(platform, MONTH_S, **{k: v for k, v in wanted.items() if k == "pipeline_id"})
     )
     assert first.name == platform.names.get(wanted.get("pipeline_id", 0), "")
+
+
+async def test_a_connection_lent_by_a_pooler_answers_the_same(platform: Platform) -> None:
+    async with services(platform.dsn, pgbouncer=True) as lent, services(platform.dsn) as own:
+        for text in ("", "pipe-042"):
+            through, direct = await ask_runs(lent, text=text), await ask_runs(own, text=text)
+            assert (through.runs, through.statistics, through.unread) == (direct.runs, direct.statistics, ())
+            assert (await ask_list(lent, text=text)).pipelines == (await ask_list(own, text=text)).pipelines
 
 
 async def test_figures_are_those_of_the_filter_asked_for(platform: Platform) -> None:
