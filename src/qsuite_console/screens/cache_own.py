@@ -78,7 +78,7 @@ class AnswersPane(CacheListing[AnswersPanel, AnswerUse]):
             "memory": figures.short(entry.memory_hits),
             "shared": figures.short(entry.shared_hits),
             "joined": figures.short(entry.joined),
-            "loads": Cell(figures.short(entry.loads), "warn" if entry.failed else ""),
+            "loads": Cell(f"▲ {figures.short(entry.loads)}", "warn") if entry.failed else figures.short(entry.loads),
             "load": milliseconds(entry.load_ms),
             "evicted": figures.short(entry.evictions),
             "forgotten": figures.short(entry.forgotten),
@@ -87,7 +87,7 @@ class AnswersPane(CacheListing[AnswersPanel, AnswerUse]):
 
     def foot(self, entry: AnswerUse, now: datetime) -> Iterable[tuple[str, str]]:
         """Yield what the columns mean for this one, and what went wrong."""
-        held = f"{figures.plural(entry.entries, 'answer')} of {figures.size(entry.size)} in memory"
+        held = f"{figures.plural(entry.entries, 'answer')} in memory, {figures.size(entry.size)}"
         yield "text", f"{held} · {figures.plural(entry.loads, 'load')} of {milliseconds(entry.load_ms)} on average"
         if entry.failed or entry.errors:
             yield "warn", f"{figures.plural(entry.failed, 'load')} failed · Redis failed {entry.errors:,} times"
