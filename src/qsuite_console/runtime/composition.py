@@ -98,7 +98,7 @@ def open_runtime(
             workers=_workers(services),
             probes={**_probes(services), AuditProbe.name: AuditProbe(store, clock)},
             operations=operations.load(services),
-            sampler=None if claim is Claiming.NONE else _sampler(outside.services, paths, control),
+            sampler=None if claim is Claiming.NONE else _sampler(services, paths, control),
             scheduler=scheduler,
             services=(outside.open(), outgoing.open(), *(_late(factory, control) for factory in extra_services)),
         )
