@@ -176,7 +176,7 @@ async def test_the_filter_works_on_every_pane() -> None:
             await until_seen(pilot, gone)
         await pilot.press("slash", *"zzz", "enter")
         await until_seen(pilot, "No alert matches “zzz”")
-        await pilot.press("escape", "left")
+        await pilot.press("escape", "left", "left")
         await until_seen(pilot, f"{len(RULES)} rules")
         await pilot.press("slash", *"bar_age", "enter")
         await until_seen(pilot, "application.bar_age")
@@ -205,7 +205,7 @@ async def test_y_copies_what_the_configuration_would_say(monkeypatch: pytest.Mon
         await pilot.press("y")
         await until(pilot, lambda: copied)
         assert copied == [f"{CONNECTIONS.since.isoformat()}  postgresql.connections  critical  {CONNECTIONS.message}"]
-        await pilot.press("left")
+        await pilot.press("left", "left")
         await until_seen(pilot, f"{len(RULES)} rules")
         await pilot.press("j", "y")
         await until(pilot, lambda: len(copied) == 2)

@@ -54,14 +54,16 @@ class _Operation:
     def _courier(self) -> Courier:
         return courier_of(self._services)
 
-    def _proposal(self, title: str, lines: tuple[str, ...], do: str, parameters: msgspec.Struct) -> Proposal:
+    def _proposal(
+        self, title: str, lines: tuple[str, ...], do: str, parameters: msgspec.Struct, *, asks: bool = False
+    ) -> Proposal:
         return Proposal(
             operation=self.kind.name,
             title=title,
             lines=lines,
             do=do,
             parameters=msgspec.to_builtins(parameters),
-            asks=False,
+            asks=asks,
         )
 
     async def _followed(self, number: int) -> Outcome:
@@ -100,7 +102,9 @@ class Redeliver(_Operation):
         """Name what would be delivered; raises NotFound."""
         one = (await self._courier.book.detail(self._courier.target, parameters.number)).delivery
         lines = (f"{one.event}, {one.subject}", standing(one), "The receiver sees the same id as before.")
-        return self._proposal(f"Deliver {one.number} to {one.endpoint} again?", lines, "deliver it", parameters)
+        return self._proposal(
+            f"Deliver {one.number} to {one.endpoint} again?", lines, "deliver it", parameters, asks=True
+        )
 
     async def perform(self, parameters: DeliveryParameters) -> Outcome:
         """Deliver it and tell how the next try went; raises NotFound, Conflict for an endpoint that is told nothing."""

@@ -8,10 +8,12 @@ from textual.binding import BindingType
 
 from qsuite_console import commands
 from qsuite_console.model.alerts import RuleView, Silence
+from qsuite_console.model.deliveries import Delivery
 from qsuite_console.model.health import Alert
 from qsuite_console.model.text import clean
 from qsuite_console.screens import causes
 from qsuite_console.screens.alerts_panes import PANES, AlertPane
+from qsuite_console.screens.deliveries import DeliveriesPane
 from qsuite_console.screens.dialogs.silence import SilenceDialog
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import Pane, PaneScreen
@@ -26,10 +28,10 @@ class AlertsScreen(PaneScreen):
     SOURCE = ""
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("alerts")
     BINDING_GROUP_TITLE = commands.SCOPES["alerts"]
-    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = PANES
+    PANES: ClassVar[tuple[type[Pane[Any]], ...]] = (*PANES, DeliveriesPane)
 
     @property
-    def selected(self) -> Alert | Silence | RuleView | None:
+    def selected(self) -> Alert | Silence | RuleView | Delivery | None:
         """Return what is under the cursor."""
         return getattr(self.pane, "selected", None)
 
@@ -39,6 +41,8 @@ class AlertsScreen(PaneScreen):
         found = self.selected
         if isinstance(found, Silence):
             return found.subject
+        if isinstance(found, Delivery):
+            return found.subject if found.event.startswith("alert.") else ""
         return "" if found is None else found.id
 
     def holds(self, condition: str) -> bool:
@@ -47,6 +51,10 @@ class AlertsScreen(PaneScreen):
         if condition == "alert":
             return isinstance(found, Alert) and found.acknowledged_by is None and isinstance(self.pane, AlertPane)
         if condition == "subject":
+            return bool(self.subject)
+        if condition == "delivery":
+            return isinstance(found, Delivery)
+        if condition == "line":
             return found is not None
         if condition == "silenced":
             is_quiet = isinstance(found, Alert) and found.is_burning and found.silenced_until is not None
@@ -82,6 +90,16 @@ class AlertsScreen(PaneScreen):
         if await operate(self, "alerts.unsilence", {"alert": subject}) and self.pane is not None:
             self.pane.reload()
 
+    def action_redeliver(self) -> None:
+        """Deliver what is under the cursor again, with the same id."""
+        found = self.selected
+        if isinstance(found, Delivery):
+            self.run_worker(self._redeliver(found.number))
+
+    async def _redeliver(self, number: int) -> None:
+        if await operate(self, "webhooks.redeliver", {"number": number}) and self.pane is not None:
+            self.pane.reload()
+
     def action_copy(self) -> None:
         """Copy the line under the cursor: of a rule what its configuration would say."""
         found = self.selected
@@ -89,6 +107,8 @@ class AlertsScreen(PaneScreen):
             return
         if isinstance(found, RuleView):
             text = snippet(found)
+        elif isinstance(found, Delivery):
+            text = f"{found.id}  {found.created_at.isoformat()}  {found.endpoint}  {found.event}  {found.subject}"
         elif isinstance(found, Silence):
             text = f"{found.subject} silenced until {found.until.isoformat()} by {found.by}: {found.reason}"
         else:

@@ -18,7 +18,9 @@ ROWS: Final[tuple[Command, ...]] = (
             when="subject", help="Keep the alert, or all of its source, quiet for a while; it stays visible."),
     Command(id="alerts.unsilence", keys="S", title="End silence", scope="alerts", action="unsilence", is_shown=True,
             when="silenced", help="Let what is silenced call again."),
-    Command(id="alerts.copy", keys="y", title="Copy", scope="alerts", action="copy", when="subject",
+    Command(id="alerts.redeliver", keys="D", title="Deliver again", scope="alerts", action="redeliver", is_shown=True,
+            when="delivery", help="Deliver it again, with the same id: from the first try on, also one given up."),
+    Command(id="alerts.copy", keys="y", title="Copy", scope="alerts", action="copy", when="line",
             help="Copy the line; of a rule, what the configuration would say."),
     *panes.keys("alerts"),
 )  # fmt: skip
