@@ -19,6 +19,7 @@ from qsuite_console.commands.rows import (
     overview,
     pipelines,
     places,
+    reports,
     schedules,
     system,
 )
@@ -26,7 +27,7 @@ from qsuite_console.commands.rows import (
 PLACES: Final = places.PLACES
 PAGES: Final = places.PAGES
 
-PANED: Final = (database, cache, system, alerts, schedules, pipelines)
+PANED: Final = (database, cache, system, alerts, schedules, pipelines, reports)
 
 SCOPES: Final[dict[str, str]] = {
     scope: title

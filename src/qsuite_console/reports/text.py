@@ -21,7 +21,7 @@ from qsuite_console.reports.document import (
     Text,
 )
 
-WIDTH: Final = 100
+WIDTH: Final = 76  # what a dialog has room for on a terminal of 80
 _ROWS: Final = 40  # of a table: a preview is no copy
 _WIDEST: Final = 44
 _BAR: Final = 30

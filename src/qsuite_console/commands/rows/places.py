@@ -107,6 +107,15 @@ PLACES: Final[tuple[Place, ...]] = (
         help="the platform's pipelines, their runs by pages, the tasks of a run",
         panes=("pipelines", "runs"),
     ),
+    Place(
+        name="reports",
+        has_filter=True,
+        number="",
+        letter="r",
+        title="Reports",
+        target="qsuite_console.screens.reports:ReportsScreen",
+        help="reports that were made, read as text; make another",
+    ),
 )
 
 PAGES: Final = {
