@@ -91,6 +91,10 @@ class Totals(msgspec.Struct, kw_only=True):
             place = str(round(_STEPS * math.log10(max(waited_s, _SHORTEST_S))))
             self.latencies[place] = self.latencies.get(place, 0) + 1
 
+    def figures(self) -> dict[str, float | str]:
+        """Return what is shown beside the progress."""
+        return {"filled": self.filled, "rejected": self.rejected, "put_off": self.put_off}
+
     def latency_s(self, share: float) -> float | None:
         """Return the seconds from the order to its fill that this share of the fills did not exceed, within 6 %."""
         left = share * self.filled
@@ -148,7 +152,7 @@ class Settle:
         async with self._services.database.session("orders tables", _BUDGET_S) as connection:
             await create_tries(connection)
         await self._pass(context, parameters, totals)
-        while totals.claimed < parameters.max_orders and await self._await_due(context, parameters):
+        while totals.claimed < parameters.max_orders and await self._await_due(context, parameters, totals):
             await self._pass(context, parameters, totals, is_first=False)
         if totals.put_off and not parameters.wait:
             context.log.warning("%d orders wait for a price: %s", totals.put_off, _NO_PRICE)
@@ -166,14 +170,15 @@ class Settle:
             after = await self._batch(context, parameters, (after, limit, is_first), totals)
             totals.duration_s += time.monotonic() - began
             await context.save(msgspec.to_builtins(totals))
-            figures = {"filled": totals.filled, "rejected": totals.rejected, "put_off": totals.put_off}
-            context.progress(totals.claimed, unit="orders", figures=figures)
+            context.progress(totals.claimed, unit="orders", figures=totals.figures())
 
-    async def _await_due(self, context: JobContext, parameters: SettleParameters) -> bool:
+    async def _await_due(self, context: JobContext, parameters: SettleParameters, totals: Totals) -> bool:
         """Wait until an order without a price is due again; False where none waits, or that is not wanted."""
         due = await self._next_due(parameters) if parameters.wait else None
         if due is None:
             return False
+        message = f"some orders have no price, looking again at {due:%H:%M:%S} UTC"
+        context.progress(totals.claimed, unit="orders", message=message, figures=totals.figures())
         left_s = _NAP_S  # also for one that is overdue: another worker has it
         while left_s > 0:
             await context.breathe()
