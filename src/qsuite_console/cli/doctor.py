@@ -18,10 +18,11 @@ from qsuite_console.cli.kinds import KindBroken, find_kind, known_kinds
 from qsuite_console.cli.lazy import examples
 from qsuite_console.config.loading import ConfigurationProblem, Loaded
 from qsuite_console.config.settings import Settings
+from qsuite_console.engine import plugins
 from qsuite_console.model.errors import ConsoleError, HistoryMissing
 from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
-from qsuite_console.workers import REGISTRY, plugins
+from qsuite_console.workers import REGISTRY
 
 
 @click.command(epilog=examples("qsuite-console doctor", "qsuite-console --target prod doctor --json"))

@@ -8,13 +8,13 @@ from typing import cast
 
 from qsuite_console import workers
 from qsuite_console.config.settings import QUEUES
+from qsuite_console.engine import plugins
 from qsuite_console.engine.parameters import describe
+from qsuite_console.engine.plugins import PluginBroken
 from qsuite_console.engine.ports import Worker
 from qsuite_console.model.errors import ConsoleError, NotFound
 from qsuite_console.model.kinds import KindInfo
 from qsuite_console.model.text import clean
-from qsuite_console.workers import plugins
-from qsuite_console.workers.plugins import PluginBroken
 
 
 @cache

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
+from qsuite_console.engine import plugins
 from qsuite_console.engine.costs import ProbeCosts
 from qsuite_console.model.errors import NotFound
-from qsuite_console.workers import plugins
 
 if TYPE_CHECKING:
     from qsuite_console.cache.answers import Answers

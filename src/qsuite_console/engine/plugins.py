@@ -21,7 +21,6 @@ from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
     from qsuite_console.engine.ports import Worker
-    from qsuite_console.workers import Services
 
 GROUP: Final = "qsuite_console.workers"
 _HINT: Final = "correct or uninstall that package; docs/workers.md says what a worker is"
@@ -55,7 +54,7 @@ def find(name: str) -> type[Worker]:
     return cast("type[Worker]", found)
 
 
-def make(name: str, services: Services) -> Worker:
+def make(name: str, services: object) -> Worker:
     """Return the worker of a kind; raises as ``find``."""
     worker: Any = find(name)
     try:
