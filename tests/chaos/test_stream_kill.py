@@ -23,13 +23,16 @@ from fakes.streaming import KEY, Memory, are_equal, into_file, into_table, launc
 ROWS = int(os.environ.get("QSUITE_STREAM_ROWS", "60000"))
 KILLS = int(os.environ.get("QSUITE_STREAM_KILLS", "3"))
 IS_FULL = ROWS > 1_000_000
-CHUNK = 0 if IS_FULL else 150_000  # bytes
+FILE_ROWS = ROWS if IS_FULL else 30_000
+CHUNK = 0 if IS_FULL else 100_000  # bytes
 LIMIT_S = 600 if IS_FULL else 90
 pytestmark = pytest.mark.timeout(3600 if IS_FULL else 180)
 
 
 class Copy:
     """A copy that is started and killed; how far it is, is asked of what it keeps."""
+
+    kills = KILLS
 
     def __init__(self, dsn: str, parameters: Any, checkpoint: Path, connection: asyncpg.Connection) -> None:
         self.dsn, self.parameters, self.checkpoint, self.connection = dsn, parameters, checkpoint, connection
@@ -40,8 +43,9 @@ class Copy:
         if hasattr(self.parameters, "to_key"):
             if await self.connection.fetchval("SELECT to_regclass('qsuite_console.stream') IS NULL"):
                 return 0
-            found = await self.connection.fetchval("SELECT (state->>'read')::int8 FROM qsuite_console.stream")
-            return found or 0
+            found = await self.connection.fetch("SELECT (state->>'read')::int8 AS read FROM qsuite_console.stream")
+            assert len(found) <= 1, "another job was begun instead"
+            return (found[0]["read"] or 0) if found else 0
         return json.loads(self.checkpoint.read_text()).get("read", 0) if self.checkpoint.exists() else 0
 
     async def launch(self) -> asyncio.subprocess.Process:
@@ -78,20 +82,20 @@ class Copy:
         return dict(json.loads(stdout))
 
 
-async def through_kills(copy: Copy, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+async def through_kills(copy: Copy, rows: int, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     seen, started = 0, time.monotonic()
-    for _ in range(KILLS):
+    for _ in range(copy.kills):
         farther = await copy.kill_once(seen)
-        assert seen < farther < ROWS
+        assert seen < farther < rows
         seen = farther
     result = await copy.finish()
-    assert result["rows_read"] == ROWS  # each once: also over the kills
+    assert result["rows_read"] == rows  # each once: also over the kills
     assert result["verified"] is True, result
     grown = max(copy.grown)
     with capsys.disabled():
         if IS_FULL:
             print(
-                f"\n{result['source']} to {result.get('table') or result['file']}: {ROWS:,} rows, {KILLS} kills, "
+                f"\n{result['source']} to {result.get('table') or result['file']}: {rows:,} rows, {copy.kills} kills, "
                 f"{result['verification']}; {time.monotonic() - started:.0f} s in all, memory + {grown:.0f} MB at most"
             )
     assert grown < 100
@@ -101,7 +105,14 @@ async def through_kills(copy: Copy, capsys: pytest.CaptureFixture[str]) -> dict[
 class Command(Copy):
     """The same through the executable: the same command again goes on with the job that was killed."""
 
+    kills = KILLS if IS_FULL else 2  # its chunks are as large as ever
+
     async def launch(self) -> asyncio.subprocess.Process:
+        config = self.checkpoint.parent / "home" / "config" / "config.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(
+            f"[engine]\nmax_rescues = {KILLS}\n"
+        )  # by default a job fails when its process died six times
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "qsuite_console", "run", "stream", "--table", "source", "--to", "target", "--json"),
             env={**os.environ, "QSUITE_CONSOLE_HOME": str(self.checkpoint.parent / "home"), "DATABASE_URL": self.dsn},
@@ -122,7 +133,7 @@ async def test_a_table(database_dsn: str, tmp_path: Path, capsys: pytest.Capture
         copy = (Copy if way == "append" else Command)(
             database_dsn, into_table(), tmp_path / "checkpoint.json", connection
         )
-        result = await through_kills(copy, capsys)
+        result = await through_kills(copy, ROWS, capsys)
         assert (result["created"], result["updated"], result["rejected"]) == (ROWS, 0, 0)
         assert await are_equal(connection)
         assert await connection.fetchval("SELECT count(*) FROM qsuite_console.stream") == 0
@@ -135,10 +146,10 @@ async def test_a_file(database_dsn: str, tmp_path: Path, capsys: pytest.CaptureF
     connection = await asyncpg.connect(database_dsn)
     path = tmp_path / f"out.{suffix}"
     try:
-        await make_tables(connection, ROWS)
+        await make_tables(connection, FILE_ROWS)
         copy = Copy(database_dsn, into_file(path), tmp_path / "checkpoint.json", connection)
-        result = await through_kills(copy, capsys)
-        assert result["rows_written"] == ROWS
+        result = await through_kills(copy, FILE_ROWS, capsys)
+        assert result["rows_written"] == FILE_ROWS
         await take_back(connection, path)
         assert await are_equal(connection)
         assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint.json", path.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -12,7 +13,6 @@ from typing import Any
 
 import msgspec
 import psutil
-from pyarrow import parquet
 
 from fakes.backfill import FakeContext, make_settings, open_services
 from qsuite_console.db import row_reader
@@ -63,7 +63,7 @@ async def take_back(connection: Any, path: Path) -> None:
     if path.suffix == ".csv":
         await connection.copy_to_table("target", source=path, format="csv", header=True)
         return
-    file = parquet.ParquetFile(path)
+    file = importlib.import_module("pyarrow.parquet").ParquetFile(path)  # not in each program that is killed
     names = file.schema_arrow.names
     await connection.execute("CREATE TABLE back (LIKE target)")
     for name in ("size", "tags", "extra"):  # text in the file
