@@ -29,12 +29,7 @@ class ReportParameters(msgspec.Struct, frozen=True, kw_only=True):
     """Which report, over which window, as what."""
 
     name: Annotated[
-        Name,
-        msgspec.Meta(
-            title="Report",
-            description="performance: scores, limits, trends, findings; jobs; market: prices, volatility, volume, "
-            "coverage; backfill: its verification; custom: a query of your own",
-        ),
+        Name, msgspec.Meta(title="Report", description="what it is about; custom is a query of your own")
     ] = "performance"
     format: Annotated[Format, msgspec.Meta(title="Format", description="what kind of file")] = "pdf"
     hours: Annotated[float, msgspec.Meta(title="Window", description="hours back from now", ge=0.1, le=8760)] = 24.0
