@@ -96,7 +96,7 @@ def _surplus(connection: sqlite3.Connection, kept: int) -> int:
     (total,) = connection.execute(
         "SELECT coalesce(sum(jobs), 0) FROM counters WHERE state IN ('succeeded', 'failed', 'cancelled')"
     ).fetchone()
-    return max(0, total - kept)
+    return max(0, int(total) - kept)
 
 
 def _drop_results(transaction: Transaction, at: int) -> int:

@@ -72,7 +72,7 @@ class _Operation:
         found = (await courier.book.detail(courier.target, number)).delivery
         waited, before = 0.0, found.tried_at
         if not courier.is_serving:
-            await courier.deliver()
+            await courier.send(number)
             found = (await courier.book.detail(courier.target, number)).delivery
         while found.state is DeliveryState.WAITING and found.tried_at == before and waited < _PATIENCE_S:
             await asyncio.sleep(_LOOK_S)

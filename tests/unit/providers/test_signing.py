@@ -34,7 +34,9 @@ def test_two_secrets_give_two_signatures() -> None:
     assert headers["X-Webhook-Signature"].count("v1=") == 2
 
 
-@pytest.mark.parametrize("text", ["", "whsec_", "whsec_!!", "canary-1", base64.b64encode(b"x" * 23).decode(), "A" * 100])
+@pytest.mark.parametrize(
+    "text", ["", "whsec_", "whsec_!!", "canary-1", base64.b64encode(b"x" * 23).decode(), "A" * 100]
+)
 def test_what_is_no_secret(text: str) -> None:
     with pytest.raises(BadSecret) as caught:
         secret_of(text)
