@@ -6,9 +6,10 @@ what has one, changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -130,20 +131,10 @@ class Invalidate:
 
     async def run(self, context: JobContext, parameters: InvalidateParameters) -> Mapping[str, Any]:
         """Remove them; raises Retryable while the cache is away."""
-        started, tally, cache = time.monotonic(), _Tally(), self._services.cache
-        pattern, matches = _selection(parameters)
-        total, brokers = await sweep.count_keys(cache), await sweep.find_brokers(cache)
-        for name in _sure(parameters):  # what can be named needs no walk: it goes at once
-            if await sweep.remove(cache, [name]):
-                tally.removed += 1
-                _look(tally, [name], 0)
-        await self._forget_answers(parameters)
-        async for step in sweep.walk_keys(cache, pattern):
-            names = _part(tally, brokers, [name for name in step.names if matches(name)], step.walked)
-            tally.removed += await sweep.remove(cache, names)
-            figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
-            context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
-            await context.breathe()
+        started = time.monotonic()
+        tally = _Tally(removed=int((context.checkpoint or {}).get("removed", 0)))
+        async with _keeping(context, lambda: {"removed": tally.removed}):
+            total = await self._sweep(context, parameters, tally)
         context.progress(max(total, 1), max(total, 1), unit="keys", figures={"removed": tally.removed})
         if tally.spared:
             context.log.info("%d keys were left alone: %s", tally.spared, _BROKERS)
@@ -157,6 +148,23 @@ class Invalidate:
             "examples": tally.names,
             "duration_s": round(time.monotonic() - started, 3),
         }
+
+    async def _sweep(self, context: JobContext, parameters: InvalidateParameters, tally: _Tally) -> int:
+        """Walk and remove; returns how many keys there were before."""
+        cache, (pattern, matches) = self._services.cache, _selection(parameters)
+        total, brokers = await sweep.count_keys(cache), await sweep.find_brokers(cache)
+        for name in _sure(parameters):  # what can be named needs no walk: it goes at once
+            if await sweep.remove(cache, [name]):
+                tally.removed += 1
+                _look(tally, [name], 0)
+        await self._forget_answers(parameters)
+        async for step in sweep.walk_keys(cache, pattern):
+            names = _part(tally, brokers, [name for name in step.names if matches(name)], step.walked)
+            tally.removed += await sweep.remove(cache, names)
+            figures = {"removed": tally.removed, "walked": min(tally.walked, total)}
+            context.progress(min(tally.walked, total), max(total, 1), unit="keys", figures=figures)
+            await context.breathe()
+        return total
 
     async def _forget_answers(self, parameters: InvalidateParameters) -> None:
         """Forget what this and other consoles have computed about the same."""
@@ -217,24 +225,18 @@ class Cleanup:
     async def run(self, context: JobContext, parameters: CleanupParameters) -> Mapping[str, Any]:
         """Give lives, count the rest; raises Retryable while the cache is away."""
         started, cache = time.monotonic(), self._services.cache
-        given: Counter[str] = Counter()
+        given: Counter[str] = Counter((context.checkpoint or {}).get("given") or {})
         others: Counter[str] = Counter()
         walked = 0
-        total = await sweep.count_keys(cache)
-        async for step in sweep.walk_keys(cache):
-            known: dict[str, list[bytes]] = {}
-            for name in await sweep.without_life(cache, step.names):
-                family = sweep.family_of(name)
-                if family is None:
-                    others[described(name)] += 1
-                else:
-                    known.setdefault(family.name, []).append(name)
-            for family_name, names in known.items():
-                given[family_name] += await sweep.give_life(cache, names, parameters.life_s)
-            walked += step.walked
-            figures = {"given": given.total(), "reported": others.total()}
-            context.progress(min(walked, total), max(total, 1), unit="keys", figures=figures)
-            await context.breathe()
+        async with _keeping(context, lambda: {"given": dict(given)}):
+            total = await sweep.count_keys(cache)
+            async for step in sweep.walk_keys(cache):
+                for family_name, names in (await self._known(step, others)).items():
+                    given[family_name] += await sweep.give_life(cache, names, parameters.life_s)
+                walked += step.walked
+                figures = {"given": given.total(), "reported": others.total()}
+                context.progress(min(walked, total), max(total, 1), unit="keys", figures=figures)
+                await context.breathe()
         figures = {"given": given.total(), "reported": others.total()}  # keys that expired meanwhile are done too
         context.progress(max(total, 1), max(total, 1), unit="keys", figures=figures)
         for kin, count in others.most_common(_SHOWN):
@@ -248,6 +250,27 @@ class Cleanup:
             "life_s": parameters.life_s,
             "duration_s": round(time.monotonic() - started, 3),
         }
+
+    async def _known(self, step: sweep.Step, others: Counter[str]) -> dict[str, list[bytes]]:
+        """Return the keys of a step without expiry, by known family; count the others."""
+        known: dict[str, list[bytes]] = {}
+        for name in await sweep.without_life(self._services.cache, step.names):
+            family = sweep.family_of(name)
+            if family is None:
+                others[described(name)] += 1
+            else:
+                known.setdefault(family.name, []).append(name)
+        return known
+
+
+@contextlib.asynccontextmanager
+async def _keeping(context: JobContext, counted: Callable[[], Mapping[str, Any]]) -> AsyncIterator[None]:
+    """Keep what was counted where an attempt ends early: the result tells of all of them."""
+    try:
+        yield
+    except Exception:
+        await context.save(counted())
+        raise
 
 
 def _selection(parameters: InvalidateParameters) -> tuple[bytes, Callable[[bytes], bool]]:

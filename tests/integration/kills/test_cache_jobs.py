@@ -145,7 +145,8 @@ async def test_invalidation_loses_valkey(kills: Kills) -> None:
         assert await kills.valkey("DBSIZE") == f":{MANY + 50}".encode(), "what was removed is back"
         detail = await kills.end(job)
         retried(detail)
-        assert result_of(detail)["removed"] == MANY
+        removed = result_of(detail)["removed"]
+        assert removed >= MANY + met.progress.figures["removed"], "all attempts count, also what came back"
         assert await kills.valkey("DBSIZE") == b":50"
     finally:
         forget_dump(kills)
@@ -171,7 +172,8 @@ async def test_clean_up_loses_valkey(kills: Kills) -> None:
         detail = await kills.end(job)
         retried(detail)
         result: Any = result_of(detail)
-        assert (result["given"], result["reported"]) == ({"price": FEWER}, {"strange:*": 7})
+        assert result["given"]["price"] >= FEWER + float(met.progress.figures["given"]), "all attempts count"
+        assert (list(result["given"]), result["reported"]) == (["price"], {"strange:*": 7})
         async with connect(kills) as redis:
             lives = [await redis.ttl(f"price:{number}") for number in range(0, FEWER, 10_000)]
             assert all(0 < life <= 900 for life in lives)
