@@ -19,6 +19,7 @@ import msgspec
 
 from qsuite_console.engine import actions
 from qsuite_console.engine.core import Core
+from qsuite_console.engine.gate import Gate
 from qsuite_console.engine.intake import Intake
 from qsuite_console.engine.occurrences import count, following, jittered, latest
 from qsuite_console.engine.schedule_ports import Fired, Firing, ScheduleStore
@@ -80,7 +81,7 @@ class Scheduler:
         self._entries = {schedule.id: Entry(schedule) for schedule in await self.store.all()}
         self._waiting = set(await self.store.waiting())
         for entry in self._entries.values():
-            self._replan(entry)
+            replan(entry)
         core.watchers.append(self._ended)
 
     @property
@@ -107,7 +108,7 @@ class Scheduler:
         """Go on with a schedule as it was just saved."""
         entry = self._entries.setdefault(schedule.id, Entry(schedule))
         entry.schedule, entry.refused, entry.not_before = schedule, "", 0.0
-        self._replan(entry)
+        replan(entry)
         self._changed.set()
 
     def drop(self, schedule_id: int) -> None:
@@ -169,13 +170,6 @@ class Scheduler:
         ]
         return max(0.0, min([LONGEST_SLEEP_S, *waits]))
 
-    def _replan(self, entry: Entry) -> None:
-        try:
-            entry.plan()
-        except ConsoleError as error:  # an expression or a zone that an older version took
-            entry.next_at = entry.due_at = None
-            log.warning("schedule %s is not planned: %s", entry.schedule.name, error.message)
-
     async def _guarded(self, entry: Entry) -> None:
         """Deal with one schedule; its failure is logged and tried again later, and stops no other."""
         try:
@@ -196,9 +190,9 @@ class Scheduler:
             await self.store.move(schedule.id, now)
             self._handled(entry, now)
             return
-        plans = self._plans(schedule, mark, now)
+        plans = plans_due(schedule, mark, now)
         if not plans:
-            self._replan(entry)
+            replan(entry)
             return
         newest = plans[-1]
         is_late = (now - jittered(schedule, newest)).total_seconds() > schedule.grace_s
@@ -211,17 +205,6 @@ class Scheduler:
                 why = "nothing ran it in time"
                 await self._miss(entry, mark, plans[-2], f"{why}; one run makes up" if is_late else why)
             await self._run(entry, newest, "made up" if is_late else "plan", schedule.overlap)
-
-    def _plans(self, schedule: Schedule, mark: datetime, now: datetime) -> list[datetime]:
-        """Return the newest plans after the mark whose start has come, ascending; two are enough but to make up all."""
-        most = MOST_MADE_UP + 1 if schedule.missed is Missed.ALL else 2
-        plans: list[datetime] = []
-        plan = latest(schedule.timing, mark, now)
-        while plan is not None and len(plans) < most:
-            if jittered(schedule, plan) <= now:
-                plans.append(plan)
-            plan = latest(schedule.timing, mark, plan - _STEP)
-        return plans[::-1]
 
     async def _make_up_all(self, entry: Entry, plans: Sequence[datetime], mark: datetime) -> None:
         """Run every missed plan, one after the other; of more than are made up, the newest."""
@@ -284,9 +267,10 @@ class Scheduler:
         except ConsoleError as error:
             why = error.message
         is_news, entry.refused = why != entry.refused, why
+        gate = self.core.around.gate
 
         def note(run: ScheduleRun) -> AuditEntry | None:
-            return self._audit(schedule, run, job) if is_news or run.outcome is not RunOutcome.REFUSED else None
+            return audit_of(gate, schedule, run, job) if is_news or run.outcome is not RunOutcome.REFUSED else None
 
         return Firing(
             schedule_id=schedule.id,
@@ -300,14 +284,6 @@ class Scheduler:
             why=why,
             note=note,
         )
-
-    def _audit(self, schedule: Schedule, run: ScheduleRun, job: Job | None) -> AuditEntry | None:
-        """Return what the audit keeps of a run: jobs that are made, and the first refusal of a row of them."""
-        if run.outcome not in (RunOutcome.STARTED, RunOutcome.REFUSED):
-            return None
-        subject = schedule.kind if job is None else f"{schedule.kind}: {job.title}"
-        result = f"refused: {run.note}" if run.job_id is None else f"job {run.job_id}"
-        return self.core.around.gate.entry(f"{SCHEDULED}{schedule.name}", "jobs.submit", subject, result)
 
     async def _release(self, schedule_id: int) -> None:
         """Make the job of the oldest plan that waits, if the job before it is over."""
@@ -339,9 +315,39 @@ class Scheduler:
     def _handled(self, entry: Entry, until: datetime) -> None:
         entry.schedule = msgspec.structs.replace(entry.schedule, handled_until=until)
         entry.not_before = 0.0
-        self._replan(entry)
+        replan(entry)
 
     def _ended(self, _: Job) -> None:
         """Look again when a job is over: a plan may wait for it."""
         if self._waiting:
             self._changed.set()
+
+
+def replan(entry: Entry) -> None:
+    """Find the next plan of an entry; none for one that can't be read any more."""
+    try:
+        entry.plan()
+    except ConsoleError as error:  # an expression or a zone that an older version took
+        entry.next_at = entry.due_at = None
+        log.warning("schedule %s is not planned: %s", entry.schedule.name, error.message)
+
+
+def plans_due(schedule: Schedule, mark: datetime, now: datetime) -> list[datetime]:
+    """Return the newest plans after the mark whose start has come, ascending; two are enough but to make up all."""
+    most = MOST_MADE_UP + 1 if schedule.missed is Missed.ALL else 2
+    plans: list[datetime] = []
+    plan = latest(schedule.timing, mark, now)
+    while plan is not None and len(plans) < most:
+        if jittered(schedule, plan) <= now:
+            plans.append(plan)
+        plan = latest(schedule.timing, mark, plan - _STEP)
+    return plans[::-1]
+
+
+def audit_of(gate: Gate, schedule: Schedule, run: ScheduleRun, job: Job | None) -> AuditEntry | None:
+    """Return what the audit keeps of a run: jobs that are made, and the first refusal of a row of them."""
+    if run.outcome not in (RunOutcome.STARTED, RunOutcome.REFUSED):
+        return None
+    subject = schedule.kind if job is None else f"{schedule.kind}: {job.title}"
+    result = f"refused: {run.note}" if run.job_id is None else f"job {run.job_id}"
+    return gate.entry(f"{SCHEDULED}{schedule.name}", "jobs.submit", subject, result)

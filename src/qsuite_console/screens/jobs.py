@@ -102,13 +102,9 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
             wanted = {job_id for job_id in wanted if job_id >= self._next_before}
         after = (shown - gone - changed) | wanted
         if after != shown:
-            self._fill(after)
+            self._order = arrange(self._table, after)
         self._table.touch(changed & after)
         self._describe()
-
-    def _fill(self, ids: set[int]) -> None:
-        self._order = sorted(ids, reverse=True)
-        self._table.set_keys(self._order)
 
     def tick(self, now: datetime) -> None:
         """Count down to the next tries; read again after an error."""
@@ -160,7 +156,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         self._next_before = before
         running = {job.id: job for job in self.state.running}
         self._jobs.update({job_id: running.get(job_id, job) for job_id, job in found.items()})
-        self._fill(kept | set(found))
+        self._order = arrange(self._table, kept | set(found))
         if not is_more:
             self._jobs = {job_id: self._jobs[job_id] for job_id in self._order}
         self._table.touch_all()
@@ -206,7 +202,8 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         if wanted == self._filter:
             return
         self._filter, self._next_before = wanted, None
-        self._fill({job_id for job_id, job in self._jobs.items() if wanted.matches(job)})
+        matching = {job_id for job_id, job in self._jobs.items() if wanted.matches(job)}
+        self._order = arrange(self._table, matching)
         if wanted.text:  # a new question starts at its first answer; without one the cursor stays on its job
             self._table.action_edge(0)
         self._load()
@@ -277,6 +274,13 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         jobs = self.selected()
         self.console.copy_text("\n".join(clean(f"{job.id}\t{job.title}", 400) for job in jobs))
         self.tell(f"Copied {figures.plural(len(jobs), 'job')}")
+
+
+def arrange(table: LiveTable, ids: set[int]) -> list[int]:
+    """Show these jobs, newest first, and return their order."""
+    order = sorted(ids, reverse=True)
+    table.set_keys(order)
+    return order
 
 
 def _how_many(shown: int, total: int, *, is_filtered: bool, is_all: bool) -> str:
