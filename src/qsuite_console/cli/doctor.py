@@ -55,6 +55,7 @@ def examine(invocation: Invocation) -> list[Finding]:
         return [*findings, *(fail("configuration", problem, todo) for problem in error.problems)]
     findings += _configuration(loaded, invocation.paths)
     findings += _commands(loaded)
+    findings += _endpoints(loaded)
     findings += _interface(loaded.settings)
     findings.append(_engine(invocation.paths))
     return [*findings, *asyncio.run(_services(loaded.settings))]
@@ -100,6 +101,28 @@ def _commands(loaded: Loaded) -> list[Finding]:
         findings.append(
             warn("commands", f"{name} can't be run: {clean(why, 300)}", f"correct it in {clean(where, 300)}")
         )
+    return findings
+
+
+def _endpoints(loaded: Loaded) -> list[Finding]:
+    """Check that everybody who is to be told could be told now; nothing is sent."""
+    settings = loaded.settings
+    if not (settings.webhooks or settings.notify):
+        return []
+    from qsuite_console.notify.carriers import carriers
+    from qsuite_console.providers.outgoing import OutgoingClient
+
+    ways, good, findings = carriers(OutgoingClient(), settings.smtp), [], []
+    for section, found in (("webhooks", settings.webhooks), ("notify", settings.notify)):
+        for name, endpoint in found.items():
+            why = ways[endpoint.way].problem(endpoint)
+            where = clean(loaded.origins[f"{section}.{name}"], 300)
+            if why:
+                findings.append(warn("who is told", f"{name} can't be told: {clean(why, 300)}", f"correct it: {where}"))
+            else:
+                good.append(name)
+    if good:
+        findings.insert(0, ok("who is told", f"{', '.join(good)}; qsuite-console webhooks test NAME sends a test"))
     return findings
 
 
