@@ -236,6 +236,23 @@ async def test_without_any_key_all_rows_come_at_once_or_none(scene: Scene) -> No
     assert await are_equal(scene.connection, right="log")
 
 
+async def test_what_came_in_one_transaction_comes_once_also_after_a_kill_behind_it(scene: Scene) -> None:
+    await scene.connection.execute("CREATE TABLE log (LIKE target)")
+    context = FakeContext(6)
+
+    async def die(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    context.save = die  # type: ignore[method-assign]
+    given = {"table": "", "query": "SELECT * FROM source", "to": "log"}
+    with pytest.raises(KeyboardInterrupt):
+        await scene.copy(context, **given)
+    assert await scene.connection.fetchval("SELECT count(*) FROM log") == ROWS
+    result = await scene.copy(FakeContext(6), **given)
+    assert (result["rows_read"], result["created"], result["verified"]) == (ROWS, ROWS, True)
+    assert await are_equal(scene.connection, right="log")
+
+
 async def test_a_leftover_attempt_writes_no_more(scene: Scene) -> None:
     first = FakeContext(8)
     second = FakeContext(8)

@@ -44,9 +44,11 @@ class Copying:
             kept = await sink.open(state)
             if kept.identity and kept.identity != state.identity:
                 raise _changed()
-            self.state = kept if kept.identity else state
+            is_of_use = kept.identity and (kept.phase != COPY or self._reading.is_resumable)
+            self.state = kept if is_of_use else state
             if self.state.read:
                 self._context.log.info("continuing behind %d rows that are copied", self.state.read)
+        if self.state.phase == COPY:
             await self._flow(sink)
             self.state.phase = FINISH
         self._tell("finishing")

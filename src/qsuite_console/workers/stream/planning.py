@@ -55,9 +55,11 @@ def of_table(reading: Reading, writing: Writing) -> list[PlanLine]:
         method, note = "append in one transaction", "all rows at the end, or none: a copy that stops begins anew"
     else:
         method, note = "append", "no unique key there: the same copy again adds the rows again"
-    if writing.is_kept:
+    if writing.is_one:
+        place = "none before its end, which is kept with the rows"
+    elif writing.is_kept:
         place = "kept with the rows, in qsuite_console.stream"
-    elif writing.is_one or not reading.is_resumable:
+    elif not reading.is_resumable:
         place = "none: begun anew, which changes no row that is there"
     else:
         place = "kept in the console's history; a stop repeats at most one chunk"

@@ -11,7 +11,7 @@ from qsuite_console.db.row_reader import Chunk
 from qsuite_console.db.row_writer import RowWriter
 from qsuite_console.model.copytext import rows_of
 from qsuite_console.workers.stream.program import Made, Program, Rejected
-from qsuite_console.workers.stream.state import State
+from qsuite_console.workers.stream.state import COPY, State
 
 Save = Callable[[State], Awaitable[None]]
 Report = Callable[[State, list[Rejected]], None]  # counts rejected rows; raises where none is allowed
@@ -61,15 +61,16 @@ class TableSink:
         self._program = program
         self._report = report
         self._save = save
-        self._is_kept = is_kept and not is_one
+        self._is_kept = is_kept
         self._is_one = is_one
 
     async def open(self, state: State) -> State:
         """Return the state that was committed with the newest rows."""
-        kept = await self._writer.open(keeps=self._is_kept)
-        if self._is_one:
+        text = await self._writer.open(keeps=self._is_kept)
+        kept = msgspec.json.decode(text, type=State) if text else state
+        if self._is_one and kept.phase == COPY:
             await self._writer.begin()
-        return msgspec.json.decode(kept, type=State) if kept else state
+        return kept
 
     async def write(self, chunk: Chunk, made: Made, state: State) -> None:
         """Commit rows and place together."""
@@ -81,12 +82,14 @@ class TableSink:
             state.updated += written.updated
             state.unchanged += written.unchanged
             self._report(state, made.rejected + refused)
-            await self._writer.keep(msgspec.json.encode(state).decode())
+            if not self._is_one:
+                await self._writer.keep(msgspec.json.encode(state).decode())
         if not self._is_kept and not self._is_one:
             await self._save(state)
 
     async def finish(self, state: State) -> None:
-        """Commit what is one transaction; the place is not needed from the job's next checkpoint on."""
+        """Commit what is one transaction, and with it that it is done."""
+        await self._writer.keep(msgspec.json.encode(state).decode())
         await self._writer.commit()
 
     async def forget(self) -> None:

@@ -111,8 +111,8 @@ async def survey_table(
     columns, warnings = _fitting(table, outputs, stamp)
     key = _target_key(table, parameters, reading, [column.name for column in columns])
     is_one = not key and not reading.is_resumable
-    is_kept = rights.may_keep and reading.is_resumable
-    _check_rights(table, rights, upserts=bool(key), must_keep=not key and reading.is_resumable)
+    is_kept = rights.may_keep and (reading.is_resumable or is_one)
+    _check_rights(table, rights, upserts=bool(key), must_keep=not key)
     if rights.has_triggers:
         warnings.append(f"{table.name} has triggers: each row fires them")
     async with connection.transaction(readonly=True):
