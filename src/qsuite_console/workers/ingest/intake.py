@@ -1,4 +1,4 @@
-"""Takes sources chunk by chunk into the table: the next chunk is judged in a thread while this one is stored.
+"""Takes sources chunk by chunk into the table: the next chunks are judged in a thread while this one is stored.
 
 A chunk is one transaction and afterwards a checkpoint, so a killed run repeats at most one chunk; repeated rows are
 merged and change nothing. A strict run is judged to its end first and then stored in a single transaction.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
     from qsuite_console.workers import Services
 
+T = TypeVar("T")
 CHUNK: Final = 5_000
+_AHEAD: Final = 3  # chunks judged while one is stored: neither side waits for a slow moment of the other
 _FIRST: Final = date(1900, 1, 1)
 _KEYS_AT_ONCE: Final = 1_000
 _FAMILIES: Final = (keys.PRICE, keys.MARKET_DATA)
@@ -198,7 +201,7 @@ class Intake:
 
     async def _pages(self, judge: Judge) -> AsyncIterator[tuple[Source, Chunk, FilePage]]:
         """Yield judged chunks from the place of the counts on; the place moves as they are taken."""
-        counts, loop = self.counts, asyncio.get_running_loop()
+        counts = self.counts
         while counts.source < len(self._sources):
             source = self._sources[counts.source]
             chunks = source.chunks(counts.offset, counts.number, CHUNK)
@@ -207,14 +210,21 @@ class Intake:
                 chunk = next(chunks, None)
                 return None if chunk is None else (chunk, judge.judge(chunk.records))
 
-            coming = loop.run_in_executor(self._thread, step)
-            while (found := await coming) is not None:
-                coming = loop.run_in_executor(self._thread, step)
+            coming = deque(self._later(step) for _ in range(_AHEAD))
+            while (found := await coming.popleft()) is not None:
+                coming.append(self._later(step))
                 chunk, page = found
                 counts.offset, counts.number = chunk.offset, chunk.number
                 yield source, chunk, page
+            await asyncio.gather(*coming)  # nothing comes behind the end
             self._before += source.size
             counts.source, counts.offset, counts.number = counts.source + 1, 0, 0
+
+    def _later(self, step: Callable[[], T]) -> asyncio.Future[T]:
+        """Do a step in the thread; what fails there is heard of where it is waited for, or not at all."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, step)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
     async def _admit(self, connection: asyncpg.Connection, chunk: Chunk, page: FilePage) -> FilePage:
         """Make tickers of unknown symbols where that was asked for, and judge the chunk anew."""
