@@ -52,8 +52,12 @@ def rows_of(data: bytes) -> list[list[str | None]]:
 
 
 def lines_of(rows: Sequence[Sequence[str | None]]) -> bytes:
-    """Return rows as lines."""
-    return "".join(["\t".join([escape(value) for value in row]) + "\n" for row in rows]).encode("utf-8")
+    """Return rows as lines; values hold no NUL, as no text of PostgreSQL does."""
+    text = "".join(["\t".join(["\0" if value is None else value for value in row]) + "\n" for row in rows])
+    tabs = sum(map(len, rows)) - len(rows)
+    if "\\" in text or "\r" in text or text.count("\n") != len(rows) or text.count("\t") != tabs:
+        text = "".join(["\t".join([escape(value) for value in row]) + "\n" for row in rows])
+    return text.replace("\0", "\\N").encode("utf-8")
 
 
 def _unescape(match: re.Match[str]) -> str:

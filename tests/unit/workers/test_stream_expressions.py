@@ -112,6 +112,7 @@ def test_what_it_computes(text: str, wanted: Any) -> None:
         ("c like c", "takes a pattern in quotes"),
         ("(" * 60 + "1" + ")" * 60, "nested more than 40 deep"),
         ("+".join(["1"] * 300), "more than 400 words and signs"),
+        ("'a\0b'", "holds a NUL character"),
         ("'" + "x" * 5000 + "'", "longer than 4,000 characters"),
     ],
 )

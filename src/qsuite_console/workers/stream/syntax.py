@@ -69,6 +69,8 @@ def parse(text: str) -> Node:
     """Return the tree of an expression; raises BadExpression."""
     if len(text) > LONGEST:
         raise BadExpression(f"is longer than {LONGEST:,} characters")
+    if "\0" in text:
+        raise BadExpression("holds a NUL character")
     tokens = _tokens(text)
     if len(tokens) > _MOST:
         raise BadExpression(f"has more than {_MOST} words and signs")
