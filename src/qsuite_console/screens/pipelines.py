@@ -83,7 +83,7 @@ class RunsListing(Listing[A, E]):
     @property
     def room(self) -> int:
         """Return the cells of a line of figures."""
-        return max(20, self.size.width - 2)
+        return max(20, self.app.size.width - 2)  # the pane itself has no size before its first layout
 
     def tell_figures(self, content: Content) -> None:
         """Show the line of figures; repaints only what differs."""
@@ -319,7 +319,7 @@ class RunsPane(RunsListing[Runs, Run]):
             self._page.show(Content("\n").join(lines))
         elif question.answer is not None:
             answer = question.answer
-            text = run_rows.tasks_text(answer, now, self.paned.console.zone, self._page.text_width)
+            text = run_rows.tasks_text(answer, now, self.paned.console.zone, self.room - 4)
             notes = [
                 Content.assemble(("⊘ ", "$warning"), f"can't read {each.what}: {each.why}", (f"  {each.hint}", "$dim"))
                 for each in answer.unread

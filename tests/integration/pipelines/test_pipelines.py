@@ -4,139 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import statistics
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from conftest import TEMPLATE, run_apart, with_database
-from fakes.backfill import open_services
+from integration.pipelines.platform_runs import MONTH_S, PIPELINES, RUNS, Platform, counted, services, since
 from qsuite_console.cli.main import run
-from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import DatabaseSettings, Settings, TableSettings
-from qsuite_console.db.pipelines import statement
 from qsuite_console.metrics.pipelines import ListProbe, RunProbe, RunsProbe, cursor_of
-from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.pipelines import Pipelines, Runs, RunStatistics, RunTasks
 from qsuite_console.sandbox import servers
 from qsuite_console.workers import Services
-
-PIPELINES = 300
-RUNS = 300_000 if os.environ.get("QSUITE_FULL") else 60_000
-NOW = datetime.now(UTC).replace(microsecond=0)
-MONTH_S = 30 * 86_400.0
-# Runs of 30 days, in no order of their pipelines; every 50th shares its instant with the one before; the newest run.
-FILL = f"""
-INSERT INTO pipelines (name, status)
-SELECT 'pipe-' || lpad(i::text, 3, '0') || CASE WHEN i = 7 THEN '_100%' ELSE '' END,
-       CASE WHEN i % 17 = 0 THEN 'paused' ELSE 'active' END
-  FROM generate_series(1, {PIPELINES}) i;
-INSERT INTO pipeline_runs (pipeline_id, status, created_at, started_at, completed_at, error_message)
-SELECT 1 + (i::bigint * 7919) % {PIPELINES - 1}, state, at, CASE WHEN state <> 'pending' THEN at + interval '2 s' END,
-       CASE WHEN state IN ('success', 'failed', 'cancelled')
-            THEN at + interval '2 s' + (1 + i % 97 * 3.25) * interval '1 s' END,
-       CASE WHEN state = 'failed' THEN 'source timed out' END
-  FROM (SELECT i, $1::timestamptz - ({RUNS} - i + CASE WHEN i % 50 = 0 THEN 1 ELSE 0 END)
-                  * interval '30 days' / {RUNS} AS at,
-               CASE WHEN i > {RUNS} - 40 THEN CASE WHEN i % 4 = 0 THEN 'pending' ELSE 'running' END
-                    WHEN i % 20 = 3 THEN 'failed' WHEN i % 61 = 5 THEN 'cancelled'
-                    WHEN i = {RUNS // 2} THEN 'running' ELSE 'success' END AS state
-          FROM generate_series(1, {RUNS}) i) s;
-INSERT INTO task_runs (pipeline_run_id, task_name, status, started_at, completed_at, rows_processed)
-SELECT r.id, t.name, CASE WHEN r.status = 'failed' AND t.n = 4 THEN 'failed' WHEN r.status = 'failed' AND t.n = 5
-                          THEN 'skipped' ELSE 'success' END,
-       r.started_at + (t.n - 1) * interval '1 s', r.started_at + t.n * interval '1 s', r.id * t.n
-  FROM pipeline_runs r, unnest(ARRAY['extract', 'clean', 'transform', 'load', 'notify']) WITH ORDINALITY AS t (name, n)
- WHERE r.id % 50 = 0 OR r.status = 'failed' AND r.id % 3 = 0;
-ANALYZE pipelines; ANALYZE pipeline_runs; ANALYZE task_runs
-"""
-
-
-@dataclass
-class Platform:
-    dsn: str
-    runs: list[dict[str, Any]]
-    names: dict[int, str]
-
-
-@pytest.fixture(scope="module")
-def platform(postgres: servers.Server) -> Iterator[Platform]:
-    name = f"pipelines_{os.getpid()}"
-
-    async def made() -> Platform:
-        await execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        dsn = with_database(postgres.url, name)
-        await execute(dsn, *(part.replace("$1", f"'{NOW.isoformat()}'") for part in FILL.split(";\n")))
-        await execute(dsn, "VACUUM pipeline_runs")
-        connection = await asyncpg.connect(dsn)
-        rows = [dict(row) for row in await connection.fetch("SELECT * FROM pipeline_runs")]
-        names = {row["id"]: row["name"] for row in await connection.fetch("SELECT id, name FROM pipelines")}
-        await connection.close()
-        return Platform(dsn, sorted(rows, key=lambda r: (r["created_at"], r["id"]), reverse=True), names)
-
-    yield run_apart(made)
-    run_apart(lambda: execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    for each in statements:
-        await connection.execute(each)
-    await connection.close()
-
-
-class StillClock(SystemClock):
-    """All questions are asked at one instant."""
-
-    def now(self) -> datetime:
-        return NOW
-
-
-@asynccontextmanager
-async def services(dsn: str, *, pgbouncer: bool = False, **tables: str) -> AsyncIterator[Services]:
-    database = DatabaseSettings(dsn=Secret(dsn), pool_min=0, pgbouncer=pgbouncer)
-    settings = Settings(database=database, tables=TableSettings(**tables))
-    async with open_services(settings, StillClock()) as found:
-        yield found
-
-
-def took(row: Mapping[str, Any]) -> float:
-    return float((row["completed_at"] - row["started_at"]).total_seconds())
-
-
-def percentile(values: list[float], share: float) -> float:
-    """As percentile_cont defines it."""
-    ordered, at = sorted(values), share * (len(values) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-
-
-def counted(rows: list[dict[str, Any]]) -> RunStatistics:
-    times = [took(row) for row in rows if row["status"] == "success"]
-    return RunStatistics(
-        total=len(rows),
-        **{name: sum(row["status"] == name for row in rows)
-           for name in ("pending", "running", "success", "failed", "cancelled")},
-        mean_s=pytest.approx(statistics.fmean(times)) if times else None,
-        p50_s=pytest.approx(percentile(times, 0.5)) if times else None,
-        p95_s=pytest.approx(percentile(times, 0.95)) if times else None,
-    )  # fmt: skip
-
-
-def since(platform: Platform, window_s: float, **wanted: Any) -> list[dict[str, Any]]:
-    start = NOW - timedelta(seconds=window_s)
-    return [row for row in platform.runs if row["created_at"] >= start and all(row[k] == v for k, v in wanted.items())]
 
 
 async def ask_list(found: Services, **parameters: Any) -> Pipelines:
@@ -289,86 +171,6 @@ async def test_what_is_no_place_of_a_page_is_refused(platform: Platform, older: 
             await ask_runs(found, older=older)
         with pytest.raises(InvalidParameters, match="is not a choice"):
             await ask_runs(found, status="faild")
-
-
-def nodes(plan: Any) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from nodes(part)
-
-
-async def explained(connection: asyncpg.Connection, text: str, *arguments: Any) -> dict[str, Any]:
-    """What a prepared statement costs, as the console runs it, also once its plan is the generic one."""
-    for _ in range(6):
-        await connection.fetch(text, *arguments)
-    (row,) = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}", *arguments)
-    plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
-    return plan
-
-
-def indexes(plan: dict[str, Any]) -> set[str]:
-    return {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
-
-
-async def test_every_question_is_answered_by_its_index(platform: Platform) -> None:
-    tables, day = TableSettings(), NOW - timedelta(days=1)
-    window, top = (NOW - timedelta(days=30), NOW), (NOW + timedelta(days=1), 2**62)
-    connection = await asyncpg.connect(platform.dsn)
-    try:
-        last = await explained(connection, statement("pipelines_list", tables), [], "", 1000)
-        assert "pipeline_runs_last_idx" in indexes(last)
-        running = statement("pipelines_active", tables)
-        assert indexes(await explained(connection, running)) == {"pipeline_runs_active_idx"}
-        figures = await explained(connection, statement("pipelines_statistics", tables), day, NOW)
-        assert indexes(figures) == {"pipeline_runs_time_idx"}
-        one = await explained(connection, statement("pipelines_statistics", tables, of="= $3"), *window, 42)
-        assert indexes(one) == {"pipeline_runs_last_idx"}
-        for name in ("pipelines_runs_older", "pipelines_runs_newer"):
-            cursor = top if name.endswith("older") else (window[0], 0)
-            page = await explained(connection, statement(name, tables), *window, *cursor, 100)
-            assert "pipeline_runs_time_idx" in indexes(page)
-            page = await explained(connection, statement(name, tables, of="= $6"), *window, *cursor, 100, 42)
-            assert "pipeline_runs_last_idx" in indexes(page)
-        active = await explained(
-            connection, statement("pipelines_runs_older", tables, status="running"), *window, *top, 100
-        )
-        assert "pipeline_runs_active_idx" in indexes(active)
-        assert "task_runs_run_idx" in indexes(await explained(connection, statement("pipelines_tasks", tables), 50, 9))
-        every = [statement(name, tables) for name in ("pipelines_runs_older", "pipelines_runs_newer", "pipelines_list")]
-        assert not any(re.search(r"\bOFFSET\b", text, re.IGNORECASE) for text in every)
-    finally:
-        await connection.close()
-
-
-@pytest.mark.parametrize("pipeline", [0, 42])
-async def test_page_1000_costs_what_page_1_costs(platform: Platform, pipeline: int) -> None:
-    """In buffers, and in time as a ratio; the pages of one pipeline are of one run."""
-    rows = [row for row in platform.runs if not pipeline or row["pipeline_id"] == pipeline]
-    limit = len(rows) // 1000 if not pipeline else 1
-    text = statement("pipelines_runs_older", TableSettings(), of="= $6" if pipeline else "")
-    own = (pipeline,) if pipeline else ()
-    window = (NOW - timedelta(days=31), NOW + timedelta(days=1))
-    last = min(1000, len(rows) // limit)
-    deep = rows[limit * (last - 1) - 1]
-    cursors = {1: (window[1], 2**62), last: (deep["created_at"], deep["id"])}
-    connection = await asyncpg.connect(platform.dsn)
-    try:
-        cost: dict[int, tuple[int, float]] = {}
-        for number, cursor in cursors.items():
-            found = await connection.fetch(text, *window, *cursor, limit, *own)
-            assert [row["id"] for row in found] == [r["id"] for r in rows[limit * (number - 1) : limit * number]]
-            plan = await explained(connection, text, *window, *cursor, limit, *own)
-            times = []
-            for _ in range(15):
-                began = time.perf_counter()
-                await connection.fetch(text, *window, *cursor, limit, *own)
-                times.append(time.perf_counter() - began)
-            cost[number] = (plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], min(times))
-    finally:
-        await connection.close()
-    print(f"pipeline {pipeline}: page 1 {cost[1]}, page {last} {cost[last]}")
-    assert cost[last][0] <= cost[1][0] * 1.5 + 20
-    assert cost[last][1] <= cost[1][1] * 3
 
 
 async def test_what_the_platform_lacks_is_named_and_the_rest_is_shown(
