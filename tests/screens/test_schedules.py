@@ -38,6 +38,9 @@ async def shown(pilot: Pilot[Any], name: str = "close-backfill") -> None:
 def test_schedules(snap_compare: Any, size: tuple[int, int], name: str) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await shown(pilot, name)
+        await until_seen(
+            pilot, "cron      15 16 * * mon-fri" if name == "close-backfill" else "job       warm.market-data"
+        )
 
     assert snap_compare(console(scheduled()), terminal_size=size, run_before=steps)
 
@@ -48,9 +51,11 @@ def test_typing_a_schedule(snap_compare: Any, size: tuple[int, int]) -> None:
         await shown(pilot)
         await pilot.press("e")
         await until_seen(pilot, "means")
-        await pilot.press("enter", *["right"] * 0)
-        await pilot.press("home", "shift+end", *"30 2 30 2 *", "enter")
+        await pilot.press("enter", "home", "shift+end", *"30 2 30 2 *")
         await until_seen(pilot, "never comes")
+        await until_gone(pilot, "means")
+        await pilot.press("enter")
+        await until_seen(pilot, "▸ Time zone")
 
     assert snap_compare(console(scheduled()), terminal_size=size, run_before=steps)
 
@@ -84,12 +89,11 @@ async def test_each_stands_in_words_with_its_next_and_its_last_run() -> None:
 async def test_one_in_full_tells_both_clocks_policies_and_its_last_runs() -> None:
     async with console(scheduled()).run_test(size=(120, 40)) as pilot:
         await shown(pilot)
-        text = seen(pilot.app)
         for told in (
             "16:15 New York", "21:15 here", "one run makes up for", "backfill symbols=active timeframe=1Day",
             "the day's bars, once the exchange has closed", "job 371 · made up", "◌ missed ×2",
         ):  # fmt: skip
-            assert told in text, told
+            await until_seen(pilot, told)
         await shown(pilot, "warm-prices")
         await until_seen(pilot, "together  with warm-market-data")
 

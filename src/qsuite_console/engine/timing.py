@@ -44,7 +44,7 @@ def read_timing(given: str, every: str, once: str, zone: str, now: datetime) -> 
         return Timing(once_at=_read_once(named["once"], zone, now), zone=zone)
     timing = Timing(cron=cron.parse(named["cron"]).text, zone=zone)
     if following(timing, now) is None:
-        raise InvalidParameters({"cron": "never comes: no such day in the next fifty years, as 30 February"})
+        raise InvalidParameters({"cron": "never comes: there is no such day, as 30 February"})
     return timing
 
 
