@@ -11,6 +11,7 @@ from qsuite_console.model.errors import ConsoleError
 
 BASE_S: Final = 2.0
 CAP_S: Final = 600.0
+OUTAGE_S: Final = 60.0  # the longest wait for a server that is away
 FLOOR_S: Final = 0.05  # no retry is immediate, however the dice fall
 
 
@@ -36,9 +37,18 @@ def retry_at(
     if tries >= max_attempts or (error is not None and is_permanent(error)):
         return None
     delay = backoff_s(tries, dice)
-    if isinstance(error, Retryable | ConsoleError) and error.after_s is not None:
+    if isinstance(error, Retryable) and error.after_s is not None:
         delay = max(0.0, error.after_s) + dice.uniform(0.0, min(1.0, delay))
+    elif isinstance(error, ConsoleError) and error.after_s is not None:
+        delay = _outlasting_s(error.after_s, tries) + dice.uniform(0.0, min(1.0, delay))
     return now + timedelta(seconds=delay)
+
+
+def _outlasting_s(after_s: float, tries: int) -> float:
+    """Return a wait that grows fourfold to a minute: three waits outlast a server that takes half a minute to start,
+    and the first does not keep a job waiting for one that is back at once.
+    """
+    return max(after_s, min(after_s * 4.0 ** (tries - 1), OUTAGE_S))
 
 
 def describe(error: BaseException) -> str:

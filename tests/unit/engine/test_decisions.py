@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.jobs import new_job
+from qsuite_console.db.errors import DatabaseDown, DatabaseFull
 from qsuite_console.engine import retry
 from qsuite_console.engine.bus import RING, SUBSCRIPTION, Bus
 from qsuite_console.engine.context import Pace
@@ -51,6 +52,20 @@ def test_what_is_retried_and_when() -> None:
     asked = when(Retryable("429", after_s=30))
     assert asked is not None
     assert NOW + timedelta(seconds=30) <= asked <= NOW + timedelta(seconds=31)
+
+
+def test_three_waits_for_a_server_that_is_away_outlast_its_restart() -> None:
+    def waits(error: ConsoleError) -> list[float]:
+        dice = random.Random(1)
+        found = [retry.retry_at(error, tries=tries, max_attempts=4, now=NOW, dice=dice) for tries in (1, 2, 3)]
+        return [(at - NOW).total_seconds() for at in found if at is not None]
+
+    first, second, third = waits(DatabaseDown("away"))
+    assert 2 <= first <= 3
+    assert 8 <= second <= 9
+    assert 32 <= third <= 33
+    assert all(60 <= wait <= 61 for wait in waits(DatabaseFull("no space")))
+    assert waits(ConsoleError("it will not pass")) == []
 
 
 def test_errors_are_told_in_one_line() -> None:
