@@ -66,7 +66,9 @@ TRADING = Reading(
     level=Level.OK,
     headline=Figure(name="orders_1m", label="orders, last minute", text="224", value=224),
     figures=(
-        Figure(name="bar_age", label="newest bar", text="42 s old", value=42, unit="s", limit="warn 5 m, critical 15 m"),
+        Figure(
+            name="bar_age", label="newest bar", text="42 s old", value=42, unit="s", limit="warn 5 m, critical 15 m"
+        ),
         Figure(name="bars_1h", label="bars, last hour", text="29,640", value=29_640),
         Figure(name="pending", label="orders pending", text="3,470", value=3470),
     ),

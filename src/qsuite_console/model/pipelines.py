@@ -1,6 +1,6 @@
 """The platform's pipelines, their runs and the tasks of a run. Instants are aware, durations seconds, shares 0 to 1.
 
-A run has been made (``created_at``), may have begun and may have ended; only those that succeeded tell how long runs take.
+A run has been made (``created_at``), may have begun and may have ended; those that succeeded tell how long runs take.
 """
 
 from __future__ import annotations

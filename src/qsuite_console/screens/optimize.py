@@ -42,6 +42,57 @@ _REDO: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
 _LOOKING: Final = "Looking at servers, tables, indexes, partitions and the cache: a few seconds"
 
 
+class _Outcomes:
+    """What became of the steps so far."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, Job] = {}  # step -> the job that does it
+        self.said: dict[int, tuple[str, str]] = {}  # step -> tone and words of what became of an operation
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self.jobs.clear()
+        self.said.clear()
+
+    def told(self, step: Step) -> list[tuple[str, str, str]]:
+        """Return lines of what became of it."""
+        job, lines = self.jobs.get(step.number), []
+        if job is not None:
+            lines.append(("job", f"#{job.id} {job.state}{f': {job.error}' if job.error else ''}", ""))
+        if step.number in self.said:
+            lines.append(("outcome", self.said[step.number][1], ""))
+        return lines
+
+    def is_open(self, step: Step) -> bool:
+        """Return whether it can be done, for the first time or again."""
+        job = self.jobs.get(step.number)
+        tone = self.said.get(step.number, ("", ""))[0]
+        return tone != "ok" and (job is None or job.state in _REDO)
+
+    def row(self, step: Step) -> Row:
+        """Return the step as a line."""
+        glyph, word, tone = self.state_of(step)
+        return {
+            "number": Cell(str(step.number), "dim"),
+            "look": Cell(glyph, tone),
+            "title": Cell(step.title),
+            "state": Cell(word, tone),
+            "found": Cell("; ".join(step.evidence), "dim"),
+        }
+
+    def state_of(self, step: Step) -> tuple[str, str, str]:
+        """Return glyph, word and tone of how it stands."""
+        job = self.jobs.get(step.number)
+        if job is not None:
+            look = job_rows.look_of(job)
+            share = job.progress.fraction if job.state is JobState.RUNNING else None
+            return look.glyph, look.word if share is None else f"{share * 100:.0f} %", look.tone
+        if step.number in self.said:
+            tone = self.said[step.number][0]
+            return ("✔", "done", tone) if tone == "ok" else ("✖", "failed", tone)
+        return ("○", "ready", "") if step.is_safe else ("▲", "left to you", "warn")
+
+
 class OptimizeScreen(ConsoleScreen):
     """The page of the plan, pushed over a main screen."""
 
@@ -59,13 +110,12 @@ class OptimizeScreen(ConsoleScreen):
         super().__init__()
         self._plan: Optimization | None = None
         self._problem = ""
-        self._jobs: dict[int, Job] = {}  # step -> the job that does it
-        self._said: dict[int, tuple[str, str]] = {}  # step -> tone and words of what became of an operation
+        self._outcomes = _Outcomes()
 
     def compose_body(self) -> ComposeResult:
         """One line, the steps, more of the one under the cursor."""
         yield Static("", id="head", markup=False)
-        steps = EntryTable[Step](_COLUMNS, self._row, id="steps", empty=_LOOKING)
+        steps = EntryTable[Step](_COLUMNS, self._outcomes.row, id="steps", empty=_LOOKING)
         steps.border_title = "Plan"
         yield steps
         text = TextView(id="step", classes="panel")
@@ -81,17 +131,17 @@ class OptimizeScreen(ConsoleScreen):
 
     def show(self, state: ConsoleState) -> None:
         """Follow the jobs of the steps."""
-        ours = {job.id: number for number, job in self._jobs.items()}
-        moved = [job for job in state.running if job.id in ours and job != self._jobs[ours[job.id]]]
+        ours = {job.id: number for number, job in self._outcomes.jobs.items()}
+        moved = [job for job in state.running if job.id in ours and job != self._outcomes.jobs[ours[job.id]]]
         for job in moved:
-            self._jobs[ours[job.id]] = job
+            self._outcomes.jobs[ours[job.id]] = job
         if moved:
             self._draw()
 
     def follow(self, events: tuple[AnyEvent, ...], *, is_whole: bool) -> None:
         """Take the states that the jobs enter; read them anew where facts are missing."""
-        ours = {job.id: number for number, job in self._jobs.items()}
-        if is_whole and any(job.state not in TERMINAL for job in self._jobs.values()):
+        ours = {job.id: number for number, job in self._outcomes.jobs.items()}
+        if is_whole and any(job.state not in TERMINAL for job in self._outcomes.jobs.values()):
             self._read()
         for event in events:
             if isinstance(event, JobChanged) and event.job.id in ours:
@@ -108,7 +158,7 @@ class OptimizeScreen(ConsoleScreen):
 
     def on_live_table_opened(self, message: LiveTable.Opened) -> None:
         """Open the job of the step, or ask to do it."""
-        job = self._jobs.get(int(message.key))
+        job = self._outcomes.jobs.get(int(message.key))
         if job is not None:
             self.console.open_page("job", job.id)
         else:
@@ -119,7 +169,7 @@ class OptimizeScreen(ConsoleScreen):
         step = self._steps.entry
         if condition == "safe":
             return bool(self._left())
-        return step is not None and (condition == "entry" or self._is_open(step))
+        return step is not None and (condition == "entry" or self._outcomes.is_open(step))
 
     @property
     def _steps(self) -> EntryTable[Step]:
@@ -164,33 +214,8 @@ class OptimizeScreen(ConsoleScreen):
         if step.why_not:
             entries.append(("left to you", step.why_not, "$warning"))
         entries.append(("runs", step.command, "$accent"))
-        job = self._jobs.get(step.number)
-        if job is not None:
-            entries.append(("job", f"#{job.id} {job.state}{f': {job.error}' if job.error else ''}", ""))
-        if step.number in self._said:
-            entries.append(("outcome", self._said[step.number][1], ""))
+        entries += self._outcomes.told(step)
         view.show(Content("\n").join(pairs(entries, width=view.text_width, label_width=11)))
-
-    def _row(self, step: Step) -> Row:
-        glyph, word, tone = self._state_of(step)
-        return {
-            "number": Cell(str(step.number), "dim"),
-            "look": Cell(glyph, tone),
-            "title": Cell(step.title),
-            "state": Cell(word, tone),
-            "found": Cell("; ".join(step.evidence), "dim"),
-        }
-
-    def _state_of(self, step: Step) -> tuple[str, str, str]:
-        job = self._jobs.get(step.number)
-        if job is not None:
-            look = job_rows.look_of(job)
-            share = job.progress.fraction if job.state is JobState.RUNNING else None
-            return look.glyph, look.word if share is None else f"{share * 100:.0f} %", look.tone
-        if step.number in self._said:
-            tone = self._said[step.number][0]
-            return ("✔", "done", tone) if tone == "ok" else ("✖", "failed", tone)
-        return ("○", "ready", "") if step.is_safe else ("▲", "left to you", "warn")
 
     # what it does
 
@@ -198,8 +223,7 @@ class OptimizeScreen(ConsoleScreen):
     async def action_again(self) -> None:
         """Look at everything anew; what was done is forgotten here, its jobs go on."""
         self._plan, self._problem = None, ""
-        self._jobs.clear()
-        self._said.clear()
+        self._outcomes.clear()
         self._draw()
         try:
             answer = await self.control.ask("optimize", {})
@@ -213,7 +237,7 @@ class OptimizeScreen(ConsoleScreen):
     async def action_perform(self) -> None:
         """Do the step under the cursor."""
         step = self._steps.entry
-        if step is not None and self._is_open(step):
+        if step is not None and self._outcomes.is_open(step):
             await self._perform([step])
 
     @work(group="optimize-do")
@@ -233,13 +257,8 @@ class OptimizeScreen(ConsoleScreen):
         text = self.query_one("#step", TextView)
         (self._steps if self.focused is text else text).focus()
 
-    def _is_open(self, step: Step) -> bool:
-        job = self._jobs.get(step.number)
-        tone = self._said.get(step.number, ("", ""))[0]
-        return tone != "ok" and (job is None or job.state in _REDO)
-
     def _left(self) -> list[Step]:
-        return [step for step in self._plan.safe if self._is_open(step)] if self._plan is not None else []
+        return [step for step in self._plan.safe if self._outcomes.is_open(step)] if self._plan is not None else []
 
     async def _perform(self, steps: Sequence[Step]) -> None:
         if not steps:
@@ -272,22 +291,22 @@ class OptimizeScreen(ConsoleScreen):
             self.control.perform(step.operation, proposal.parameters, confirmation=typed, origin=ORIGIN)
         )
         if outcome is not None:
-            self._said[step.number] = ("ok" if outcome.is_done else "error", clean(outcome.message, 300))
+            self._outcomes.said[step.number] = ("ok" if outcome.is_done else "error", clean(outcome.message, 300))
 
     def _took(self, number: int, job: Job) -> None:
-        before = self._jobs.get(number)
-        self._jobs[number] = job
+        before = self._outcomes.jobs.get(number)
+        self._outcomes.jobs[number] = job
         self._draw()
         if before is not None and job.state in TERMINAL and before.state not in TERMINAL:
-            live = sum(one.state not in TERMINAL for one in self._jobs.values())
+            live = sum(one.state not in TERMINAL for one in self._outcomes.jobs.values())
             if not live:
-                failed = sum(one.state is not JobState.SUCCEEDED for one in self._jobs.values())
-                rest = f", {failed} of {len(self._jobs)} not done" if failed else ""
+                failed = sum(one.state is not JobState.SUCCEEDED for one in self._outcomes.jobs.values())
+                rest = f", {failed} of {len(self._outcomes.jobs)} not done" if failed else ""
                 self.tell(f"Every job of the plan has ended{rest}; r looks again")
 
     @work(exclusive=True, group="optimize-read")
     async def _read(self) -> None:
-        for number, known in list(self._jobs.items()):
+        for number, known in list(self._outcomes.jobs.items()):
             detail = await self.attempt(self.control.job(known.id))
             if detail is not None:
                 self._took(number, detail.job)
