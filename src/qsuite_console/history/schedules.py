@@ -250,8 +250,7 @@ def _keep(transaction: Transaction, run: ScheduleRun) -> None:
         planned = stamp(run.planned_at)
         if newest is not None and newest[1:] == (run.outcome.value, run.note) and newest[0] < planned:
             connection.execute(
-                "UPDATE schedule_runs SET planned_at = ?, covers = covers + ?"
-                " WHERE schedule_id = ? AND planned_at = ?",
+                "UPDATE schedule_runs SET planned_at = ?, covers = covers + ? WHERE schedule_id = ? AND planned_at = ?",
                 (planned, run.covers, run.schedule_id, newest[0]),
             )
             return
