@@ -27,6 +27,10 @@ from fakes import cache, objects, system
 from fakes.alerting import alerting
 from fakes.control import FakeControl, demo
 from fakes.flows import give_flows
+from fakes.made_reports import report_answers
+from fakes.optimizing import plan
+from fakes.pipelining import pipeline_answers
+from fakes.timetable import scheduled
 from screens.seeing import console, seen, until
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -62,6 +66,14 @@ def machine() -> FakeControl:
     return control
 
 
+def kept() -> FakeControl:
+    """A platform with pipelines, reports and a plan of what would put it in shape."""
+    control = demo()
+    now = control.clock.now
+    control.answers |= {**pipeline_answers(now), **report_answers(now), "optimize": plan(now)}
+    return control
+
+
 SHOTS = (
     Shot("overview", (), "PostgreSQL"),
     Shot("jobs", ("2",), "backfill AAPL"),
@@ -76,8 +88,13 @@ SHOTS = (
     Shot("database-statements", ("colon", *"database statements", "enter"), "SELECT t.symbol", whole),
     Shot("database-replication", ("colon", *"database replication", "enter"), "replica-b", whole),
     Shot("cache", ("6",), "hit rate", whole),
+    Shot("cache-families", ("colon", *"cache families", "enter"), "FAMILY", whole),
     Shot("system", ("7",), "busy", machine),
     Shot("alerts", ("8",), "critical", alerting),
+    Shot("schedules", ("9",), "warm-prices", scheduled),
+    Shot("pipelines", ("0",), "RUNS", kept),
+    Shot("reports", ("g", "r"), "Market report", kept),
+    Shot("optimize", ("o",), "vacuum and analyze", kept),
 )
 
 
