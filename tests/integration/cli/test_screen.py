@@ -100,7 +100,7 @@ def open_terminal(console: Console) -> Iterator[Callable[..., Terminal]]:
 
 def test_it_opens_serves_others_and_quits(console: Console, open_terminal: Callable[..., Terminal]) -> None:
     terminal = open_terminal()
-    terminal.see("Overview")
+    terminal.see("Screens")
     assert f"pid {terminal.pid}" in console.json("status")["owner"]
     assert console.run("run", "test.count", "--steps", "2", "--json").returncode == 0
     terminal.see("count to 2")
@@ -113,9 +113,9 @@ def test_a_second_console_attaches_read_only_and_says_so(
     console: Console, open_terminal: Callable[..., Terminal]
 ) -> None:
     first = open_terminal()
-    first.see("Overview")
+    first.see("Screens")
     second = open_terminal()
-    second.see("Overview")
+    second.see("Screens")
     assert b"attached read-only" in second.raw
     assert f"pid {first.pid}".encode() in second.raw
     assert "read-only" in second.text.lower()
@@ -163,7 +163,7 @@ def test_sigterm_restores_the_terminal_and_interrupts_the_job(
     console.home.joinpath("config").mkdir(parents=True)
     console.home.joinpath("config", "config.toml").write_text("[engine]\ndrain_s = 0.5\n")
     terminal = open_terminal()
-    terminal.see("Overview")
+    terminal.see("Screens")
     runner = console.start("run", "test.count", "--until", "/nowhere/to/be/seen")
     console.wait_for_job("running", saved=True)
     runner.kill()

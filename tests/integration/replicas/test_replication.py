@@ -178,9 +178,11 @@ async def test_the_standby_tells_its_own_side(pair: Pair) -> None:
         assert (receiver.status, receiver.slot, receiver.is_paused) == ("streaming", "to_second", False)
         assert receiver.sender == f"127.0.0.1:{pair.primary.port}"
         assert receiver.replay_s == 0
+        primary = await asyncpg.connect(pair.primary.url)
+        await write(primary, 1)
+        await until(lambda: connection.fetchval("SELECT pg_last_xact_replay_timestamp()"), bool)  # else it knows no lag
         await connection.execute("SELECT pg_wal_replay_pause()")
         try:
-            primary = await asyncpg.connect(pair.primary.url)
             await write(primary, 2_000)
             await primary.close()
             behind = await until(ask, lambda found: found.receiver.behind_bytes > 0 and found.receiver.is_paused)

@@ -87,7 +87,7 @@ PLACES: Final[tuple[Place, ...]] = (
         title="Alerts",
         target="qsuite_console.screens.alerts:AlertsScreen",
         help="what burns, what burned, what is silenced",
-        panes=("open", "history", "silences", "rules"),
+        panes=("open", "history", "silences", "rules", "deliveries"),
     ),
     Place(
         name="schedules",
