@@ -121,7 +121,7 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         )
         hidden = total - len(self._order) if self._filter.hides_routine and self._next_before is None else 0
         if self._is_loaded and hidden > 0:
-            parts.append(f"s shows {figures.count(hidden)} scheduled ones that succeeded")
+            parts.append(f"s shows {figures.plural(hidden, 'scheduled one')} that succeeded")
         parts.append("newest first")
         if table.hidden_above:
             parts.insert(0, f"▲ {table.hidden_above} above")
