@@ -141,6 +141,7 @@ class RemoteControl:
         """Return a page of jobs, newest first."""
         given = {name: ",".join(getattr(query, name)) for name in ("states", "kinds", "queues")}
         given |= {"text": query.text, "limit": str(query.limit)}
+        given["routine"] = "" if query.routine else "false"
         given["before"] = "" if query.before is None else str(query.before)
         return await self._get("/jobs", JobPage, {name: text for name, text in given.items() if text})
 

@@ -19,8 +19,10 @@ import msgspec
 from aiohttp import web
 
 from qsuite_console.engine.control import Control
-from qsuite_console.headless.routes import ROUTES, Api, Call, Route
+from qsuite_console.headless.routes import ROUTES
+from qsuite_console.headless.table import Api, Call, Route
 from qsuite_console.model import errors
+from qsuite_console.model.access import LOCAL
 from qsuite_console.model.text import clean
 from qsuite_console.model.wire import EngineInfo, ErrorAnswer, ErrorBody, pack_error
 
@@ -32,6 +34,7 @@ _STATUS: Final[tuple[tuple[type[errors.ConsoleError], int], ...]] = (
     (errors.NotFound, 404),
     (errors.UsageProblem, 400),
     (errors.ReadOnly, 403),
+    (errors.NotAllowed, 403),
     (errors.Unconfirmed, 403),
     (errors.TimedOut, 504),
     (errors.Conflict, 409),
@@ -163,14 +166,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _handler(api: Api, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await request.read() if request.can_read_body else b""
-        if route.path == "/state" and "after" not in request.query and "wait" not in request.query:
-            tag = f'"{api.control.state.started_at}-{api.control.state.sequence}"'
-            if request.headers.get("If-None-Match") == tag:
-                return web.Response(status=304, headers={"ETag": tag})
-        answer = await route.run(api, Call(request.match_info, request.query, body))
+        call = Call(request.match_info, route.read(request.query), body, request, LOCAL)
+        tag = route.tag(api, call) if route.tag is not None else None
+        if tag is not None and request.headers.get("If-None-Match") == f'"{tag}"':
+            return web.Response(status=304, headers={"ETag": f'"{tag}"'})
+        answer = await route.run(api, call)
+        if isinstance(answer, web.StreamResponse):
+            return answer
         response = _json(answer, route.status)
-        if route.path == "/state":
-            response.headers["ETag"] = f'"{answer.started_at}-{answer.sequence}"'
+        if tag is not None:
+            response.headers["ETag"] = f'"{tag}"'
         return response
 
     return handle

@@ -42,6 +42,10 @@ class ReadOnly(ConsoleError):
     """The change was refused: this console only looks."""
 
 
+class NotAllowed(ConsoleError):
+    """Who asks may not do this: the token's scope does not cover it, or it is somebody else's."""
+
+
 class Unconfirmed(ConsoleError):
     """The change needs a confirmation that did not come with it: on production the target's name, typed."""
 

@@ -1,0 +1,16 @@
+"""What the engine's HTTP interface offers, as one table: the rows of each subject's module, in the order they match."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qsuite_console.headless.routes import asking, engine, jobs, operations, queues
+from qsuite_console.headless.table import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *engine.ROUTES,
+    *asking.ROUTES,
+    *jobs.ROUTES,
+    *queues.ROUTES,
+    *operations.ROUTES,
+)
