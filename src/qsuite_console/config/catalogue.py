@@ -68,6 +68,27 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     ),
     "cache.url": Entry(help="redis://[user:password@]host:port/db or rediss://", env="REDIS_URL", form="redis"),
     "cache.timeout_s": Entry(help="seconds one command may take", minimum=0.1, maximum=60),
+    "celery.broker_url": Entry(
+        help="redis:// or rediss:// of Celery's broker; empty: cache.url", env="CELERY_BROKER_URL", form="redis"
+    ),
+    "celery.queue_prefix": Entry(
+        help="begins the names of the broker's queues that carry the console's own jobs", form="prefix"
+    ),
+    "celery.visibility_timeout_s": Entry(
+        help="seconds until the broker hands out again what a worker took and never acknowledged; longer than any job",
+        minimum=60,
+        maximum=604_800,
+    ),
+    "celery.resend_s": Entry(
+        help="seconds until a job that no worker has taken is sent again, where its message is gone",
+        minimum=1,
+        maximum=3600,
+    ),
+    "celery.concurrency": Entry(help="jobs that one celery-worker runs at once", minimum=1, maximum=256),
+    "celery.tasks_per_child": Entry(help="jobs until a worker's process is replaced", minimum=1, maximum=1_000_000),
+    "celery.memory_per_child_mb": Entry(
+        help="MiB of memory beyond which a worker's process is replaced after its job", minimum=64, maximum=1_000_000
+    ),
     "provider.data_url": Entry(help="market data of the provider", env="APCA_API_DATA_URL", form="http"),
     "provider.trading_url": Entry(help="assets and calendar of the provider", env="APCA_API_BASE_URL", form="http"),
     "provider.key_id": Entry(help="API key", env="APCA_API_KEY_ID"),

@@ -19,6 +19,7 @@ _TITLES: Final = {
     "database": "PostgreSQL or TimescaleDB",
     "pooler": "PgBouncer's admin console",
     "cache": "Redis or Valkey",
+    "celery": "Celery on Redis: what is watched, and workers for the console's own jobs",
     "provider": "Market data (Alpaca-compatible)",
     "backfill": "Backfill",
     "tables": "Names of the platform's tables",

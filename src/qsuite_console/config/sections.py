@@ -23,7 +23,7 @@ DECLARED: Final[Mapping[str, Callable[[str, Any, Mapping[str, str]], Any]]] = {
     "webhooks": declare_webhook,
     "notify": declare_notice,
 }
-TARGET_SECTIONS: Final = ("database", "pooler", "cache", "provider", "tables", "backfill")
+TARGET_SECTIONS: Final = ("database", "pooler", "cache", "celery", "provider", "tables", "backfill")
 
 
 def take_file(file: TomlFile, draft: Draft) -> None:

@@ -67,6 +67,19 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CelerySettings:
+    """Celery on Redis: the broker that is watched, and through which jobs go to workers of our own."""
+
+    broker_url: Secret = field(default_factory=lambda: Secret(""))  # "" is the cache's
+    queue_prefix: str = "qsuite."  # of the queues our own jobs are sent through
+    visibility_timeout_s: int = 7200
+    resend_s: float = 15.0  # a message nobody took for so long is sent again, unless it still waits
+    concurrency: int = 2  # processes of one worker
+    tasks_per_child: int = 200
+    memory_per_child_mb: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """An Alpaca-compatible market-data provider."""
 
@@ -145,6 +158,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     pooler: PoolerSettings = field(default_factory=PoolerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    celery: CelerySettings = field(default_factory=CelerySettings)
     provider: ProviderSettings = field(default_factory=ProviderSettings)
     backfill: BackfillSettings = BackfillSettings()
     tables: TableSettings = TableSettings()
@@ -160,3 +174,8 @@ class Settings:
     webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
     notify: Mapping[str, Endpoint] = field(default_factory=dict)  # told by a command or by e-mail
     log_level: str = "INFO"
+
+    @property
+    def broker_url(self) -> Secret:
+        """Return where Celery's messages are: the broker's own URL, or the cache's where none is stated."""
+        return self.celery.broker_url or self.cache.url

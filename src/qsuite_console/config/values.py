@@ -150,6 +150,11 @@ def _check_identifier(value: str) -> None:
         raise BadValue("must be a table's name or schema.name: letters, digits and _, at most 63 each")
 
 
+def _check_prefix(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", value):
+        raise BadValue("must be 1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first")
+
+
 def _check_allowances(value: str) -> None:
     try:
         parse_allowances(value)
@@ -169,6 +174,7 @@ _FORMS: Final[Mapping[str, Callable[[str], None]]] = {
     "redis": _check_redis,
     "http": _check_http,
     "identifier": _check_identifier,
+    "prefix": _check_prefix,
     "allowances": _check_allowances,
     "ports": _check_ports,
 }
