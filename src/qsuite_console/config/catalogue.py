@@ -69,7 +69,7 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "cache.url": Entry(help="redis://[user:password@]host:port/db or rediss://", env="REDIS_URL", form="redis"),
     "cache.timeout_s": Entry(help="seconds one command may take", minimum=0.1, maximum=60),
     "celery.broker_url": Entry(
-        help="redis:// or rediss:// of Celery's broker; empty: cache.url", env="CELERY_BROKER_URL", form="redis"
+        help="redis:// or rediss:// of Celery's broker; empty: cache.url", env="QSUITE_CONSOLE_BROKER_URL", form="redis"
     ),
     "celery.queue_prefix": Entry(
         help="begins the names of the broker's queues that carry the console's own jobs", form="prefix"
