@@ -29,8 +29,8 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 test: lint ## lint, then the whole suite on its own servers
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
-bench: $(STAMP) ## ratios against peers and raw limits, in one run
-	$(BIN)/pytest tests/bench -s --ignore=none -p no:xdist
+bench: $(STAMP) ## ratios against peers and raw limits, in one run, into docs/benchmarks.md
+	$(BIN)/pytest tests/bench --ignore=none -p no:xdist --timeout 900 --page docs/benchmarks.md
 
 shots: $(STAMP) ## pictures of every screen into docs/pictures
 	PYTHONPATH=tests $(BIN)/python -m screens.shots
