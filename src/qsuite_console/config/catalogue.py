@@ -50,6 +50,12 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "target.paper_execution": Entry(
         help="let `orders settle` fill pending orders on paper; only where nobody trades with them for real"
     ),
+    "target.engine_url": Entry(
+        help="where this target's engine answers, if it runs elsewhere: the console attaches to it and every command "
+        "asks it; http://127.0.0.1:8765, https://ops.example.org, unix:/path/to/engine.sock",
+        form="engine",
+    ),
+    "target.engine_token": Entry(help="its bearer token; env:NAME takes it from that variable"),
     "database.dsn": Entry(
         help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
         env="DATABASE_URL",
@@ -149,6 +155,20 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "smtp.user": Entry(help="user to log in as; empty: without"),
     "smtp.password": Entry(help="password of that user", env="QSUITE_CONSOLE_SMTP_PASSWORD"),
     "smtp.sender": Entry(help="address the mails come from; empty: qsuite-console at this host"),
+    "api.listen": Entry(
+        help="address and port of the HTTP interface besides the Unix socket, 127.0.0.1:8765; empty: none",
+        env="QSUITE_CONSOLE_API_LISTEN",
+        form="listen",
+    ),
+    "api.allow_remote": Entry(
+        help="let it listen on an address that other machines reach; tokens then cross the network in the clear"
+    ),
+    "api.in_console": Entry(help="listen also while the engine runs behind a screen, not only with --headless"),
+    "api.hosts": Entry(
+        help="further names it is called by, behind a proxy: console.lan, console.lan:8443", form="hosts"
+    ),
+    "api.origins": Entry(help="web pages that may ask it: https://dash.lan", form="origins"),
+    "api.requests_per_minute": Entry(help="requests a minute of one token", minimum=1, maximum=10_000_000),
     "interface.bell": Entry(help="ring the terminal when an alert fires", choices=("off", "critical", "warning")),
     "interface.theme": Entry(
         help="theme of the screen; auto goes by what the terminal can show", env="QSUITE_CONSOLE_THEME"

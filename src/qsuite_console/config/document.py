@@ -27,6 +27,7 @@ _TITLES: Final = {
     "reports": "Reports",
     "outgoing": "Calls and webhooks: where they may lead",
     "smtp": "Mail server for alerts",
+    "api": "The HTTP interface over TCP",
     "interface": "The screen",
 }
 
@@ -90,6 +91,11 @@ _EXAMPLE_NOTICES: Final = (
     "# [notify.oncall]",
     '# email = ["oncall@example.com"]',
     '# levels = ["critical"]',
+    "",
+    "# Who may ask over TCP (see [api]), and how much: read, operate or admin.",
+    "# [tokens.dashboard]",
+    '# token = "env:DASHBOARD_TOKEN"',
+    '# scope = "read"',
 )
 _NOTICES_REFERENCE: Final = (
     "## `[secrets.NAME]` What calls may refer to as `secret:NAME`",
@@ -119,6 +125,16 @@ _NOTICES_REFERENCE: Final = (
     "| `levels` | both | of alerts: `warning`, `critical` |",
     "| `timeout_s` | `15` | seconds one delivery may take |",
     "| `enabled` | `true` | `false` keeps it without telling it |",
+    "",
+    "## `[tokens.NAME]` Who may ask over TCP",
+    "",
+    "Also for one target only: `[targets.NAME.tokens.NAME]`. How to use them: [the HTTP interface](api.md).",
+    "",
+    "| key | default | meaning |",
+    "|---|---|---|",
+    '| `token` |  | `"env:NAME"` or `"file:/path"` (read anew when it changes): 32 to 512 characters |',
+    "| `scope` | `read` | `read`, `operate` (also jobs, schedules, alerts) or `admin` (also changes of the platform) |",
+    "| `own_jobs_only` | `false` | its holder sees and changes no jobs but those it made |",
     "",
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from qsuite_console.config.api import is_loopback, parse_listen
 from qsuite_console.config.catalogue import CATALOGUE
 from qsuite_console.config.commands import obstacle
 from qsuite_console.config.draft import Draft
@@ -185,10 +186,26 @@ def _check_together(settings: Settings, draft: Draft) -> None:
     for name in settings.webhooks.keys() & settings.notify.keys():
         place = draft.origins.get(f"notify.{name}", "default")
         draft.problems.append(f"{place}: notify.{clean(name)}: a webhook has that name already")
+    _check_api(settings, draft)
     if bool(settings.provider.key_id) != bool(settings.provider.secret_key):
         there, missing = ("key_id", "secret_key") if settings.provider.key_id else ("secret_key", "key_id")
         place = draft.origins[f"provider.{there}"]
         draft.problems.append(f"{place}: provider.{there} is set but provider.{missing} isn't; the provider wants both")
+
+
+def _check_api(settings: Settings, draft: Draft) -> None:
+    host = parse_listen(settings.api.listen)[0] if settings.api.listen else ""
+    if host and not settings.api.allow_remote and not is_loopback(host):
+        draft.problems.append(
+            f"{draft.origins['api.listen']}: api.listen: other machines reach {clean(host)}; listen on"
+            " 127.0.0.1, or set api.allow_remote = true"
+        )
+    known: dict[str, str] = {}
+    for name, token in settings.tokens.items():
+        if token.value and known.setdefault(token.value.reveal(), name) != name:
+            place = draft.origins.get(f"tokens.{name}", "default")
+            other = known[token.value.reveal()]
+            draft.problems.append(f"{place}: tokens.{clean(name)}: tokens.{clean(other)} has the same token")
 
 
 def _unwise(file: TomlFile) -> Iterator[str]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_origin, get_type_hints
 from urllib.parse import unquote, urlsplit
 
-from qsuite_console.config import commands, notices, rules
+from qsuite_console.config import api, commands, notices, rules
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 
@@ -22,6 +22,7 @@ _SHOWN: Final[Mapping[str, Callable[[Any], Any]]] = {
     "secrets": lambda secret: {"value": f"env:{secret.variable}", "hosts": list(secret.hosts)},
     "webhooks": notices.shown,
     "notify": notices.shown,
+    "tokens": api.shown,
 }
 NAMED: Final = tuple(_SHOWN)
 OTHERS: Final = "others"
@@ -76,6 +77,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     given = [value for command in settings.commands.values() for value in command.secrets.values()]
     given += [database.dsn for database in settings.others.values()]
     given += [named.value for named in settings.secrets.values()]
+    given += [token.value for token in settings.tokens.values()]
     for endpoint in (*settings.webhooks.values(), *settings.notify.values()):
         given += [endpoint.url, *(each.value for each in endpoint.secret)]
     whole = [value.reveal() for value in (*stated, *given) if value]

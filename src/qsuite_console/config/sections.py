@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from qsuite_console.config import rules
+from qsuite_console.config.api import declare_token
 from qsuite_console.config.commands import PARAMETER_READERS, READERS, BadCommand, declare
 from qsuite_console.config.draft import Draft, place_of
 from qsuite_console.config.notices import declare_notice, declare_webhook
@@ -22,8 +23,10 @@ DECLARED: Final[Mapping[str, Callable[[str, Any, Mapping[str, str]], Any]]] = {
     "secrets": declare_secret,
     "webhooks": declare_webhook,
     "notify": declare_notice,
+    "tokens": declare_token,
 }
-TARGET_SECTIONS: Final = ("database", "pooler", "cache", "celery", "provider", "tables", "backfill")
+_NOT_INHERITED: Final = ("target.engine_url", "target.engine_token")  # another platform's engine is never this one's
+TARGET_SECTIONS: Final = ("database", "pooler", "cache", "celery", "provider", "tables", "backfill", "api")
 
 
 def take_file(file: TomlFile, draft: Draft) -> None:
@@ -72,6 +75,9 @@ def take_target(file: TomlFile, name: str, draft: Draft) -> None:
         return
     own = {key.split(".")[1] for key in SCHEMA if key.startswith("target.")} - {"name"}
     draft.put("target.name", name, place_of(file, base), is_text=False)
+    for key in _NOT_INHERITED:
+        draft.values.pop(key, None)
+        draft.origins.pop(key, None)
     for key, value in body.items():
         if key in own:
             draft.put(f"target.{key}", value, place_of(file, (*base, key)), is_text=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from qsuite_console.config.api import ApiSettings, ApiToken
 from qsuite_console.config.commands import Command
 from qsuite_console.config.notices import Endpoint, SmtpSettings
 from qsuite_console.config.outgoing import NamedSecret, OutgoingSettings
@@ -37,6 +38,8 @@ class TargetSettings:
     read_only: bool = False
     production: bool | None = None  # changes want the name typed; None: by word and name (prod, production, live)
     paper_execution: bool = False  # orders may be filled on paper: never where others trade with them
+    engine_url: str = ""  # of an engine that runs elsewhere; "": one of this machine
+    engine_token: Secret = field(default_factory=lambda: Secret(""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +157,7 @@ class InterfaceSettings:
 class Settings:
     """All of it, resolved: file < environment < flags."""
 
-    target: TargetSettings = TargetSettings()
+    target: TargetSettings = field(default_factory=TargetSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     pooler: PoolerSettings = field(default_factory=PoolerSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
@@ -166,6 +169,7 @@ class Settings:
     reports: ReportSettings = ReportSettings()
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
     others: Mapping[str, DatabaseSettings] = field(default_factory=dict)  # databases of the other targets: only read
@@ -173,6 +177,7 @@ class Settings:
     secrets: Mapping[str, NamedSecret] = field(default_factory=dict)  # what calls may refer to by name
     webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
     notify: Mapping[str, Endpoint] = field(default_factory=dict)  # told by a command or by e-mail
+    tokens: Mapping[str, ApiToken] = field(default_factory=dict)  # who may ask over TCP
     log_level: str = "INFO"
 
     @property

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
+from qsuite_console.config.api import parse_hosts, parse_listen, parse_origins
 from qsuite_console.config.catalogue import IDENTIFIER, Entry
 from qsuite_console.config.outgoing import parse_allowances, parse_ports
 from qsuite_console.config.secrets import Secret
@@ -145,6 +146,16 @@ def _check_http(value: str) -> None:
         raise BadValue("must not hold a user name or password")
 
 
+def _check_engine(value: str) -> None:
+    if value.startswith("unix:"):
+        if not value.removeprefix("unix:").startswith("/"):
+            raise BadValue("must name the socket by its whole path: unix:/path/to/engine.sock")
+    elif value:
+        _check_http(value)
+        if urlsplit(value).query or urlsplit(value).fragment:
+            raise BadValue("must not hold a query or fragment")
+
+
 def _check_identifier(value: str) -> None:
     if not IDENTIFIER.fullmatch(value):
         raise BadValue("must be a table's name or schema.name: letters, digits and _, at most 63 each")
@@ -155,26 +166,28 @@ def _check_prefix(value: str) -> None:
         raise BadValue("must be 1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first")
 
 
-def _check_allowances(value: str) -> None:
-    try:
-        parse_allowances(value)
-    except ValueError as error:
-        raise BadValue(str(error)) from None
+def _parsed(parse: Callable[[str], object]) -> Callable[[str], None]:
+    """Return a check that refuses what ``parse`` refuses, in its words."""
 
+    def check(value: str) -> None:
+        try:
+            parse(value)
+        except ValueError as error:
+            raise BadValue(str(error)) from None
 
-def _check_ports(value: str) -> None:
-    try:
-        parse_ports(value)
-    except ValueError as error:
-        raise BadValue(str(error)) from None
+    return check
 
 
 _FORMS: Final[Mapping[str, Callable[[str], None]]] = {
     "dsn": _check_dsn,
     "redis": _check_redis,
+    "engine": _check_engine,
     "http": _check_http,
     "identifier": _check_identifier,
     "prefix": _check_prefix,
-    "allowances": _check_allowances,
-    "ports": _check_ports,
+    "allowances": _parsed(parse_allowances),
+    "ports": _parsed(parse_ports),
+    "listen": _parsed(lambda value: parse_listen(value) if value else None),
+    "hosts": _parsed(parse_hosts),
+    "origins": _parsed(parse_origins),
 }
