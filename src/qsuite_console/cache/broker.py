@@ -56,7 +56,7 @@ async def read_queues(look: Look, names: Iterable[bytes]) -> frozenset[bytes]:
 
 async def read_broker(look: Look, queues: frozenset[bytes]) -> BrokerFacts | None:
     """Return what waits and what is under way, by the server's clock; None where the user may not ask."""
-    served = sorted(queue for queue in queues if not _is_internal(queue))
+    served = sorted(queue for queue in queues if not is_internal(queue))
     lists = [name for queue in served for name in (queue, *(queue + STEP + str(step).encode() for step in STEPS))]
     depths = await look.many([("LLEN", name) for name in lists])
     oldest, taken, clock = await look.many(
@@ -80,5 +80,6 @@ def _takers(clients: Sequence[bytes]) -> int:
     return sum(b" cmd=brpop" in line or b" cmd=blpop" in line for line in clients)
 
 
-def _is_internal(queue: bytes) -> bool:
+def is_internal(queue: bytes) -> bool:
+    """Return whether a queue carries Celery's own broadcasts, events or replies."""
     return any(part in queue for part in _INTERNAL)

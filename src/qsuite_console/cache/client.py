@@ -33,12 +33,15 @@ HEALTH_CHECK_S: Final = 15
 class Cache:
     """A lazily connected client; nothing is opened before the first command."""
 
-    def __init__(self, settings: CacheSettings, *, application: str = "qsuite-console") -> None:
+    def __init__(
+        self, settings: CacheSettings, *, application: str = "qsuite-console", lookups: OwnLookups | None = None
+    ) -> None:
+        """``lookups`` of another client of the same server are counted together with its own."""
         self._settings = settings
         self._application = application
         self._client: Redis | None = None
         self._panel: Panel | None = None
-        self.lookups = OwnLookups()
+        self.lookups = lookups or OwnLookups()
 
     @property
     def is_configured(self) -> bool:
@@ -87,15 +90,19 @@ class Cache:
     def panel(self) -> Panel:
         """Return the connection that all panels share; raises CacheUnconfigured when it is asked."""
         if self._panel is None:
-            self._panel = Panel(
-                self._options,
-                self.lookups,
-                where=self.where,
-                user=self.user,
-                name=f"{self._application}/panels",
-                timeout_s=self._settings.timeout_s,
-            )
+            self._panel = self.line("panels")
         return self._panel
+
+    def line(self, purpose: str) -> Panel:
+        """Return a connection beside the others, to be closed by whoever asked for it; nothing is opened yet."""
+        return Panel(
+            self._options,
+            self.lookups,
+            where=self.where,
+            user=self.user,
+            name=f"{self._application}/{purpose}",
+            timeout_s=self._settings.timeout_s,
+        )
 
     @property
     def user(self) -> str:

@@ -49,7 +49,7 @@ class Panel:
         self.name = name
         self.lookups = lookups
         self._options = options
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -61,7 +61,7 @@ class Panel:
         async with self._turn:
             was_open = self._connection is not None
             try:
-                async with asyncio.timeout(self._timeout_s + 0.5):
+                async with asyncio.timeout(self.timeout_s + 0.5):
                     try:
                         return await self._exchange(await self._connected(), commands)
                     except ConnectionError:
@@ -76,9 +76,23 @@ class Panel:
                 await self._cut()
                 raise
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether there is a connection now."""
+        return self._connection is not None
+
     async def close(self) -> None:
         """Cut the connection; the next question opens another."""
         await self._cut()
+
+    async def open(self) -> Connection:
+        """Return the connection, for whoever has this panel alone; raises CacheError."""
+        try:
+            async with asyncio.timeout(self.timeout_s + 0.5):
+                return await self._connected()
+        except (RedisError, OSError) as error:
+            await self._cut()
+            raise translate(error, self.where) from error
 
     async def _exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Any]:
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -98,8 +112,8 @@ class Panel:
             kind = options.pop("connection_class", Connection)
             made = kind(
                 **options,
-                socket_timeout=self._timeout_s,
-                socket_connect_timeout=self._timeout_s,
+                socket_timeout=self.timeout_s,
+                socket_connect_timeout=self.timeout_s,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
                 client_name=None,
@@ -174,6 +188,10 @@ def refusal(error: ResponseError, command: Command, *, where: str, user: str) ->
     if named := _NAMED.search(text):  # in a transaction another command than the last may be the one
         asked = named[1].upper().replace("|", " ")
     if "no permissions" in text.lower() or text.startswith("NOPERM"):
+        if "channel" in text.lower():
+            return CacheUnauthorized(
+                f"the user {user} may not use a channel that {asked} needs", hint=f"ACL SETUSER {user} allchannels"
+            )
         if "key" in text.lower() and "command" not in text.lower():
             return CacheUnauthorized(
                 f"the user {user} may not read that key", hint=f"ACL SETUSER {user} %R~* (or a narrower pattern)"

@@ -1,0 +1,159 @@
+"""One broker of Celery's: what its workers tell is heard, what they are asked is answered, all without Celery.
+
+Three connections, each opened on first use: one that reads, one that waits for answers, one that hears events. To ask
+writes a list of answers into the broker for a moment; where that may not be, only hearing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from qsuite_console.cache import celery_wire
+from qsuite_console.cache.celery_queues import BrokerSample, QueueReader
+from qsuite_console.cache.celery_wire import Channels, Event, Unreadable
+from qsuite_console.cache.client import Cache
+from qsuite_console.cache.errors import CacheError
+from qsuite_console.cache.listening import Listening
+
+PATIENCE_S: Final = 1.0  # for answers of workers that are busy or gone
+_LEFT_S: Final = 60  # answers that come later than that are gone
+_BATCH: Final = 64
+
+
+@dataclass(slots=True)
+class Answers:
+    """What workers answered: method -> worker -> value. ``heard``: workers that listened when they were asked."""
+
+    heard: int = 0
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unreadable: str = ""  # why answers there were could not be read
+    cost_ms: float = 0.0
+
+    def of(self, method: str) -> Mapping[str, Any]:
+        """Return the answers to one method by worker."""
+        return self.found.get(method, {})
+
+
+class Broker:
+    """Speaks with one broker, on one event loop; ``close`` ends its connections."""
+
+    def __init__(self, cache: Cache, *, prefix: str = "") -> None:
+        self.cache = cache
+        self.channels = Channels(cache.database, prefix)
+        self.queues = QueueReader(self.channels)
+        self._reading = cache.line("celery")
+        self._asking = cache.line("celery asks")
+        self._reply_key = f"qsuite-console.reply.{uuid.uuid4().hex}"
+        self._turn = asyncio.Lock()
+
+    @property
+    def where(self) -> str:
+        """Return host:port/db, without credentials."""
+        return self.cache.where
+
+    async def sample(self) -> BrokerSample:
+        """Return what waits; raises CacheError."""
+        return await self.queues.read(self._reading)
+
+    async def exchange(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
+        """Send commands at once; an answer or a CacheError for each. Raises CacheError."""
+        return await self._reading.exchange(commands)
+
+    async def ask(
+        self,
+        methods: Mapping[str, Mapping[str, Any]],
+        *,
+        destination: Sequence[str] = (),
+        patience_s: float = PATIENCE_S,
+    ) -> Answers:
+        """Return what workers answer to methods with their arguments; raises CacheError.
+
+        It is over once everybody who listens has answered: without workers at once, with healthy ones in milliseconds.
+        """
+        async with self._turn:
+            began, ticket = time.monotonic(), uuid.uuid4().hex
+            payloads = [
+                celery_wire.command(
+                    method, arguments, destination=destination, ticket=f"{ticket}.{method}", reply_to=self._reply_key
+                )
+                for method, arguments in methods.items()
+            ]
+            heard = await self._publish(payloads)
+            answers = Answers(heard=heard, found={method: {} for method in methods})
+            wanted = min(heard, len(destination)) if destination else heard
+            is_whole = await self._collect(answers, ticket, wanted, began + patience_s)
+            if not is_whole:  # who answers later leaves nothing behind for long
+                await self._asking.exchange([("EXPIRE", self.channels.key(self._reply_key), _LEFT_S)])
+            answers.cost_ms = (time.monotonic() - began) * 1000
+            return answers
+
+    async def tell(self, method: str, arguments: Mapping[str, Any], *, destination: Sequence[str] = ()) -> int:
+        """Send a command that is not answered; returns how many workers listen. Raises CacheError."""
+        async with self._turn:
+            return await self._publish([celery_wire.command(method, arguments, destination=destination)])
+
+    async def listen(self, take: Callable[[list[Event]], None], opened: Callable[[], None]) -> None:
+        """Hand over events as they come, until cancelled or the connection ends; raises CacheError.
+
+        ``opened`` is called once the server has taken the subscription.
+        """
+        async with Listening(self.cache.line("celery events")) as channel:
+            await channel.subscribe(self.channels.events)
+            opened()
+            while True:
+                try:
+                    take(celery_wire.events_of(await channel.message()))
+                except Unreadable:
+                    continue
+
+    async def close(self) -> None:
+        """End the connections; what was not read of answers goes."""
+        try:
+            if self._asking.is_open:
+                await self._asking.exchange([("DEL", self.channels.key(self._reply_key))])
+        except CacheError:
+            pass  # it expires, or the broker is gone
+        finally:
+            await self._asking.close()
+            await self._reading.close()
+
+    async def _publish(self, payloads: Sequence[bytes]) -> int:
+        sent = await self._asking.exchange([("PUBLISH", self.channels.mailbox, one) for one in payloads])
+        for one in sent:
+            if isinstance(one, CacheError):
+                raise one
+        return max(map(int, sent), default=0)
+
+    async def _collect(self, answers: Answers, ticket: str, wanted: int, until: float) -> bool:
+        """Take answers until everybody has answered everything; returns whether that was in time."""
+        key = self.channels.key(self._reply_key)
+        while any(len(found) < wanted for found in answers.found.values()):
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            first = (await self._asking.exchange([("BRPOP", key, f"{max(0.01, left):.3f}")]))[0]
+            if isinstance(first, CacheError):
+                raise first
+            if first is None:
+                return False
+            more = await self._asking.exchange([("RPOP", key)] * _BATCH)
+            for payload in (first[1], *(one for one in more if isinstance(one, bytes))):
+                self._take(answers, ticket, payload)
+        return True
+
+    @staticmethod
+    def _take(answers: Answers, ticket: str, payload: bytes) -> None:
+        try:
+            replies = celery_wire.replies_of(payload)
+        except Unreadable as error:
+            answers.unreadable = str(error)
+            return
+        for reply in replies:
+            asked, _, method = reply.ticket.partition(".")
+            if asked == ticket and method in answers.found:
+                answers.found[method][reply.worker] = reply.value
