@@ -98,6 +98,7 @@ def build(api: Api) -> web.Application:
     application = web.Application(client_max_size=MAX_BODY, middlewares=[_explain])
     for route in ROUTES:
         application.router.add_route(route.method, route.path, _handler(api, route))
+    application.on_shutdown.append(api.hub.close)
     return application
 
 

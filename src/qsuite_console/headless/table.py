@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from qsuite_console.engine.control import Control
+from qsuite_console.headless.streams import Hub
 from qsuite_console.model.access import LOCAL, Caller, Scope
 from qsuite_console.model.errors import NotAllowed, UsageProblem
 from qsuite_console.model.text import clean
@@ -141,6 +142,10 @@ class Api:
     control: Control
     info: Callable[[], EngineInfo]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    hub: Hub = field(init=False)  # of what happens, for streams
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.control)
 
 
 Run = Callable[[Api, Call], Awaitable[Any]]

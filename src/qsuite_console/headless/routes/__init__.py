@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qsuite_console.headless.routes import asking, engine, jobs, operations, queues
+from qsuite_console.headless.routes import asking, engine, jobs, operations, queues, streams
 from qsuite_console.headless.table import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -13,4 +13,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *jobs.ROUTES,
     *queues.ROUTES,
     *operations.ROUTES,
+    *streams.ROUTES,
 )
