@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from qsuite_console.engine.bus import Bus
+from qsuite_console.engine.around import Channel, Patience
 from qsuite_console.engine.joblog import JOB_LOGGER
-from qsuite_console.engine.ports import Claim, Store
-from qsuite_console.engine.trouble import Trouble
+from qsuite_console.engine.ports import Claim, Facts
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.model.jobs import Progress
@@ -69,7 +68,7 @@ class Pace:
 class RunContext:
     """Implements ``ports.JobContext`` for one attempt; used on the engine's loop, ``progress`` from any thread."""
 
-    def __init__(self, claim: Claim, *, store: Store, bus: Bus, clock: Clock, trouble: Trouble) -> None:
+    def __init__(self, claim: Claim, *, store: Facts, bus: Channel, clock: Clock, trouble: Patience) -> None:
         self._claim = claim
         self._store = store
         self._bus = bus

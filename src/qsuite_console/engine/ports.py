@@ -51,6 +51,7 @@ class JobKind:
     hard_limit_s: float = 1800.0
     max_attempts: int = 4  # one try and three retries
     changes_data: bool = True  # refused on a read-only target
+    needs_host: bool = False  # lives on this machine (its files, its programs): never handed to another process
 
 
 class JobContext(Protocol):
@@ -246,7 +247,23 @@ class Ledger(Protocol):
         ...
 
 
-class Store(Ledger, Protocol):
+class Facts(Protocol):
+    """Where what a running attempt says is kept."""
+
+    async def save_checkpoint(self, job_id: int, number: int, checkpoint: Mapping[str, Any]) -> None:
+        """Keep the newest checkpoint; raises Conflict for an attempt that was replaced."""
+        ...
+
+    def note_progress(self, job_id: int, progress: Progress) -> None:
+        """Keep the newest progress, coalesced; never waits."""
+        ...
+
+    def note_logs(self, lines: Sequence[LogLine]) -> None:
+        """Append log lines, coalesced; never waits. The tail per job is bounded."""
+        ...
+
+
+class Store(Ledger, Facts, Protocol):
     """Durable history. Every method returns after its facts are on disk; writes are group-committed.
 
     A ``note`` makes the entry of the audit that is written in the same transaction as the change.
@@ -280,10 +297,6 @@ class Store(Ledger, Protocol):
 
     async def finish(self, job_id: int, number: int, ending: Ending, *, owner: str, now: datetime) -> Job:
         """End attempt ``number``; raises Conflict if it is no longer the running one of this owner."""
-        ...
-
-    async def save_checkpoint(self, job_id: int, number: int, checkpoint: Mapping[str, Any]) -> None:
-        """Keep the newest checkpoint; raises Conflict for an attempt that was replaced."""
         ...
 
     async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
@@ -347,14 +360,6 @@ class Store(Ledger, Protocol):
 
     async def statistics(self, *, window_s: float, now: datetime) -> Statistics:
         """Return outcomes, percentiles and slot utilisation over a window."""
-        ...
-
-    def note_progress(self, job_id: int, progress: Progress) -> None:
-        """Keep the newest progress, coalesced; never waits."""
-        ...
-
-    def note_logs(self, lines: Sequence[LogLine]) -> None:
-        """Append log lines, coalesced; never waits. The tail per job is bounded."""
         ...
 
     async def prune(self, *, now: datetime) -> int:

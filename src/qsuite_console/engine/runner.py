@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from qsuite_console.engine import parameters, retry
+from qsuite_console.engine.around import Around
 from qsuite_console.engine.bus import Bus
 from qsuite_console.engine.context import RunContext
 from qsuite_console.engine.gate import Gate
@@ -111,7 +112,7 @@ class Surroundings:
 class Attempt:
     """One claim being worked on."""
 
-    def __init__(self, claim: Claim, worker: Worker | None, around: Surroundings) -> None:
+    def __init__(self, claim: Claim, worker: Worker | None, around: Around) -> None:
         self.claim = claim
         self.wish: Wish | None = None
         self._worker = worker

@@ -1,0 +1,91 @@
+"""Runs in the hands of others, without a console: a job to hand out, kinds that do what they are told, and a book."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import DatabaseSettings
+from qsuite_console.db.database import Database
+from qsuite_console.db.runs import RunBook
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.model.jobs import Job, JobState
+from qsuite_console.model.runs import Claim
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a told job does."""
+
+    steps: int = 3
+    wait_s: float = 0.0
+    fails: str = ""  # "", "passing", "for good"
+    word: str = ""
+
+
+class ToldWorker:
+    """Counts its steps, saves each, logs each; goes on from its checkpoint. ``ran`` has (job, attempt, first step)."""
+
+    kind = JobKind(name="told", title="Told", description="Does what it is told.", parameters=Told, changes_data=False)
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[int, int, int]] = []
+        self.stuck = asyncio.Event()
+
+    def title(self, parameters: Told) -> str:
+        return f"told {parameters.word or parameters.steps}"
+
+    async def run(self, context: JobContext, parameters: Told) -> Mapping[str, Any]:
+        first = int((context.checkpoint or {}).get("step", 0))
+        self.ran.append((context.job_id, context.attempt, first))
+        for step in range(first, parameters.steps):
+            context.log.info("step %d", step + 1)
+            context.progress(step + 1, parameters.steps, unit="steps", message=parameters.word)
+            await asyncio.sleep(parameters.wait_s)
+            await context.save({"step": step + 1})
+            await context.breathe()
+        if parameters.fails == "passing":
+            raise Retryable("it may pass")
+        if parameters.fails:
+            raise Permanent("never again", hint="do something else")
+        return {"steps": parameters.steps, "word": parameters.word}
+
+
+def job_of(number: int = 1, *, priority: int = 5, queue: str = "general", attempt: int = 1, **told: Any) -> Job:
+    parameters = msgspec.to_builtins(Told(**told))
+    return Job(
+        id=number,
+        kind="told",
+        title=f"told {number}",
+        queue=queue,
+        priority=priority,
+        state=JobState.RUNNING,
+        parameters=parameters,
+        created_at=NOW,
+        run_at=NOW,
+        attempt=attempt,
+        tries=attempt,
+        correlation_id=f"c{number}",
+    )
+
+
+def claim_of(number: int = 1, *, attempt: int = 1, checkpoint: dict[str, Any] | None = None, **told: Any) -> Claim:
+    return Claim(job=job_of(number, attempt=attempt, **told), number=attempt, checkpoint=checkpoint)
+
+
+@asynccontextmanager
+async def open_book(dsn: str, *, lease_s: float = 30.0, pool_max: int = 5) -> AsyncIterator[RunBook]:
+    database = Database(DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=pool_max), application="runs-test")
+    try:
+        book = RunBook(database, lease_s=lease_s)
+        await book.prepare()
+        yield book
+    finally:
+        await database.close()
