@@ -196,7 +196,7 @@ class FakeControl:
     def _act(self, action: JobAction, job_id: int) -> ActionResult:
         job = self.all_jobs.get(job_id)
         if job is None:
-            return ActionResult(job_id=job_id, is_done=False, message="no such job")
+            return ActionResult(job_id=job_id, is_done=False, message="no such job", refusal="NotFound")
         now = self.clock.now()
         match action:
             case JobAction.CANCEL if job.state in LIVE:

@@ -12,6 +12,7 @@ from qsuite_console.engine.runner import PAUSE_PATIENCE_S, Wish
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 from qsuite_console.model.events import JobDeleted
 from qsuite_console.model.jobs import ActionResult, Job, JobAction, JobState
+from qsuite_console.model.wire import pack_error
 
 CANCEL_WAIT_S: Final = 1.5  # how long an answer waits to be able to say what became of a running job
 PAUSE_WAIT_S: Final = PAUSE_PATIENCE_S + 2.0
@@ -39,9 +40,10 @@ async def _one(core: Core, action: JobAction, job_id: int, origin: str) -> Actio
         if isinstance(error, HistoryUnavailable):
             core.trouble.report(error)
         message = f"{error.message}; {error.hint}" if error.hint else error.message
+        refusal = pack_error(error).type
     subject = f"job {job_id}" if job is None else _subject(job)
     await core.around.gate.record(origin, f"jobs.{action}", subject, f"refused: {message}")
-    return ActionResult(job_id=job_id, is_done=False, message=message)
+    return ActionResult(job_id=job_id, is_done=False, message=message, refusal=refusal)
 
 
 def _subject(job: Job) -> str:

@@ -31,6 +31,8 @@ from qsuite_console.model.errors import (
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
 
+_LISTED: Final = 50  # items of a list that the audit names
+_LONGEST: Final = 1000
 REFUSALS: Final = (Conflict, NotFound, ReadOnly, Unconfirmed, UsageProblem)
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ class Operating:
     async def _perform(self, operation: Operation, decoded: msgspec.Struct, origin: str) -> Outcome:
         kind = operation.kind
         try:
-            number = await self._gate.ask(origin, kind.name, subject_of(msgspec.to_builtins(decoded)))
+            number = await self._gate.ask(origin, kind.name, subject_of(msgspec.structs.asdict(decoded)))
         except HistoryUnavailable as error:
             self._trouble.report(error)
             raise HistoryUnavailable(
@@ -141,7 +143,14 @@ class Operating:
 
 def subject_of(given: Mapping[str, Any]) -> str:
     """Return parameters as the audit names them: "pid 4711, backend_start 2026-…"; secrets of the settings masked."""
-    return REDACTOR.mask(", ".join(f"{name} {value}" for name, value in given.items()))
+    return ", ".join(f"{name} {_shown(value)}" for name, value in given.items())
+
+
+def _shown(value: Any) -> str:
+    """Return a value in words; of a batch of records only how many there are, since it may be large."""
+    if isinstance(value, list | tuple) and len(value) > _LISTED:
+        return f"{len(value):,} items"
+    return REDACTOR.mask(str(msgspec.to_builtins(value, enc_hook=str)))[:_LONGEST]
 
 
 def _info(operation: Operation) -> OperationInfo:

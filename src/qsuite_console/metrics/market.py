@@ -54,7 +54,7 @@ class BarsParameters(msgspec.Struct, frozen=True, kw_only=True):
 
     symbol: Symbol
     timeframe: Literal["1Min", "5Min", "15Min", "1Hour", "1Day"] = "1Min"
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 60
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 60
 
 
 class DepthParameters(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from qsuite_console.engine.timing import read_timing
 from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, Unconfirmed, UsageProblem
 from qsuite_console.model.schedules import (
     Explanation,
+    Occurrences,
     Schedule,
     ScheduleDetail,
     ScheduleList,
@@ -75,7 +76,7 @@ class Answers:
         return ScheduleDetail(
             at=self.now,
             view=self._view(schedule, await self.reading.last_runs(), await self.reading.live()),
-            upcoming=occurrences(timing, self.now, most=_most(parameters)),
+            upcoming=self._upcoming(timing, parameters),
             frequency=frequency(timing, self.now),
             collisions=collisions(timing, _planned(schedules.values()), self.now),
             notes=notes(timing, self.now),
@@ -93,11 +94,16 @@ class Answers:
             at=self.now,
             words=words(timing),
             timing=timing,
-            upcoming=occurrences(timing, self.now, most=_most(parameters)),
+            upcoming=self._upcoming(timing, parameters),
             frequency=frequency(timing, self.now),
             collisions=collisions(timing, _planned(others), self.now),
             notes=notes(timing, self.now),
         )
+
+    def _upcoming(self, timing: Timing, parameters: Mapping[str, Any]) -> Occurrences:
+        """Return the plans between ``start`` (now) and ``end``, at most ``most``."""
+        start, end = (_instant(name, parameters) for name in ("start", "end"))
+        return occurrences(timing, start or self.now, end=end, most=_most(parameters))
 
     def _view(self, schedule: Schedule, last: Mapping[int, ScheduleRun], live: Mapping[int, int]) -> ScheduleView:
         entry = Entry(schedule)
@@ -211,3 +217,16 @@ def _most(parameters: Mapping[str, Any]) -> int:
     if not 1 <= most <= 1000:
         raise UsageProblem("how many plans: a number from 1 to 1000")
     return most
+
+
+def _instant(name: str, parameters: Mapping[str, Any]) -> datetime | None:
+    given = parameters.get(name)
+    if not given:
+        return None
+    try:
+        found = msgspec.convert(given, datetime)
+    except msgspec.ValidationError as error:
+        raise UsageProblem(f"{name} is an instant like 2026-11-30T09:25:00Z") from error
+    if found.tzinfo is None:
+        raise UsageProblem(f"{name} must say its zone, as in 2026-11-30T09:25:00Z")
+    return found

@@ -175,6 +175,7 @@ class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
     job_id: int
     is_done: bool
     message: str
+    refusal: str = ""  # the class of model.errors that says why not
 
 
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,32 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     cost_s: float = 0.0
 
 
+class PriceSource(StrEnum):
+    """Who said a price: the platform's cache, or the newest bar in its database."""
+
+    CACHE = "cache"
+    DATABASE = "database"
+
+
+class LatestPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's newest price and of when it is, where that is said."""
+
+    symbol: str
+    price: Decimal
+    at: datetime | None = None
+    source: PriceSource
+
+
+class LatestPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of the probe ``market.prices``, in the order asked for. ``at``: when it was looked up."""
+
+    at: datetime
+    prices: tuple[LatestPrice, ...] = ()
+    missing: tuple[str, ...] = ()  # symbols without a price
+    cache_problem: str = ""  # why no price could be read from the cache
+    cost_ms: float = 0.0
+
+
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """Prices and volume of a span that starts ``at``."""
 

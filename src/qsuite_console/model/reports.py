@@ -47,3 +47,13 @@ class ReportPreview(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()
     cost_ms: float = 0.0
     unread: tuple[Unread, ...] = ()
+
+
+class ReportPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of the probe ``reports.content``: bytes of a report's file from ``offset``; none behind its end."""
+
+    at: datetime
+    report: ReportInfo
+    offset: int = 0
+    data: bytes = b""
+    size: int = 0  # of the whole file

@@ -71,6 +71,8 @@ class Storage:
 
     def find(self, file: str) -> ReportInfo:
         """Return one report by the name of its file, or by as much of it as no other has; raises NotFound."""
+        if _FILE.fullmatch(file) and (self.directory / file).is_file() and (about := self._read(file)) is not None:
+            return about.report  # the usual case costs two files, however many there are
         known = self.reports()
         fitting = [report for report in known if report.file == file] or [
             report for report in known if file and report.file.startswith(file)
@@ -88,6 +90,17 @@ class Storage:
         if about is None:
             raise NotFound(f"the report {report.file} is gone", hint="it was removed, or it expired")
         return about.preview
+
+    def read(self, report: ReportInfo, offset: int, length: int) -> tuple[bytes, int]:
+        """Return up to ``length`` bytes from ``offset``, and the file's size; raises NotFound when it has gone."""
+        _check_name(report.file)
+        try:
+            with (self.directory / report.file).open("rb") as file:
+                file.seek(offset)
+                return file.read(length), os.fstat(file.fileno()).st_size
+        except OSError as error:
+            why = "it was removed, or it expired" if isinstance(error, FileNotFoundError) else str(error.strerror)
+            raise NotFound(f"the report {report.file} can't be read", hint=why) from error
 
     def keep(self, report: ReportInfo, pieces: Iterable[bytes], preview: Sequence[str]) -> ReportInfo:
         """Write a report, whole and on disk, then what makes it listed; returns it with its path. Raises Unkept."""

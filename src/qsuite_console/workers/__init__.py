@@ -94,6 +94,7 @@ PROBES: Final[Mapping[str, str]] = {
     "database.timescale": "qsuite_console.metrics.timescale:TimescaleProbe",
     "database.settings": "qsuite_console.metrics.tuning:SettingsProbe",
     "database.replication": "qsuite_console.metrics.replication:ReplicationProbe",
+    "reports.content": "qsuite_console.workers.report.probes:ContentProbe",
     "reports.list": "qsuite_console.workers.report.probes:ListProbe",
     "reports.preview": "qsuite_console.workers.report.probes:PreviewProbe",
     "system.host": "qsuite_console.metrics.host_panels:HostProbe",
@@ -111,6 +112,7 @@ PROBES: Final[Mapping[str, str]] = {
     "market.bars": "qsuite_console.metrics.market:BarsProbe",
     "market.depth": "qsuite_console.metrics.market:DepthProbe",
     "market.positions": "qsuite_console.metrics.market:PositionsProbe",
+    "market.prices": "qsuite_console.metrics.prices:PricesProbe",
     "market.volatility": "qsuite_console.metrics.market:VolatilityProbe",
 }
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from qsuite_console.headless.routes import asking, engine, jobs, operations, queues, streams
+from qsuite_console.headless.routes import (
+    alerts,
+    asking,
+    engine,
+    jobs,
+    market,
+    metrics,
+    operations,
+    queues,
+    reports,
+    schedules,
+    status,
+    streams,
+    webhooks,
+)
 from qsuite_console.headless.table import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -13,5 +27,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     *jobs.ROUTES,
     *queues.ROUTES,
     *operations.ROUTES,
+    *status.ROUTES,
+    *schedules.ROUTES,
+    *alerts.ROUTES,
+    *metrics.ROUTES,
+    *market.ROUTES,
+    *reports.ROUTES,
+    *webhooks.ROUTES,
     *streams.ROUTES,
 )

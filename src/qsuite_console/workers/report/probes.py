@@ -1,20 +1,24 @@
-"""The probes ``reports.list`` and ``reports.preview``: what was made and is still there, for screens and the socket."""
+"""The probes ``reports.list``, ``reports.preview`` and ``reports.content``: what was made and is still there, for
+screens and the socket, also those of another machine.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from qsuite_console.engine.parameters import decode
 from qsuite_console.model.errors import ConsoleError
-from qsuite_console.model.reports import ReportList, ReportPreview
+from qsuite_console.model.reports import ReportList, ReportPart, ReportPreview
 from qsuite_console.reports.storage import Storage
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
+
+PART: Final = 256 * 1024  # bytes of a file at a time
 
 
 class ListParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,13 @@ class PreviewParameters(msgspec.Struct, frozen=True, kw_only=True):
     """One report, by its file."""
 
     file: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class ContentParameters(PreviewParameters, frozen=True, kw_only=True):
+    """A part of one report's file."""
+
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Annotated[int, msgspec.Meta(ge=1, le=PART)] = PART
 
 
 class _Probe:
@@ -76,3 +87,17 @@ class PreviewProbe(_Probe):
         lines = await asyncio.to_thread(storage.preview, report)
         cost_ms = round(1000 * (clock.monotonic() - begun), 1)
         return ReportPreview(at=clock.now(), report=report, lines=lines, cost_ms=cost_ms)
+
+
+class ContentProbe(_Probe):
+    """Answers ``reports.content``: a file is fetched part by part, until one is empty."""
+
+    name = "reports.content"
+
+    async def ask(self, parameters: Mapping[str, Any]) -> ReportPart:
+        """Return a part of one report's file; raises NotFound."""
+        wanted = decode(ContentParameters, parameters)
+        storage = self._storage()
+        report = await asyncio.to_thread(storage.find, wanted.file)
+        data, size = await asyncio.to_thread(storage.read, report, wanted.offset, wanted.length)
+        return ReportPart(at=self._services.clock.now(), report=report, offset=wanted.offset, data=data, size=size)

@@ -1,0 +1,98 @@
+"""Reports: what was made, the file itself part by part, and making another one as a job."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from qsuite_console.headless.table import Api, Call, Query, Route
+from qsuite_console.model.access import Scope
+from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.jobs import Receipt, Submission
+from qsuite_console.model.reports import ReportList, ReportPart, ReportPreview
+from qsuite_console.model.requests import ReportRequest
+
+FILE: Final = "application/octet-stream"
+_MEDIA: Final = {"pdf": "application/pdf", "html": "text/html", "json": "application/json", "csv": "text/csv"}
+
+
+async def _list(api: Api, call: Call) -> Any:
+    return await api.control.ask("reports.list", call.query)
+
+
+async def _show(api: Api, call: Call) -> Any:
+    return await api.control.ask("reports.preview", {"file": call.path["file"]})
+
+
+async def _download(api: Api, call: Call) -> web.StreamResponse:
+    """Send the file; a page of a report is never run by the browser that asks for it: it is an attachment."""
+    part = await _part(api, call.path["file"], 0)
+    report, tag = part.report, f'"{part.report.file}-{part.report.created_at.timestamp():.6f}-{part.size}"'
+    if call.request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers={"ETag": tag})
+    response = web.StreamResponse(
+        headers={
+            "ETag": tag,
+            "Content-Type": _MEDIA.get(report.format, FILE),
+            "Content-Length": str(part.size),
+            "Content-Disposition": f'attachment; filename="{report.file}"',
+            "Content-Security-Policy": "sandbox",
+            "Cache-Control": "private, no-cache",
+            "X-Content-Type-Options": "nosniff",
+        }
+    )
+    await response.prepare(call.request)
+    sent = 0
+    while part.data:
+        await response.write(part.data)
+        sent += len(part.data)
+        if sent >= part.size:
+            break
+        part = await _part(api, report.file, sent)
+        if part.report.created_at != report.created_at:
+            raise ConsoleError(f"{report.file} was made anew while it was sent", hint="ask again")
+    await response.write_eof()
+    return response
+
+
+async def _part(api: Api, file: str, offset: int) -> ReportPart:
+    found = await api.control.ask("reports.content", {"file": file, "offset": offset})
+    if not isinstance(found, ReportPart):
+        raise ConsoleError("the engine answered with something else than a report")
+    return found
+
+
+async def _create(api: Api, call: Call) -> Receipt:
+    asked = call.decode(ReportRequest)
+    submission = Submission(
+        kind="report",
+        parameters={**asked.parameters, "name": asked.name, "format": asked.format},
+        origin=call.origin(asked.origin),
+        confirmation=asked.confirmation,
+    )
+    return await api.control.submit(submission)
+
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/reports",
+        _list,
+        "reports that were made and are still there, newest first",
+        answers=ReportList,
+        queries=(Query("text", default="", help="a part of title, name, target or file"),),
+    ),
+    Route(
+        "POST",
+        "/reports",
+        _create,
+        "make a report as a job; the receipt names it and says how long it takes",
+        scope=Scope.OPERATE,
+        takes=ReportRequest,
+        answers=Receipt,
+        status=202,
+    ),
+    Route("GET", "/reports/{file}", _show, "one report, and what it says as plain text", answers=ReportPreview),
+    Route("GET", "/reports/{file}/download", _download, "the file of a report", media=FILE),
+)
