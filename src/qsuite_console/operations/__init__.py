@@ -19,6 +19,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "alerts.acknowledge": "qsuite_console.operations.alerts:Acknowledge",
     "alerts.silence": "qsuite_console.operations.alerts:Silence",
     "alerts.unsilence": "qsuite_console.operations.alerts:Unsilence",
+    "bars.store": "qsuite_console.workers.ingest.posting:StoreBars",
     "cache.apply-setting": "qsuite_console.operations.cache:ApplySetting",
     "cache.delete-key": "qsuite_console.operations.cache:DeleteKey",
     "cache.kill-client": "qsuite_console.operations.cache:KillClient",
