@@ -238,7 +238,7 @@ def _clear_sockets(invocation: Invocation, found: Sandbox) -> None:
     for home in filter(None, homes):
         socket = paths.resolve(home).socket
         if socket.is_socket():
-            from qsuite_console.headless.http import remove_stale
+            from qsuite_console.headless.listening import remove_stale
 
             with contextlib.suppress(OSError):  # another user's, say: whoever opens it next is told
                 remove_stale(socket)

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from qsuite_console.config.settings import DatabaseSettings
+from qsuite_console.db.counted import CountedConnection
 from qsuite_console.db.errors import (
     DatabaseBusy,
     DatabaseDown,
@@ -175,6 +176,7 @@ class Database:
                 statement_cache_size=0 if settings.pgbouncer else 100,
                 server_settings=None if settings.pgbouncer else startup,
                 init=self._note_version,
+                connection_class=CountedConnection,
             )
 
     async def _note_version(self, connection: asyncpg.Connection) -> None:

@@ -18,6 +18,7 @@ import asyncpg
 
 from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db import queries
+from qsuite_console.db.counted import CountedConnection
 from qsuite_console.db.database import describe_address
 from qsuite_console.db.errors import DatabaseBusy, DatabaseDown, DatabaseError, is_database_failure, translate
 from qsuite_console.model.clock import Clock
@@ -194,6 +195,7 @@ class WatchingConnection:
                 command_timeout=self._patience_s,
                 statement_cache_size=statement_cache_size,
                 server_settings=session,
+                connection_class=CountedConnection,
             )
 
     async def _perform(

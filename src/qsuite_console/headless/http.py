@@ -1,80 +1,123 @@
-"""The engine's HTTP interface: Control as JSON on a Unix socket only its owner can open, run on the engine's own loop.
+"""The engine's HTTP interface: Control as JSON, run on the engine's own loop; the same table behind every entrance.
 
-The socket's directory is 0700 and the socket 0600 before anyone can connect. A socket whose process died is replaced,
-a live one never: two engines on one path would each answer half of the requests.
+A request is let in (``door``), read by its row (``table``), answered, tagged, timed and counted here, in that order.
 """
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from aiohttp import web
 
+from qsuite_console.config.api import ADVICE, ApiSettings, ApiToken, is_loopback, parse_listen
+from qsuite_console.config.settings import Settings
 from qsuite_console.engine.control import Control
+from qsuite_console.headless import answers
+from qsuite_console.headless.answers import MAX_BODY
+from qsuite_console.headless.costs import RequestCosts, Spent
+from qsuite_console.headless.door import NOBODY, Door, LocalDoor, TcpDoor, TokenBook
+from qsuite_console.headless.keeping import KeptAnswers
+from qsuite_console.headless.listening import answering, identity, listen, listen_tcp
 from qsuite_console.headless.routes import ROUTES
-from qsuite_console.headless.table import Api, Call, Route
+from qsuite_console.headless.table import CALLER, HELD, Api, Call, Route
 from qsuite_console.model import errors
-from qsuite_console.model.access import LOCAL
+from qsuite_console.model.access import Caller
+from qsuite_console.model.tally import counting
 from qsuite_console.model.text import clean
-from qsuite_console.model.wire import EngineInfo, ErrorAnswer, ErrorBody, pack_error
+from qsuite_console.model.wire import EngineInfo
 
-MAX_BODY: Final = 2 * 1024 * 1024  # a list of 10,000 symbols is 60 kB
-_BACKLOG: Final = 64
-_SHUTDOWN_S: Final = 1.0
-_STATUS: Final[tuple[tuple[type[errors.ConsoleError], int], ...]] = (
-    (errors.InvalidParameters, 422),
-    (errors.NotFound, 404),
-    (errors.UsageProblem, 400),
-    (errors.ReadOnly, 403),
-    (errors.NotAllowed, 403),
-    (errors.Unconfirmed, 403),
-    (errors.TimedOut, 504),
-    (errors.Conflict, 409),
-    (errors.HistoryOwned, 409),
-    (errors.HistoryUnavailable, 503),
-    (errors.ConsoleError, 503),
-)
+BODY_S: Final = 30.0  # within which a request's body must have come
+_NO_TOKENS: Final[Mapping[str, ApiToken]] = {}
 _log: Final = logging.getLogger(__name__)
-_encoder: Final = msgspec.json.Encoder()  # writes NaN and infinities as null: always valid JSON
 
 ServiceFactory = Callable[[Control], AbstractAsyncContextManager[object]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Interface:
+    """Where one engine answers: always at ``path``, and over TCP where ``api`` says so. ``costs``: what it took."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        origin: str = "",
+        api: ApiSettings | None = None,
+        tokens: Mapping[str, ApiToken] = _NO_TOKENS,
+    ) -> None:
+        self._path = path
+        self._origin = origin
+        self._api = api or ApiSettings()
+        self._tokens = tokens
+        self.costs = RequestCosts()
+        self.address: tuple[str, int] | None = None  # where it listens over TCP, once it does
+
+    @classmethod
+    def of(cls, settings: Settings, path: Path, *, origin: str, is_screen: bool = False) -> Interface:
+        """Return the interface that the settings describe; behind a screen it listens over TCP only if told to."""
+        api = settings.api if settings.api.in_console or not is_screen else None
+        return cls(path, origin=origin, api=api, tokens=settings.tokens)
+
+    @asynccontextmanager
+    async def serve(self, control: Control) -> AsyncIterator[Api]:
+        """Answer until the block ends; raises Conflict when another process already does."""
+        api = Api(control, lambda: describe_engine(control, self._origin), costs=self.costs)
+        async with AsyncExitStack() as stack:
+            listener = listen(self._path)
+            mine = identity(self._path)
+            stack.callback(self._remove, mine)
+            stack.callback(listener.close)
+            await stack.enter_async_context(answering(build(api, LocalDoor()), listener))
+            places = [str(self._path)]
+            if self._api.listen:
+                places.append(await self._open_tcp(api, stack))
+            self.costs.open(*places)
+            stack.callback(api.closing.set)
+            yield api
+
+    async def _open_tcp(self, api: Api, stack: AsyncExitStack) -> str:
+        host, port = parse_listen(self._api.listen)
+        book = await asyncio.to_thread(TokenBook, self._tokens)
+        if not book.usable:
+            why = "; ".join(f"{name}: {problem}" for name, problem in book.problems.items())
+            raise errors.UsageProblem(
+                f"api.listen is set, but there is no token to come in with{f' ({why})' if why else ''}",
+                hint=f"declare [tokens.NAME]; {ADVICE}",
+            )
+        listener = listen_tcp(host, port, allow_remote=self._api.allow_remote)
+        stack.callback(listener.close)
+        self.address = (host, listener.getsockname()[1])
+        door = TcpDoor(self._api, book, *self.address, clock=time.monotonic)
+        await stack.enter_async_context(answering(build(api, door), listener))
+        watching = asyncio.create_task(book.watch(), name="tokens")
+        stack.push_async_callback(_end, watching)
+        place = f"http://{f'[{host}]' if ':' in host else host}:{self.address[1]}"
+        _log.info("listening on %s for %s", place, ", ".join(book.usable))
+        if not is_loopback(host):
+            _log.warning("%s can be reached from other machines, tokens cross the network in the clear", place)
+        return place
+
+    def _remove(self, mine: tuple[int, int] | None) -> None:
+        if mine is not None and identity(self._path) == mine:
+            self._path.unlink(missing_ok=True)
 
 
 def socket_service(path: Path, *, origin: str = "") -> ServiceFactory:
     """Return a service for ``runtime.open_runtime(extra_services=…)`` that offers its Control at ``path``."""
-
-    def serve(control: Control) -> AbstractAsyncContextManager[object]:
-        return serve_socket(control, path, origin=origin)
-
-    return serve
+    return Interface(path, origin=origin).serve
 
 
-@asynccontextmanager
-async def serve_socket(control: Control, path: Path, *, origin: str = "") -> AsyncIterator[web.Application]:
+def serve_socket(control: Control, path: Path, *, origin: str = "") -> AbstractAsyncContextManager[Api]:
     """Answer at ``path`` until the block ends; raises Conflict when another process already does."""
-    api = Api(control, lambda: describe_engine(control, origin))
-    application = build(api)
-    listener = listen(path)
-    identity = _identity(path)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_S)
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-        yield application
-    finally:
-        api.closing.set()
-        await runner.cleanup()
-        listener.close()
-        if identity is not None and _identity(path) == identity:
-            path.unlink(missing_ok=True)
+    return Interface(path, origin=origin).serve(control)
 
 
 def describe_engine(control: Control, origin: str) -> EngineInfo:
@@ -93,129 +136,136 @@ def describe_engine(control: Control, origin: str) -> EngineInfo:
     )
 
 
-def build(api: Api) -> web.Application:
-    """Return the application with every row of the table."""
-    application = web.Application(client_max_size=MAX_BODY, middlewares=[_explain])
+def build(api: Api, door: Door) -> web.Application:
+    """Return the application with every row of the table, behind a door."""
+    rows: dict[object, Route] = {}
+    application = web.Application(client_max_size=MAX_BODY, middlewares=[_entrance(api, door, rows)])
+    kept = KeptAnswers(time.monotonic)
     for route in ROUTES:
-        application.router.add_route(route.method, route.path, _handler(api, route))
+        handler = _handler(api, route, kept)
+        rows[handler] = route
+        application.router.add_route(route.method, route.path, handler)
     application.on_shutdown.append(api.hub.close)
     return application
 
 
-def listen(path: Path) -> socket.socket:
-    """Return a bound, not yet listening socket, mode 0600 in a directory 0700; raises Conflict for a live one."""
-    directory = path.parent
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _require_own(directory)
-        if not remove_stale(path):
-            raise errors.Conflict(
-                f"another engine answers on {path}",
-                hint="use that one, or set QSUITE_CONSOLE_HOME for a second instance",
+def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def enter(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        route = rows.get(request.match_info.handler)
+        started, request[HELD] = time.monotonic(), 0.0
+        caller, is_in = NOBODY, False
+        with counting() as tally:
+            try:
+                if request.method == "OPTIONS" and door.allows_origin(request):
+                    return _with_origin(_preflight(), door.allows_origin(request))
+                caller = request[CALLER] = door.admit(request, route)
+                is_in = True
+                if route is not None:
+                    _check_scope(route, caller)
+                response = await handler(request)
+            except errors.ConsoleError as error:
+                response = answers.failure(error)
+                if not is_in:
+                    api.costs.turn_away(type(error).__name__)
+            except web.HTTPException as error:
+                response = answers.refusal(request, error, ROUTES)
+            except Exception:
+                _log.exception("%s %s failed", request.method, clean(request.path, 200))
+                response = answers.bug()
+        if is_in and route is not None and not route.is_streaming:
+            api.costs.note(
+                Spent(
+                    route=route.name,
+                    path=request.path,
+                    caller=caller,
+                    status=response.status,
+                    ms=1000 * max(0.0, time.monotonic() - started - request[HELD]),
+                    queries=tally.queries,
+                    size=response.content_length or 0,
+                    is_cached=response.status == 304 or "Age" in response.headers,
+                )
             )
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(os.fspath(path))
-            path.chmod(0o600)  # before listen: until then nobody can connect, whatever the umask
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise errors.ConsoleError(
-            f"can't open the engine's socket {path}: {error.strerror or error}",
-            hint="check the permissions and the length of the state directory's path",
-        ) from error
-    listener.setblocking(False)
-    return listener
+        return response if response.prepared else _with_origin(response, door.allows_origin(request))
+
+    return enter
 
 
-def _require_own(directory: Path) -> None:
-    status = directory.stat()
-    if directory.is_symlink() and directory.parent.stat().st_mode & 0o002:
-        raise PermissionError(errno.EPERM, f"{directory} is a link in a directory that anyone may write to")
-    if status.st_uid != os.getuid():
-        raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
-    if status.st_mode & 0o077:
-        directory.chmod(0o700)
+def _check_scope(route: Route, caller: Caller) -> None:
+    if not caller.scope.covers(route.scope) and not route.is_open:
+        raise errors.NotAllowed(
+            f"the token {clean(caller.name, 60)} has the scope {caller.scope}, {route.name} wants {route.scope}",
+            hint="use a token with that scope",
+        )
+    if caller.own_jobs_only and not route.is_for_own and not route.is_open:
+        raise errors.NotAllowed(
+            f"the token {clean(caller.name, 60)} is for its own jobs only, {route.name} shows those of others",
+            hint="use a token without own_jobs_only",
+        )
 
 
-def remove_stale(path: Path) -> bool:
-    """Remove a socket whose process has died; tell whether none is left. Raises OSError for a file of another kind."""
-    if not path.is_socket():
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, "another file is in its place")
-        return True
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(os.fspath(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return True
-        except TimeoutError:
-            pass  # its backlog is full or its process is stopped: alive all the same
-    return False
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        status = path.lstat()
-        return status.st_dev, status.st_ino
-    return None
-
-
-def _handler(api: Api, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(api: Api, route: Route, kept: KeptAnswers) -> _Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        body = await request.read() if request.can_read_body else b""
-        call = Call(request.match_info, route.read(request.query), body, request, LOCAL)
+        body = await _body(request)
+        call = Call(request.match_info, route.read(request.query), body, request, request[CALLER])
         tag = route.tag(api, call) if route.tag is not None else None
-        if tag is not None and request.headers.get("If-None-Match") == f'"{tag}"':
-            return web.Response(status=304, headers={"ETag": f'"{tag}"'})
+        if tag is not None and answers.matches(request.headers.get("If-None-Match"), tag):
+            return answers.tagged(b"", tag, 200, request)
+        if route.cache_s > 0:
+            return await _keep(api, route, kept, call)
         answer = await route.run(api, call)
         if isinstance(answer, web.StreamResponse):
             return answer
-        response = _json(answer, route.status)
-        if tag is not None:
-            response.headers["ETag"] = f'"{tag}"'
-        return response
+        if route.method != "GET":
+            return answers.plain(answer, route.status)
+        encoded = answers.encode(answer)
+        return answers.tagged(encoded, tag or answers.tag_of(encoded), route.status, request)
 
     return handle
 
 
-def _json(value: Any, status: int = 200) -> web.Response:
+async def _keep(api: Api, route: Route, kept: KeptAnswers, call: Call) -> web.Response:
+    async def make() -> bytes:
+        return answers.encode(await route.run(api, call))
+
+    whose = call.caller.name if call.caller.own_jobs_only else ""
+    key = (route.path, tuple(sorted(call.path.items())), tuple(sorted(call.query.items(), key=str)), whose)
+    found, was_there = await kept.get(key, route.cache_s, make)
+    response = answers.tagged(found.body, found.tag, route.status, call.request)
+    if was_there:
+        response.headers["Age"] = str(int(max(0.0, route.cache_s - (found.until - time.monotonic()))))
+    return response
+
+
+async def _body(request: web.Request) -> bytes:
+    if not request.can_read_body:
+        return b""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason=f"the body did not come within {BODY_S:g} s") from None
+
+
+def _preflight() -> web.Response:
     return web.Response(
-        body=_encoder.encode(value),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
+            "Access-Control-Max-Age": "600",
+        },
     )
 
 
-@web.middleware
-async def _explain(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except errors.ConsoleError as error:
-        status = next(code for kind, code in _STATUS if isinstance(error, kind))
-        return _json(ErrorAnswer(error=pack_error(error)), status)
-    except web.HTTPException as error:
-        return _json(ErrorAnswer(error=_refusal(request, error)), error.status)
-    except Exception:
-        _log.exception("%s %s failed", request.method, clean(request.path, 200))
-        body = ErrorBody(type="ConsoleError", message="the engine failed to answer", hint="see its log for the cause")
-        return _json(ErrorAnswer(error=body), 500)
+def _with_origin(response: web.StreamResponse, origin: str) -> web.StreamResponse:
+    if origin:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, Age"
+        response.headers["Vary"] = "Authorization, Origin"
+    return response
 
 
-def _refusal(request: web.Request, error: web.HTTPException) -> ErrorBody:
-    path = clean(request.path, 200)
-    if isinstance(error, web.HTTPNotFound):
-        known = "; ".join(f"{route.method} {route.path}" for route in ROUTES)
-        return ErrorBody(type="NotFound", message=f"there is no {path}", hint=known, exit_code=2)
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return ErrorBody(type="UsageProblem", message=f"{path} takes {allowed}, not {request.method}", exit_code=2)
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return ErrorBody(type="UsageProblem", message=f"the body is larger than {MAX_BODY:,} bytes", exit_code=2)
-    return ErrorBody(type="UsageProblem", message=clean(error.reason, 200), exit_code=2)
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

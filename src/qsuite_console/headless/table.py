@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from qsuite_console.engine.control import Control
+from qsuite_console.headless.costs import RequestCosts
 from qsuite_console.headless.streams import Hub
 from qsuite_console.model.access import LOCAL, Caller, Scope
 from qsuite_console.model.errors import NotAllowed, UsageProblem
@@ -23,6 +24,8 @@ from qsuite_console.model.text import clean
 from qsuite_console.model.wire import EngineInfo
 
 JSON: Final = "application/json"
+CALLER: Final = web.RequestKey("caller", Caller)
+HELD: Final = web.RequestKey("held_s", float)  # seconds that a row waited for news at the caller's wish: no cost
 EVENT_STREAM: Final = "text/event-stream"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -142,6 +145,7 @@ class Api:
     control: Control
     info: Callable[[], EngineInfo]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    costs: RequestCosts = field(default_factory=RequestCosts)
     hub: Hub = field(init=False)  # of what happens, for streams
 
     def __post_init__(self) -> None:
@@ -176,6 +180,11 @@ class Route:
     is_for_own: bool = False
     tag: Callable[[Api, Call], str | None] | None = None
     cache_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Return "GET /jobs/{job_id}"."""
+        return f"{self.method} {self.path}"
 
     @property
     def is_streaming(self) -> bool:

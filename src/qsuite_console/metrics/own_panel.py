@@ -16,6 +16,7 @@ from qsuite_console.metrics.from_host import counters
 from qsuite_console.metrics.host_panels import Counted, NothingParameters, rate
 from qsuite_console.model.advice import Unread
 from qsuite_console.model.system import FileSize, ProcessView
+from qsuite_console.model.traffic import RequestsView
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
@@ -71,6 +72,24 @@ class ConsoleProbe:
             name = f"{word} {peer}" if word else peer
             named[name] = named.get(name, 0) + number
         return named
+
+
+class RequestsProbe:
+    """Answers ``system.requests``."""
+
+    name = "system.requests"
+    timeout_s = 5.0
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def ask(self, parameters: Mapping[str, Any]) -> RequestsView:
+        """Return what the HTTP interface of this process has been asked; raises InvalidParameters."""
+        decode(NothingParameters, parameters)
+        if self._services.requests is None:
+            here = Unread(what="requests", why="this process has no HTTP interface")
+            return RequestsView(at=self._services.clock.now(), unread=(here,))
+        return self._services.requests()
 
 
 def sizes(directory: Path) -> tuple[FileSize, ...]:

@@ -42,6 +42,20 @@ class ReadOnly(ConsoleError):
     """The change was refused: this console only looks."""
 
 
+class NotAuthenticated(ConsoleError):
+    """Nobody knows who asks: the request carries no token, or one that is not valid."""
+
+
+class TooManyRequests(ConsoleError):
+    """Who asks does it more often than agreed; the same succeeds ``after_s`` seconds later."""
+
+    is_transient = True
+
+    def __init__(self, message: str, *, hint: str = "", after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.after_s = after_s
+
+
 class NotAllowed(ConsoleError):
     """Who asks may not do this: the token's scope does not cover it, or it is somebody else's."""
 

@@ -29,6 +29,7 @@ from qsuite_console.history.store import open_store
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.traffic import RequestsView
 from qsuite_console.paths import Paths
 from qsuite_console.runtime.outgoing import Outgoing
 from qsuite_console.runtime.outside import Outside, load_workers
@@ -60,11 +61,13 @@ def open_runtime(
     origin: str,
     extra_services: Sequence[ServiceFactory] = (),
     clock: Clock | None = None,
+    requests: Callable[[], RequestsView] | None = None,
 ) -> Iterator[Runtime]:
     """Run an engine on the instance's history until the block ends; jobs then get ``grace_s`` to stop.
 
-    ``extra_services`` (the socket, say) are made from the engine's Control and live on its loop. Raises HistoryOwned
-    naming the owner when another process runs it, HistoryUnavailable when the history can't be written.
+    ``extra_services`` (the socket, say) are made from the engine's Control and live on its loop; ``requests`` tells
+    what the socket was asked. Raises HistoryOwned naming the owner when another process runs it, HistoryUnavailable when
+    the history can't be written.
     """
     os.umask(0o077)
     _make_directories(paths)
@@ -84,9 +87,14 @@ def open_runtime(
         def control() -> Control:
             return found[0].control
 
-        outgoing = Outgoing(settings, store, clock, control, is_idle=claim is Claiming.NONE)
+        outgoing = Outgoing(settings, paths, store, clock, control, is_idle=claim is Claiming.NONE)
         services = dataclasses.replace(
-            outside.services, books=store, schedules=scheduler, calls=outgoing.calls, courier=outgoing.courier
+            outside.services,
+            books=store,
+            schedules=scheduler,
+            calls=outgoing.calls,
+            courier=outgoing.courier,
+            requests=requests,
         )
         parts = Parts(
             store=store,

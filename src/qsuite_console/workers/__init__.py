@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from qsuite_console.db.pooler import PoolerConsole
     from qsuite_console.engine.ports import Books, Probe, Worker
     from qsuite_console.engine.scheduler import Scheduler
+    from qsuite_console.metrics.celery_watch import CeleryWatch
     from qsuite_console.metrics.monitoring import Monitoring
     from qsuite_console.model.clock import Clock
+    from qsuite_console.model.traffic import RequestsView
     from qsuite_console.notify.courier import Courier
     from qsuite_console.paths import Paths
     from qsuite_console.providers.alpaca import AlpacaClient
@@ -75,6 +77,11 @@ PROBES: Final[Mapping[str, str]] = {
     "cache.clients": "qsuite_console.metrics.cache_panels:ClientsProbe",
     "cache.commands": "qsuite_console.metrics.cache_panels:CommandsProbe",
     "cache.warmth": "qsuite_console.metrics.warmth:WarmthProbe",
+    "celery.history": "qsuite_console.metrics.celery_panels:HistoryProbe",
+    "celery.kinds": "qsuite_console.metrics.celery_panels:KindsProbe",
+    "celery.queues": "qsuite_console.metrics.celery_panels:QueuesProbe",
+    "celery.tasks": "qsuite_console.metrics.celery_panels:TasksProbe",
+    "celery.workers": "qsuite_console.metrics.celery_panels:WorkersProbe",
     "database.indexes": "qsuite_console.metrics.indexes:IndexesProbe",
     "database.limits": "qsuite_console.metrics.limits:LimitsProbe",
     "database.pooler": "qsuite_console.metrics.pooler:PoolerProbe",
@@ -101,6 +108,7 @@ PROBES: Final[Mapping[str, str]] = {
     "system.disks": "qsuite_console.metrics.host_panels:DisksProbe",
     "system.network": "qsuite_console.metrics.host_panels:NetworkProbe",
     "system.processes": "qsuite_console.metrics.host_panels:ProcessesProbe",
+    "system.requests": "qsuite_console.metrics.own_panel:RequestsProbe",
     "system.console": "qsuite_console.metrics.own_panel:ConsoleProbe",
     "pipelines.list": "qsuite_console.metrics.pipelines:ListProbe",
     "pipelines.runs": "qsuite_console.metrics.pipelines:RunsProbe",
@@ -143,6 +151,7 @@ class Services:
     panels: PanelReader
     pooler: PoolerConsole
     monitoring: Monitoring | None = None  # None where nothing is sampled
+    celery: CeleryWatch | None = None  # None where no broker is watched
     costs: ProbeCosts = field(default_factory=ProbeCosts)
     answers: Answers = field(default_factory=_unkept)  # dear ones, kept for seconds
     schedules: Scheduler | None = None  # None where there is no engine
@@ -150,6 +159,7 @@ class Services:
     books: Books | None = None  # the history as a job may tidy it up
     calls: CallDesk | None = None  # how external addresses are called; None where nothing is
     courier: Courier | None = None  # who tells others; None where nobody does
+    requests: Callable[[], RequestsView] | None = None  # what the HTTP interface was asked; None where there is none
     renderer: Renderer = field(default_factory=_renderer)
     extra: Mapping[str, object] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.headless.table import Api, Call, Query, Route
+from qsuite_console.headless.table import HELD, Api, Call, Query, Route
 from qsuite_console.model.wire import EngineInfo, EventsAnswer
 
 POLL_S: Final = 0.05  # how often a waiting reader looks for a change
@@ -22,10 +22,12 @@ async def _health(api: Api, _call: Call) -> EngineInfo:
 async def _state(api: Api, call: Call) -> ConsoleState:
     wait_s, after = call.query["wait"], call.query["after"]
     loop = asyncio.get_running_loop()
-    until = loop.time() + wait_s
+    began = loop.time()
+    until = began + wait_s
     while api.control.state.sequence == after and loop.time() < until and not api.closing.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(api.closing.wait(), POLL_S)
+    call.request[HELD] = loop.time() - began
     return api.control.state
 
 
