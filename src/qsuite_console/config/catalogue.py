@@ -135,6 +135,11 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "engine.result_ttl_s": Entry(help="seconds a result is kept", minimum=60, maximum=31_536_000),
     "engine.history_max_age_days": Entry(help="days a finished job stays in the history", minimum=1, maximum=36_500),
     "engine.history_max_jobs": Entry(help="finished jobs the history keeps", minimum=100, maximum=100_000_000),
+    "runs.table": Entry(help="table of runs that other processes do; made when a queue wants it", form="identifier"),
+    "runs.lease_s": Entry(
+        help="seconds of silence after which a run is taken from a process and given to another", minimum=5, maximum=600
+    ),
+    "runs.keep_days": Entry(help="days a run stays in the table after its end", minimum=0.01, maximum=3650),
     "reports.keep_days": Entry(help="days until a report expires", minimum=0.01, maximum=3650),
     "reports.time_limit_s": Entry(help="seconds the rendering of one report may take", minimum=1, maximum=1500),
     "reports.memory_mb": Entry(help="MiB of memory the rendering may take", minimum=256, maximum=65_536),

@@ -24,6 +24,7 @@ _TITLES: Final = {
     "backfill": "Backfill",
     "tables": "Names of the platform's tables",
     "engine": "The job engine",
+    "runs": "Jobs in the hands of other processes",
     "reports": "Reports",
     "outgoing": "Calls and webhooks: where they may lead",
     "smtp": "Mail server for alerts",
@@ -78,6 +79,11 @@ _COMMANDS_REFERENCE: Final = (
 )
 
 _EXAMPLE_NOTICES: Final = (
+    "# Queues whose jobs other processes do: headless engines (nodes) or Celery workers.",
+    "# [queues.data_processing]",
+    "# slots = 3",
+    '# execution = "nodes"',
+    "",
     "# Secrets that calls may refer to as secret:NAME, and the hosts that may get them.",
     "# [secrets.broker]",
     '# value = "env:BROKER_TOKEN"',
@@ -96,6 +102,20 @@ _EXAMPLE_NOTICES: Final = (
     "# [tokens.dashboard]",
     '# token = "env:DASHBOARD_TOKEN"',
     '# scope = "read"',
+)
+_QUEUES_REFERENCE: Final = (
+    "## `[queues.NAME]` Who does the jobs of a queue",
+    "",
+    "Instead of its slots in `engine.queues`, and for one target only by `[targets.NAME.queues.NAME]`. Jobs that need",
+    "this machine (its files, its programs) are done here whatever it says.",
+    "",
+    "| key | default | meaning |",
+    "|---|---|---|",
+    "| `slots` | as in `engine.queues` | of its jobs that this process does at once |",
+    "| `execution` | `local` | `local`: this engine; `nodes`: any headless engine whose own settings say so of the"
+    " queue; `celery`: the workers of `qsuite-console celery-worker` |",
+    "| `in_flight` | `32` | of its jobs in the hands of others at once |",
+    "",
 )
 _NOTICES_REFERENCE: Final = (
     "## `[secrets.NAME]` What calls may refer to as `secret:NAME`",
@@ -209,6 +229,7 @@ def markdown() -> str:
         lines.append("")
     lines += _thresholds_reference()
     lines += _COMMANDS_REFERENCE
+    lines += _QUEUES_REFERENCE
     lines += _NOTICES_REFERENCE
     lines += ["## Only in the environment", "", "| variable | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, text in ENVIRONMENT_ONLY.items()]

@@ -163,7 +163,10 @@ def _build(draft: Draft) -> Settings:
             changes[section] = value
     for section, values in grouped.items():
         changes[section] = dataclasses.replace(getattr(settings, section), **values)
-    return dataclasses.replace(settings, **changes)
+    settings = dataclasses.replace(settings, **changes)
+    slots = {name: plan.slots for name, plan in settings.queues.items() if plan.slots is not None}
+    engine = dataclasses.replace(settings.engine, queues={**settings.engine.queues, **slots})
+    return dataclasses.replace(settings, engine=engine)
 
 
 def _others(file: TomlFile, targets: Mapping[str, Any], chosen: str) -> Iterator[tuple[str, DatabaseSettings]]:

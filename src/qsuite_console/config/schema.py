@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, get_origin, get_type_hints
 from urllib.parse import unquote, urlsplit
 
-from qsuite_console.config import api, commands, notices, rules
+from qsuite_console.config import api, commands, notices, queues, rules
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import Settings
 
@@ -19,6 +19,7 @@ COMMANDS: Final = "commands"
 _SHOWN: Final[Mapping[str, Callable[[Any], Any]]] = {
     THRESHOLDS: lambda rule: {each: getattr(rule, each) for each in rules.FIELDS},
     COMMANDS: commands.shown,
+    "queues": queues.shown,
     "secrets": lambda secret: {"value": f"env:{secret.variable}", "hosts": list(secret.hosts)},
     "webhooks": notices.shown,
     "notify": notices.shown,

@@ -14,12 +14,14 @@ from qsuite_console.config.commands import PARAMETER_READERS, READERS, BadComman
 from qsuite_console.config.draft import Draft, place_of
 from qsuite_console.config.notices import declare_notice, declare_webhook
 from qsuite_console.config.outgoing import BadDeclaration, declare_secret
+from qsuite_console.config.queues import declare_queue
 from qsuite_console.config.schema import COMMANDS, NAMED, SCHEMA, THRESHOLDS, did_you_mean, is_table
 from qsuite_console.config.settings import QUEUES
 from qsuite_console.config.tomlfile import Key, TomlFile
 from qsuite_console.model.text import clean
 
 DECLARED: Final[Mapping[str, Callable[[str, Any, Mapping[str, str]], Any]]] = {
+    "queues": declare_queue,
     "secrets": declare_secret,
     "webhooks": declare_webhook,
     "notify": declare_notice,
@@ -157,6 +159,10 @@ def _declared(file: TomlFile, base: Key, value: Any, draft: Draft) -> None:
         return
     known = dict(draft.values.get(section, {}))
     for name, body in value.items():
+        if section == "queues" and name not in QUEUES:
+            place = place_of(file, (*base, name))
+            draft.problems.append(f"{place}: queues.{clean(name)}: unknown queue{did_you_mean(name, QUEUES)}")
+            continue
         try:
             known[name] = DECLARED[section](name, body, draft.environ)
         except BadDeclaration as error:

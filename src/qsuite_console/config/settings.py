@@ -11,6 +11,7 @@ from qsuite_console.config.api import ApiSettings, ApiToken
 from qsuite_console.config.commands import Command
 from qsuite_console.config.notices import Endpoint, SmtpSettings
 from qsuite_console.config.outgoing import NamedSecret, OutgoingSettings
+from qsuite_console.config.queues import QueuePlan, RunSettings
 from qsuite_console.config.rules import RULES, Rule
 from qsuite_console.config.secrets import Secret
 
@@ -166,6 +167,7 @@ class Settings:
     backfill: BackfillSettings = BackfillSettings()
     tables: TableSettings = TableSettings()
     engine: EngineSettings = field(default_factory=EngineSettings)
+    runs: RunSettings = field(default_factory=RunSettings)
     reports: ReportSettings = ReportSettings()
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
@@ -173,6 +175,7 @@ class Settings:
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     thresholds: Mapping[str, Rule] = field(default_factory=lambda: RULES)  # every rule, as it is in force
     others: Mapping[str, DatabaseSettings] = field(default_factory=dict)  # databases of the other targets: only read
+    queues: Mapping[str, QueuePlan] = field(default_factory=dict)  # those that say more than their slots
     commands: Mapping[str, Command] = field(default_factory=dict)  # external programs that may be run as jobs
     secrets: Mapping[str, NamedSecret] = field(default_factory=dict)  # what calls may refer to by name
     webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
