@@ -66,8 +66,8 @@ def open_runtime(
     """Run an engine on the instance's history until the block ends; jobs then get ``grace_s`` to stop.
 
     ``extra_services`` (the socket, say) are made from the engine's Control and live on its loop; ``requests`` tells
-    what the socket was asked. Raises HistoryOwned naming the owner when another process runs it, HistoryUnavailable when
-    the history can't be written.
+    what the socket was asked. Raises HistoryOwned naming the owner when another process runs it, and HistoryUnavailable
+    when the history can't be written.
     """
     os.umask(0o077)
     _make_directories(paths)
