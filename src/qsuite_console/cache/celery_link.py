@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -58,11 +59,13 @@ class Broker:
 
     async def sample(self) -> BrokerSample:
         """Return what waits; raises CacheError."""
-        return await self.queues.read(self._reading)
+        with _broker():
+            return await self.queues.read(self._reading)
 
     async def exchange(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
         """Send commands at once; an answer or a CacheError for each. Raises CacheError."""
-        return await self._reading.exchange(commands)
+        with _broker():
+            return await self._reading.exchange(commands)
 
     async def ask(
         self,
@@ -76,40 +79,48 @@ class Broker:
         It is over once everybody who listens has answered: without workers at once, with healthy ones in milliseconds.
         """
         async with self._turn:
-            began, ticket = time.monotonic(), uuid.uuid4().hex
-            payloads = [
-                celery_wire.command(
-                    method, arguments, destination=destination, ticket=f"{ticket}.{method}", reply_to=self._reply_key
-                )
-                for method, arguments in methods.items()
-            ]
-            heard = await self._publish(payloads)
-            answers = Answers(heard=heard, found={method: {} for method in methods})
-            wanted = min(heard, len(destination)) if destination else heard
-            is_whole = await self._collect(answers, ticket, wanted, began + patience_s)
-            if not is_whole:  # who answers later leaves nothing behind for long
-                await self._asking.exchange([("EXPIRE", self.channels.key(self._reply_key), _LEFT_S)])
-            answers.cost_ms = (time.monotonic() - began) * 1000
-            return answers
+            with _broker():
+                return await self._ask(methods, destination, patience_s)
+
+    async def _ask(
+        self, methods: Mapping[str, Mapping[str, Any]], destination: Sequence[str], patience_s: float
+    ) -> Answers:
+        began, ticket = time.monotonic(), uuid.uuid4().hex
+        payloads = [
+            celery_wire.command(
+                method, arguments, destination=destination, ticket=f"{ticket}.{method}", reply_to=self._reply_key
+            )
+            for method, arguments in methods.items()
+        ]
+        heard = await self._publish(payloads)
+        answers = Answers(heard=heard, found={method: {} for method in methods})
+        wanted = min(heard, len(destination)) if destination else heard
+        is_whole = await self._collect(answers, ticket, wanted, began + patience_s)
+        if not is_whole:  # who answers later leaves nothing behind for long
+            await self._asking.exchange([("EXPIRE", self.channels.key(self._reply_key), _LEFT_S)])
+        answers.cost_ms = (time.monotonic() - began) * 1000
+        return answers
 
     async def tell(self, method: str, arguments: Mapping[str, Any], *, destination: Sequence[str] = ()) -> int:
         """Send a command that is not answered; returns how many workers listen. Raises CacheError."""
         async with self._turn:
-            return await self._publish([celery_wire.command(method, arguments, destination=destination)])
+            with _broker():
+                return await self._publish([celery_wire.command(method, arguments, destination=destination)])
 
     async def listen(self, take: Callable[[list[Event]], None], opened: Callable[[], None]) -> None:
         """Hand over events as they come, until cancelled or the connection ends; raises CacheError.
 
         ``opened`` is called once the server has taken the subscription.
         """
-        async with Listening(self.cache.line("celery events")) as channel:
-            await channel.subscribe(self.channels.events)
-            opened()
-            while True:
-                try:
-                    take(celery_wire.events_of(await channel.message()))
-                except Unreadable:
-                    continue
+        with _broker():
+            async with Listening(self.cache.line("celery events")) as channel:
+                await channel.subscribe(self.channels.events)
+                opened()
+                while True:
+                    try:
+                        take(celery_wire.events_of(await channel.message()))
+                    except Unreadable:
+                        continue
 
     async def close(self) -> None:
         """End the connections; what was not read of answers goes."""
@@ -157,3 +168,17 @@ class Broker:
             asked, _, method = reply.ticket.partition(".")
             if asked == ticket and method in answers.found:
                 answers.found[method][reply.worker] = reply.value
+
+
+@contextmanager
+def _broker() -> Iterator[None]:
+    """Let errors speak of the broker, which may be another server than the cache."""
+    try:
+        yield
+    except CacheError as error:
+        told = type(error)(
+            error.message.replace("the cache at", "the broker at"),
+            hint=error.hint.replace("REDIS_URL", "celery.broker_url (unset: REDIS_URL)"),
+        )
+        told.is_transient = error.is_transient
+        raise told from error

@@ -108,7 +108,7 @@ class QueueReader:
             queues=tuple(
                 Depth(name=name.decode("utf-8", "replace"), steps=steps)
                 for name, steps in sorted(depths.items())
-                if name in served or sum(steps)
+                if name in served or any(steps)
             ),
             in_flight=_count(in_flight),
             oldest_s=max(0.0, now - float(oldest[1])) if isinstance(oldest, list) and len(oldest) == 2 else None,

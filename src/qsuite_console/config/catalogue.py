@@ -77,6 +77,9 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
     "celery.broker_url": Entry(
         help="redis:// or rediss:// of Celery's broker; empty: cache.url", env="QSUITE_CONSOLE_BROKER_URL", form="redis"
     ),
+    "celery.key_prefix": Entry(
+        help="global_keyprefix in the platform's broker_transport_options: begins every key that its Celery writes"
+    ),
     "celery.queue_prefix": Entry(
         help="begins the names of the broker's queues that carry the console's own jobs", form="prefix"
     ),

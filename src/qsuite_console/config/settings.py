@@ -75,6 +75,7 @@ class CelerySettings:
     """Celery on Redis: the broker that is watched, and through which jobs go to workers of our own."""
 
     broker_url: Secret = field(default_factory=lambda: Secret(""))  # "" is the cache's
+    key_prefix: str = ""  # global_keyprefix of the platform's Celery
     queue_prefix: str = "qsuite."  # of the queues our own jobs are sent through
     visibility_timeout_s: int = 7200
     resend_s: float = 15.0  # a message nobody took for so long is sent again, unless it still waits

@@ -21,6 +21,7 @@ from qsuite_console.db.application import PulseReader
 from qsuite_console.metrics import thresholds
 from qsuite_console.metrics.alerts import AlertBook
 from qsuite_console.metrics.from_application import ApplicationSource
+from qsuite_console.metrics.from_celery import CelerySource
 from qsuite_console.metrics.from_host import HostSource
 from qsuite_console.metrics.from_jobs import JobsSource, LoopLag
 from qsuite_console.metrics.from_pgbouncer import PgBouncerSource
@@ -47,7 +48,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class PlatformSampler:
-    """Implements ``engine.ports.Sampler`` over PostgreSQL, PgBouncer, Redis, this host and the engine's jobs."""
+    """Implements ``engine.ports.Sampler`` over PostgreSQL, PgBouncer, Redis, Celery, this host and the jobs."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class PlatformSampler:
             PostgresSource(database, clock, budget_s=budget_s, own=own),
             *((pooler,) if services.pooler.is_configured else ()),
             RedisSource(services.cache, clock),
+            *((CelerySource(services.celery, clock),) if services.celery is not None else ()),
             HostSource(directories),
             JobsSource(
                 job_counts,
@@ -126,7 +128,7 @@ class PlatformSampler:
     def snapshot(self) -> Snapshot:
         """Return what is known now."""
         watched = self._monitoring
-        watched.readings = tuple(tile.reading() for tile in self._tiles)
+        watched.readings = tuple(tile.reading() for tile in self._tiles if not tile.is_absent)
         keeper = watched.scores
         return Snapshot(
             at=self._clock.now(),
@@ -162,6 +164,11 @@ class Tile:
         self._error: str | None = None
         self._failures = 0
         self._history: deque[float | None] = deque(maxlen=HISTORY)
+
+    @property
+    def is_absent(self) -> bool:
+        """Return whether the platform has nothing of the kind: a source may find that out only by looking."""
+        return bool(getattr(self.source, "is_absent", False))
 
     async def measure(self, budget_s: float) -> None:
         """Take one sample within ``budget_s``; a failure is kept as the tile's error, never raised."""

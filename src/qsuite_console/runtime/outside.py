@@ -19,6 +19,7 @@ from qsuite_console.db.database import Database, identify
 from qsuite_console.db.panels import PanelReader
 from qsuite_console.db.pooler import PoolerConsole
 from qsuite_console.engine.ports import Worker
+from qsuite_console.metrics.celery_watch import make_watch
 from qsuite_console.metrics.monitoring import Monitoring
 from qsuite_console.model.clock import Clock
 from qsuite_console.paths import Paths
@@ -39,6 +40,7 @@ class Outside:
         self._panels = PanelReader(settings.database, clock)
         self._pooler = PoolerConsole(settings)
         self._layers = _layers(settings, None if is_reading else self._cache, clock)
+        self._celery = make_watch(settings, self._cache, clock)
         self._provider: AlpacaClient | None = None
         self.services = workers.Services(
             settings=settings,
@@ -49,6 +51,7 @@ class Outside:
             panels=self._panels,
             pooler=self._pooler,
             monitoring=monitoring,
+            celery=self._celery,
             paths=paths,
             answers=Answers(self._layers),
         )
@@ -61,6 +64,7 @@ class Outside:
             stack.push_async_callback(self._panels.close)
             stack.push_async_callback(self._pooler.close)
             stack.push_async_callback(self._cache.close)
+            stack.push_async_callback(self._celery.close)
             stack.push_async_callback(self._close_provider)
             stack.callback(self.services.renderer.close)
             await stack.enter_async_context(self._layers.listening())
