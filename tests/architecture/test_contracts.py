@@ -53,7 +53,7 @@ BREACHES = {
         "import qsuite_console.reports.pages",
         "qsuite_console.reports.text -> qsuite_console.reports.pages",
     ),
-    "homeless": ("providers/bars.py", "import celery", "qsuite_console.providers.bars -> celery"),
+    "driver-celery": ("providers/bars.py", "import celery", "qsuite_console.providers.bars -> celery"),
     "control": (
         "bridge.py",
         "import qsuite_console.engine.runner",

@@ -24,6 +24,8 @@ PROGRAM: Final = "qsuite-console"
 _CLI: Final = "qsuite_console.cli"
 
 VERBS: Final = {
+    "attach": (f"{_CLI}.attach:attach", "open the console on an engine that runs already, here or elsewhere"),
+    "stop": (f"{_CLI}.attach:stop", "let the engine that runs without a screen save its work and end"),
     "run": (f"{_CLI}.run:run", "run one job in the foreground"),
     "ingest": (f"{_CLI}.ingest:ingest", "store records of bars from files or standard input"),
     "warm": (f"{_CLI}.shortcuts:warm", "fill the cache: prices, market data, order books, positions"),
@@ -32,6 +34,7 @@ VERBS: Final = {
     "jobs": (f"{_CLI}.jobs:jobs", "list, show, follow and steer jobs"),
     "schedules": (f"{_CLI}.schedules:schedules", "jobs that make themselves: list, add, pause, explain"),
     "queues": (f"{_CLI}.queues:queues", "list, pause, resume and resize queues"),
+    "celery-worker": (f"{_CLI}.celery_worker:celery_worker", "run jobs of queues that are handed to Celery"),
     "act": (f"{_CLI}.act:act", "change the platform at once: cancel a query, apply a setting"),
     "audit": (f"{_CLI}.audit:audit", "who did what, from where, with what result"),
     "alerts": (f"{_CLI}.alerts:alerts", "what burns, what burned"),
@@ -63,11 +66,13 @@ VERBS: Final = {
         "qsuite-console                      open the console",
         "qsuite-console --target prod        on the platform [targets.prod] of the configuration",
         "qsuite-console --headless           the engine without a screen",
+        "qsuite-console attach               the console on the engine that runs",
         "qsuite-console sandbox              try everything on sample data",
         "qsuite-console run backfill --symbols AAPL,MSFT --start 2025-01-02 --end 2025-12-31 --dry-run",
     ),
 )
 @click.option("--headless", is_flag=True, help="Run the engine without a screen until SIGTERM.")
+@click.option("--background", is_flag=True, hidden=True, help="As --headless; what a console starts to hand over.")
 @click.option("--target", metavar="NAME", help="Platform of the configuration to work on.")
 @click.option("--read-only", is_flag=True, help="Refuse what would change the platform's data.")
 @click.option("--theme", metavar="NAME", help="Theme of the screen.")
@@ -90,11 +95,15 @@ def cli(ctx: click.Context, /, **flags: Any) -> int | None:
         home=flags["home"],
     )
     if ctx.invoked_subcommand is not None:
-        if flags["headless"]:
+        if flags["headless"] or flags["background"]:
             raise click.UsageError("--headless goes without a command, or after sandbox: sandbox --headless", ctx)
         return None
     from qsuite_console.cli.console import headless, screen
 
+    if flags["background"]:
+        from qsuite_console.cli.background import ORIGIN
+
+        return headless(ctx.obj, origin=ORIGIN)
     return headless(ctx.obj) if flags["headless"] else screen(ctx.obj)
 
 
