@@ -69,7 +69,7 @@ class Interface:
     @asynccontextmanager
     async def serve(self, control: Control) -> AsyncIterator[Api]:
         """Answer until the block ends; raises Conflict when another process already does."""
-        api = Api(control, lambda: describe_engine(control, self._origin), costs=self.costs)
+        api = Api(control, lambda: describe_engine(control, self._origin), costs=self.costs, routes=ROUTES)
         async with AsyncExitStack() as stack:
             listener = listen(self._path)
             mine = identity(self._path)

@@ -20,6 +20,7 @@ import msgspec
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.facts import GAP, NAMES, STATE, Batch, Fact, Wish
+from qsuite_console.headless.tally import Tally
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.events import SUPERSEDING, AnyEvent, JobChanged, JobDeleted, JobProgressed
 from qsuite_console.model.health import Snapshot
@@ -105,6 +106,7 @@ class Hub:
         self._lines: dict[tuple[int, int], tuple[float, asyncio.Task[tuple[LogLine, ...]]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
+        self.tally = Tally(control)
         self.dropped = 0  # readers that did not keep up, so far
 
     @property
@@ -163,8 +165,9 @@ class Hub:
         return await self._control.logs(job_id, after=after)
 
     async def close(self, *_: object) -> None:
-        """End every stream: the engine stops."""
+        """End every stream, and counting: the engine stops."""
         self._is_closed = True
+        await self.tally.close()
         for reader in tuple(self._readers):
             reader.close()
         if self._task is not None:

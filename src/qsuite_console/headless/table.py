@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -23,10 +23,14 @@ from qsuite_console.model.errors import NotAllowed, UsageProblem
 from qsuite_console.model.text import clean
 from qsuite_console.model.wire import EngineInfo
 
+if TYPE_CHECKING:
+    from qsuite_console.headless.exposition import Exposition
+
 JSON: Final = "application/json"
 CALLER: Final = web.RequestKey("caller", Caller)
 HELD: Final = web.RequestKey("held_s", float)  # seconds that a row waited for news at the caller's wish: no cost
 EVENT_STREAM: Final = "text/event-stream"
+WEBSOCKET: Final = "websocket"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -146,7 +150,9 @@ class Api:
     info: Callable[[], EngineInfo]
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     costs: RequestCosts = field(default_factory=RequestCosts)
+    routes: tuple[Route, ...] = ()  # all of them, for what describes itself
     hub: Hub = field(init=False)  # of what happens, for streams
+    exposition: Exposition | None = None  # made when a scraper first asks
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.control)
@@ -189,7 +195,7 @@ class Route:
     @property
     def is_streaming(self) -> bool:
         """Return whether the answer goes on for as long as the reader likes."""
-        return self.media in (EVENT_STREAM, "websocket")
+        return self.media in (EVENT_STREAM, WEBSOCKET)
 
     def read(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return the row's query values; raises UsageProblem for an unknown or a wrong one."""

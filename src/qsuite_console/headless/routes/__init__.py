@@ -7,11 +7,13 @@ from typing import Final
 from qsuite_console.headless.routes import (
     alerts,
     asking,
+    description,
     engine,
     jobs,
     market,
     metrics,
     operations,
+    probing,
     queues,
     reports,
     schedules,
@@ -23,6 +25,7 @@ from qsuite_console.headless.table import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *engine.ROUTES,
+    *probing.ROUTES,
     *asking.ROUTES,
     *jobs.ROUTES,
     *queues.ROUTES,
@@ -35,4 +38,5 @@ ROUTES: Final[tuple[Route, ...]] = (
     *reports.ROUTES,
     *webhooks.ROUTES,
     *streams.ROUTES,
+    *description.ROUTES,
 )
