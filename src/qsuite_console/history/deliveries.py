@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from qsuite_console.history.rows import COLUMNS, job_of, moment, stamp
+from qsuite_console.history.watches import WatchBook
 from qsuite_console.history.writer import Transaction, Writer
 from qsuite_console.model.deliveries import (
     Delivery,
@@ -183,6 +184,7 @@ class DeliveryBook(DeliveryReader):
     def __init__(self, read: Read, writer: Writer) -> None:
         super().__init__(read)
         self._writer = writer
+        self.watches = WatchBook(read, writer)
 
     async def add(self, target: str, notices: Sequence[Notice], now: datetime, *, until: datetime | None = None) -> int:
         """Keep what is not known yet, due at once, and return how many that were; ``until`` moves the mark."""

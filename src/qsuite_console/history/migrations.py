@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from qsuite_console.history import alerts, deliveries, rates, schedule_rows, schema
+from qsuite_console.history import alerts, deliveries, rates, schedule_rows, schema, watches
 from qsuite_console.model.errors import HistoryUnavailable
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ HISTORY_STEPS: Final[Sequence[Step]] = (
     ("0002_alerts", alerts.SCHEMA),
     ("0003_schedules", schedule_rows.SCHEMA),
     ("0004_outgoing", (*rates.SCHEMA, *deliveries.SCHEMA)),
+    ("0005_watches", watches.SCHEMA),
 )
 TELEMETRY_STEPS: Final[Sequence[Step]] = (("0001_telemetry", schema.TELEMETRY),)
 

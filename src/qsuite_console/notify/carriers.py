@@ -21,7 +21,8 @@ from qsuite_console.logs import REDACTOR
 from qsuite_console.model.deliveries import Delivery
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.text import clean
-from qsuite_console.providers.mail import send_mail
+from qsuite_console.notify.enclosures import Enclosed
+from qsuite_console.providers.mail import Attachment, send_mail
 from qsuite_console.providers.outgoing import Answer, OutgoingClient, Request, place_of
 from qsuite_console.providers.signing import BadSecret, secret_of, signed_headers
 
@@ -40,14 +41,17 @@ class Carried:
     status: int | None = None
     after_s: float | None = None
     is_gone: bool = False
+    is_final: bool = False  # no other try can go better
     is_throttled: bool = False
 
 
 class Carrier(Protocol):
     """One way of telling."""
 
-    async def carry(self, endpoint: Endpoint, delivery: Delivery, at: datetime) -> Carried:
-        """Try once, within the endpoint's time."""
+    async def carry(
+        self, endpoint: Endpoint, delivery: Delivery, at: datetime, enclosed: Enclosed | None = None
+    ) -> Carried:
+        """Try once, within the endpoint's time, with the file that goes along."""
         ...
 
     def problem(self, endpoint: Endpoint) -> str:
@@ -71,9 +75,12 @@ class WebhookCarrier:
             return error.message
         return ""
 
-    async def carry(self, endpoint: Endpoint, delivery: Delivery, at: datetime) -> Carried:
-        """Post the body with the signatures of this moment."""
-        url, body = endpoint.url.reveal(), delivery.body.encode()
+    async def carry(
+        self, endpoint: Endpoint, delivery: Delivery, at: datetime, enclosed: Enclosed | None = None
+    ) -> Carried:
+        """Post the body, the file within it, with the signatures of this moment."""
+        url = endpoint.url.reveal()
+        body = delivery.body.encode() if enclosed is None else await asyncio.to_thread(enclosed.within, delivery.body)
         try:
             if not url:
                 return Carried(error=f"{endpoint.url_reference} is not set")
@@ -144,9 +151,13 @@ class CommandCarrier:
         program = endpoint.command[0]
         return "" if os.access(program, os.X_OK) else f"there is no program {clean(program, 100)} to run"
 
-    async def carry(self, endpoint: Endpoint, delivery: Delivery, at: datetime) -> Carried:
-        """Run the program; an exit code but 0 is a failure."""
+    async def carry(
+        self, endpoint: Endpoint, delivery: Delivery, at: datetime, enclosed: Enclosed | None = None
+    ) -> Carried:
+        """Run the program, which finds the file at QSUITE_FILE; an exit code but 0 is a failure."""
         environment = {name: os.environ[name] for name in _PLAIN if name in os.environ} | _variables(delivery)
+        if enclosed is not None:
+            environment["QSUITE_FILE"] = str(enclosed.path)
         try:
             process = await asyncio.create_subprocess_exec(
                 *endpoint.command,
@@ -206,8 +217,10 @@ class MailCarrier:
         """Return whether there is no mail server."""
         return "" if self._settings.host else "there is no mail server: set smtp.host"
 
-    async def carry(self, endpoint: Endpoint, delivery: Delivery, at: datetime) -> Carried:
-        """Send one mail to all addresses."""
+    async def carry(
+        self, endpoint: Endpoint, delivery: Delivery, at: datetime, enclosed: Enclosed | None = None
+    ) -> Carried:
+        """Send one mail to all addresses, with the file attached."""
         if why := self.problem(endpoint):
             return Carried(error=why)
         told = _variables(delivery)
@@ -222,6 +235,9 @@ class MailCarrier:
                 text="\n".join(lines),
                 at=at,
                 timeout_s=endpoint.timeout_s,
+                attachment=None
+                if enclosed is None
+                else Attachment(enclosed.name, enclosed.media_type, enclosed.content),
             )
         except ConsoleError as error:
             return Carried(error=_plain(error.message))

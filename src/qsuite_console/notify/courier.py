@@ -20,11 +20,13 @@ from typing import Final
 from qsuite_console.config.notices import Endpoint, Way
 from qsuite_console.history.deliveries import DeliveryBook
 from qsuite_console.model.clock import Clock
-from qsuite_console.model.deliveries import Delivery, DeliveryTry
-from qsuite_console.model.errors import ConsoleError, HistoryUnavailable, NotFound
+from qsuite_console.model.deliveries import Delivery, DeliveryTry, Notice
+from qsuite_console.model.errors import Conflict, ConsoleError, HistoryUnavailable, NotFound
 from qsuite_console.model.health import Alert
+from qsuite_console.model.jobs import TERMINAL, Job
 from qsuite_console.notify import notices
 from qsuite_console.notify.carriers import Carried, Carrier
+from qsuite_console.notify.enclosures import Enclosures
 
 # Standard Webhooks: after the first try 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h.
 SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
@@ -55,6 +57,7 @@ class Courier:
         *,
         target: str,
         newest: Callable[[], int] = lambda: 0,
+        enclosures: Enclosures | None = None,
     ) -> None:
         self.endpoints = endpoints
         self.book = book
@@ -63,6 +66,7 @@ class Courier:
         self._carriers = carriers
         self._clock = clock
         self._newest = newest
+        self.enclosures = enclosures or Enclosures()
         self.is_serving = False  # else who wants something delivered does it himself
         self._seen = -1
         self._swept_at = float("-inf")
@@ -99,6 +103,15 @@ class Courier:
             raise NotFound(f"nobody is told under the name {name.strip()[:60]}", hint=f"known: {known}")
         return found
 
+    async def willing(self, name: str) -> Endpoint:
+        """Return an endpoint that may be told something; raises NotFound, Conflict."""
+        endpoint = self.find(name)
+        if not endpoint.enabled:
+            raise Conflict(f"{endpoint.name} is told nothing", hint="set enabled = true in its table")
+        if endpoint.name in await self.book.disabled(self.target):
+            raise Conflict(f"{endpoint.name} asked not to be told any more", hint="webhooks enable tells it again")
+        return endpoint
+
     def problem(self, endpoint: Endpoint) -> str:
         """Return why nothing can be told it now, "" where nothing stands in the way."""
         return self._carriers[endpoint.way].problem(endpoint)
@@ -116,8 +129,10 @@ class Courier:
             return await self.book.add(self.target, (), now, until=now)
         since = min(mark, now) - OVERLAP
         alerts = await self._alerts(since, now)
+        ended = await self.book.ended(since)
+        watched = await self.book.watches.of([job.id for job in ended])
         found = [
-            *notices.of_jobs(listed, self.target, await self.book.ended(since)),
+            *notices.of_jobs(listed, self.target, ended, watched),
             *notices.of_misses(listed, self.target, await self.book.missed(since)),
             *notices.of_alerts(listed, self.target, alerts),
         ]
@@ -139,7 +154,31 @@ class Courier:
 
     async def test(self, name: str) -> int:
         """Make a delivery that only tests an endpoint, and return its number."""
-        notice = notices.of_test(self.find(name), self.target, self._clock.now(), secrets.token_hex(8))
+        return await self._add(notices.of_test(self.find(name), self.target, self._clock.now(), secrets.token_hex(8)))
+
+    async def tell(self, job_id: int, name: str) -> tuple[Job, int | None]:
+        """Let an endpoint know of the end of one job, whatever else it is told of.
+
+        Returns the job, and the number of the delivery where it has ended already; raises NotFound, Conflict.
+        """
+        endpoint = await self.willing(name)
+        job = await self.book.watches.add(job_id, endpoint.name, self._clock.now())
+        if job.state not in TERMINAL:
+            return job, None
+        (notice,) = notices.of_jobs((endpoint,), self.target, (job,), {(job.id, endpoint.name)})
+        return job, await self._add(notice)
+
+    async def enclose(self, file: str, name: str, *, is_again: bool = False) -> int:
+        """Send a report to an endpoint and return the delivery's number: the one before, unless it goes again.
+
+        Raises NotFound, Conflict for a file that is too large or an endpoint that is told nothing.
+        """
+        endpoint = await self.willing(name)
+        report = await asyncio.to_thread(self.enclosures.report, file)
+        nonce = secrets.token_hex(8) if is_again else ""
+        return await self._add(notices.of_report(endpoint, self.target, report, self._clock.now(), nonce))
+
+    async def _add(self, notice: Notice) -> int:
         await self.book.add(self.target, (notice,), self._clock.now())
         self.wake()
         return await self.book.number_of(notice.id)
@@ -223,7 +262,11 @@ class Courier:
 
     async def _carry(self, endpoint: Endpoint, delivery: Delivery, at: datetime) -> Carried:
         try:
-            return await self._carriers[endpoint.way].carry(endpoint, delivery, at)
+            enclosed = await self.enclosures.of(delivery)
+        except ConsoleError as error:
+            return Carried(error=error.message, is_final=True)
+        try:
+            return await self._carriers[endpoint.way].carry(endpoint, delivery, at, enclosed)
         except Exception as error:  # a bug in one way must not cost the delivery
             log.exception("delivery %d to %s failed", delivery.number, endpoint.name)
             return Carried(error=f"it failed here: {type(error).__name__}")
@@ -243,7 +286,8 @@ class Courier:
             wait_s = min(carried.after_s or THROTTLED_S, LONGEST_S)
             self._paused[endpoint.name] = self._clock.monotonic() + wait_s
         retry_at = None
-        if delivery.attempts < len(SCHEDULE_S) and delivery.event != notices.TEST:
+        is_final = carried.is_final or delivery.event == notices.TEST
+        if delivery.attempts < len(SCHEDULE_S) and not is_final:
             wait_s = SCHEDULE_S[delivery.attempts] * self._dice.uniform(1.0, 1.1)
             retry_at = now + timedelta(seconds=min(max(wait_s, carried.after_s or 0.0), LONGEST_S * 1.1))
         await self.book.settle(delivery.number, tried, retry_at=retry_at, is_done=False)

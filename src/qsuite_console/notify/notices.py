@@ -5,7 +5,7 @@ noticing something twice, or again after a restart, tells it once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,20 +16,24 @@ from qsuite_console.logs import REDACTOR
 from qsuite_console.model.deliveries import MissedRun, Notice
 from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import SCHEDULED, Job
+from qsuite_console.model.reports import ReportInfo
 from qsuite_console.model.text import clean
 
 TEST: Final = "test"
+REPORT: Final = "report.sent"  # its file goes along, see enclosures
 
 
-def of_jobs(endpoints: Iterable[Endpoint], target: str, jobs: Iterable[Job]) -> Iterator[Notice]:
-    """Yield what is to be told of jobs that have ended."""
+def of_jobs(
+    endpoints: Iterable[Endpoint], target: str, jobs: Iterable[Job], watched: Collection[tuple[int, str]] = ()
+) -> Iterator[Notice]:
+    """Yield what is to be told of jobs that have ended; ``watched``: (job, endpoint) that asked for just this one."""
     listed = tuple(endpoints)
     for job in jobs:
         event = f"job.{job.state.value}"
         schedule = job.origin.removeprefix(SCHEDULED) if job.origin.startswith(SCHEDULED) else ""
         at = job.finished_at or job.created_at
         for endpoint in listed:
-            if endpoint.wants_job(event, job.kind, schedule):
+            if endpoint.wants_job(event, job.kind, schedule) or (job.id, endpoint.name) in watched:
                 key = f"{target}|{job.id}|{event}|{at.isoformat()}"
                 yield _notice(endpoint, event, f"job {job.id}", at, _job(target, job, schedule), key)
 
@@ -79,6 +83,27 @@ def of_test(endpoint: Endpoint, target: str, now: datetime, nonce: str) -> Notic
     """Return a notice that only says that notices arrive."""
     body = {"target": target, "message": "this is a test of qsuite-console"}
     return _notice(endpoint, TEST, "test", now, body, f"{target}|test|{nonce}")
+
+
+def of_report(endpoint: Endpoint, target: str, report: ReportInfo, now: datetime, nonce: str = "") -> Notice:
+    """Return a notice that a report goes to an endpoint: once, or once more for each ``nonce``."""
+    body = {
+        "target": target,
+        "report": report.name,
+        "title": _text(report.title, 300),
+        "of": report.target,
+        "window": _text(report.window, 200),
+        "file": report.file,
+        "format": report.format,
+        "bytes": report.bytes,
+        "pages": report.pages or None,
+        "is_partial": report.is_partial,
+        "job": report.job_id,
+        "created_at": report.created_at,
+        "expires_at": report.expires_at,
+    }
+    key = f"{target}|report {report.file}|{report.created_at.isoformat() if nonce else ''}|{nonce}"
+    return _notice(endpoint, REPORT, report.file, now, body, key)
 
 
 def _notice(endpoint: Endpoint, event: str, subject: str, at: datetime, body: dict[str, Any], key: str) -> Notice:

@@ -45,8 +45,10 @@ class NumberParameters(msgspec.Struct, frozen=True, kw_only=True):
     number: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class NothingParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """No parameter."""
+class ListParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """``job``: also say who is to be told of the end of just this one; 0 is none."""
+
+    job: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class _Probe:
@@ -68,12 +70,19 @@ class ListProbe(_Probe):
 
     async def ask(self, parameters: Mapping[str, Any]) -> EndpointList:
         """Return them by name; raises HistoryUnavailable."""
-        decode(NothingParameters, parameters)
+        wanted: ListParameters = decode(ListParameters, parameters)
         courier = self._courier
         problems = {
             name: await asyncio.to_thread(courier.problem, endpoint) for name, endpoint in courier.endpoints.items()
         }
-        return await list_endpoints(courier.endpoints, courier.book, courier.target, self._clock, problems)
+        found = await list_endpoints(courier.endpoints, courier.book, courier.target, self._clock, problems)
+        if not wanted.job:
+            return found
+        watched = await courier.book.watches.of([wanted.job])
+        endpoints = tuple(
+            msgspec.structs.replace(one, is_told_of_job=(wanted.job, one.name) in watched) for one in found.endpoints
+        )
+        return msgspec.structs.replace(found, endpoints=endpoints)
 
 
 class LogProbe(_Probe):

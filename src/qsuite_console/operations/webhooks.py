@@ -44,7 +44,9 @@ class DeliveryParameters(msgspec.Struct, frozen=True, kw_only=True):
     number: Annotated[int, msgspec.Meta(ge=1, title="Delivery", description="its number in the log", examples=[41])]
 
 
-class _Operation:
+class Notifying:
+    """What all that tell somebody share."""
+
     kind: OperationKind
 
     def __init__(self, services: Services) -> None:
@@ -86,7 +88,7 @@ class _Operation:
         )
 
 
-class Redeliver(_Operation):
+class Redeliver(Notifying):
     """Delivers again, with the same id."""
 
     kind = OperationKind(
@@ -110,11 +112,7 @@ class Redeliver(_Operation):
         """Deliver it and tell how the next try went; raises NotFound, Conflict for an endpoint that is told nothing."""
         courier = self._courier
         one = (await courier.book.detail(courier.target, parameters.number)).delivery
-        endpoint = courier.find(one.endpoint)
-        if not endpoint.enabled:
-            raise Conflict(f"{one.endpoint} is told nothing", hint="set enabled = true in its table")
-        if one.endpoint in await courier.book.disabled(courier.target):
-            raise Conflict(f"{one.endpoint} asked not to be told any more", hint="webhooks enable tells it again")
+        await courier.willing(one.endpoint)
         if one.state is DeliveryState.WAITING and one.tried_at is None:
             return await self._followed(one.number)
         await courier.book.redeliver(courier.target, (one.number,), self._services.clock.now())
@@ -122,7 +120,7 @@ class Redeliver(_Operation):
         return await self._followed(one.number)
 
 
-class Test(_Operation):
+class Test(Notifying):
     """Sends a test."""
 
     kind = OperationKind(
@@ -149,7 +147,7 @@ class Test(_Operation):
         return await self._followed(await self._courier.test(endpoint.name))
 
 
-class Enable(_Operation):
+class Enable(Notifying):
     """Tells an endpoint again."""
 
     kind = OperationKind(

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,6 +16,15 @@ from email.utils import format_datetime
 from qsuite_console.config.notices import SmtpSettings
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import ProviderUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with a mail."""
+
+    name: str
+    media_type: str  # "text/csv; charset=utf-8"
+    content: bytes
 
 
 async def send_mail(
@@ -26,6 +36,7 @@ async def send_mail(
     text: str,
     at: datetime,
     timeout_s: float,
+    attachment: Attachment | None = None,
 ) -> None:
     """Hand a mail to the server for all recipients; raises ProviderUnavailable with the server's own reason."""
     message = EmailMessage()
@@ -36,6 +47,13 @@ async def send_mail(
     message["Date"], message["Message-ID"] = format_datetime(at), f"<{identifier}@{clean(host, 100)}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(clean(text, 20_000, one_line=False))
+    if attachment is not None:
+        kind, _, parameters = attachment.media_type.partition(";")
+        main, _, sub = kind.partition("/")
+        message.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
+        if parameters:
+            part = next(message.iter_attachments())
+            part.replace_header("Content-Type", f'{attachment.media_type}; name="{attachment.name}"')
     await asyncio.to_thread(_send, settings, sender, list(recipients), message, timeout_s)
 
 

@@ -13,16 +13,26 @@ from qsuite_console.history.store import SqliteStore
 from qsuite_console.model.clock import Clock
 from qsuite_console.notify.carriers import carriers
 from qsuite_console.notify.courier import Courier
+from qsuite_console.notify.enclosures import Enclosures
+from qsuite_console.paths import Paths
 from qsuite_console.providers.calls import CallDesk
 from qsuite_console.providers.guard import policy_of
 from qsuite_console.providers.outgoing import OutgoingClient
+from qsuite_console.reports.storage import Storage
 
 
 class Outgoing:
     """Made closed; ``open`` delivers, unless nothing runs here, and closes the client on the loop it was used on."""
 
     def __init__(
-        self, settings: Settings, store: SqliteStore, clock: Clock, control: Callable[[], Control], *, is_idle: bool
+        self,
+        settings: Settings,
+        paths: Paths,
+        store: SqliteStore,
+        clock: Clock,
+        control: Callable[[], Control],
+        *,
+        is_idle: bool,
     ) -> None:
         self._client = OutgoingClient(policy_of(settings.outgoing))
         self._is_idle = is_idle
@@ -42,6 +52,7 @@ class Outgoing:
             clock,
             target=settings.target.name,
             newest=lambda: control().state.sequence,
+            enclosures=Enclosures(Storage(paths)),
         )
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from qsuite_console.config.loading import load
 from qsuite_console.config.settings import Settings
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
+from qsuite_console.model.clock import Clock
 from qsuite_console.model.deliveries import DeliveryDetail, DeliveryPage, DeliveryState, EndpointList
 from qsuite_console.model.errors import NotFound
 from qsuite_console.model.jobs import Submission
@@ -25,11 +27,14 @@ from qsuite_console.runtime import open_runtime
 Work = Callable[[Control], Coroutine[Any, Any, Any]]
 
 
-def configured(home: Path, port: int) -> tuple[Settings, Paths]:
+def configured(home: Path, port: int, *, is_read_only: bool = True, **more: list[str]) -> tuple[Settings, Paths]:
+    wanted = {"events": ["job.*"], **more}
     paths = resolve(str(home)).ensure()
     paths.config_file.write_text(
-        f'default_target = "looked"\n[outgoing]\nallow = "127.0.0.1:{port}"\n[targets.looked]\nread_only = true\n'
-        f'[webhooks.desk]\nurl = "http://127.0.0.1:{port}/canary-path"\nsecret = "env:DESK"\nevents = ["job.*"]\n'
+        f'default_target = "looked"\n[outgoing]\nallow = "127.0.0.1:{port}"\n[targets.looked]\n'
+        f"read_only = {str(is_read_only).lower()}\n"
+        f'[webhooks.desk]\nurl = "http://127.0.0.1:{port}/canary-path"\nsecret = "env:DESK"\n'
+        + "".join(f"{name} = {json.dumps(value)}\n" for name, value in wanted.items())
     )
     paths.config_file.chmod(0o600)
     return load(paths, {"DESK": OLD}, {}).settings, paths
@@ -40,9 +45,10 @@ async def within(
     paths: Paths,
     work: Callable[[Control], Coroutine[Any, Any, Any]],
     claim: Claiming = Claiming.ALL,
+    clock: Clock | None = None,
 ) -> Any:
     def run() -> Any:
-        with open_runtime(settings, paths, claim=claim, origin="test") as runtime:
+        with open_runtime(settings, paths, claim=claim, origin="test", clock=clock) as runtime:
             return asyncio.run(work(runtime.control))
 
     return await asyncio.to_thread(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -65,16 +65,24 @@ class ReportParameters(msgspec.Struct, frozen=True, kw_only=True):
     zone: Annotated[
         str, msgspec.Meta(title="Time zone", description="of all times in it, as Europe/Berlin", max_length=60)
     ] = ""
+    send: Annotated[
+        str,
+        msgspec.Meta(
+            title="Send to",
+            description="webhooks and others of the configuration that get its file: desk, board",
+            max_length=400,
+        ),
+    ] = ""
     tagged: Annotated[bool, msgspec.Meta(title="Tagged PDF", description="for screen readers")] = False
     archive: Annotated[bool, msgspec.Meta(title="PDF/A", description="for archives")] = False
 
 
-def check(parameters: ReportParameters) -> dict[str, str]:
-    """Return field name -> problem; empty when all is well."""
-    return dict(_problems(parameters))
+def check(parameters: ReportParameters, known: Collection[str] = ()) -> dict[str, str]:
+    """Return field name -> problem; empty when all is well. ``known``: to whom reports can be sent."""
+    return dict(_problems(parameters, known))
 
 
-def _problems(given: ReportParameters) -> Iterator[tuple[str, str]]:
+def _problems(given: ReportParameters, known: Collection[str]) -> Iterator[tuple[str, str]]:
     if given.name == "custom":
         if problem := problem_of(given.query):
             yield "query", problem
@@ -91,6 +99,9 @@ def _problems(given: ReportParameters) -> Iterator[tuple[str, str]]:
         yield "symbols", "is for market only"
     if len(symbols_of(given)) > MOST_SYMBOLS:
         yield "symbols", f"names more than {MOST_SYMBOLS}"
+    if strangers := [name for name in recipients_of(given) if name not in known]:
+        there = f"known: {', '.join(sorted(known))}" if known else "declare [webhooks.NAME] or [notify.NAME]"
+        yield "send", f"nobody is told under the name {clean(strangers[0], 40)}; {there}"
 
 
 def symbols_of(given: ReportParameters) -> list[str]:
@@ -98,6 +109,11 @@ def symbols_of(given: ReportParameters) -> list[str]:
     if order_of(given) != "symbol":
         return []
     return list(dict.fromkeys(part.strip().upper() for part in given.symbols.split(",") if part.strip()))
+
+
+def recipients_of(given: ReportParameters) -> tuple[str, ...]:
+    """Return the names of those it is sent to, without repetition."""
+    return tuple(dict.fromkeys(part.strip() for part in given.send.split(",") if part.strip()))
 
 
 def order_of(given: ReportParameters) -> str:

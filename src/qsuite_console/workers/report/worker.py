@@ -61,9 +61,10 @@ class ReportWorker:
         """Return the line by which people recognise the job."""
         return rules.title_of(parameters)
 
-    def check(self, parameters: ReportParameters) -> Mapping[str, str]:
+    def check(self, parameters: ReportParameters) -> dict[str, str]:
         """Return field name -> problem; pure."""
-        return rules.check(parameters)
+        settings = self._services.settings
+        return rules.check(parameters, {*settings.webhooks, *settings.notify})
 
     def estimate_s(self, parameters: ReportParameters) -> float:
         """Return how long it will take, by the last one of its kind or by experience."""
@@ -84,6 +85,10 @@ class ReportWorker:
                 label="ready in about", value=units.span(estimated_s), note=f"at most {settings.time_limit_s:g} s"
             ),
             PlanLine(label="kept in", value=str(storage.directory), note=f"for {settings.keep_days:g} days"),
+            *(
+                PlanLine(label="sent to", value=name, note="with its file, when it is made")
+                for name in rules.recipients_of(parameters)
+            ),
             PlanLine(label="room taken", value=units.size(taken), note=f"of {units.size(settings.total_mb * _MIB)}"),
         )
         figures = {"estimated_s": estimated_s, "directory": str(storage.directory), "bytes": taken}
@@ -121,6 +126,7 @@ class ReportWorker:
         kept = await asyncio.to_thread(storage.keep, report, pieces, preview)
         self._took[parameters.name, parameters.format] = time.monotonic() - started
         context.log.info("%s, %s", kept.path, _extent(kept))
+        sent = await self._sent(context, parameters, kept)
         track.done(_extent(kept))
         return {
             "path": kept.path,
@@ -131,6 +137,7 @@ class ReportWorker:
             "title": kept.title,
             "expires_at": kept.expires_at.isoformat(),
             "is_partial": kept.is_partial,
+            "sent_to": sent,
             "refused": rendered.refused_total,
             "gather_s": round(gathered - started, 3),
             "render_s": round(done - gathered, 3),
@@ -171,6 +178,21 @@ class ReportWorker:
         rendered = await self._services.renderer.render(order, limits, write=take, tell=track.rendering)
         return pieces, rendered
 
+    async def _sent(self, context: JobContext, parameters: ReportParameters, kept: ReportInfo) -> list[str]:
+        """Put it on its way to everybody it is for; who can't be told costs the others nothing."""
+        courier, sent = self._services.courier, list[str]()
+        for name in rules.recipients_of(parameters):
+            try:
+                if courier is None:
+                    raise ConsoleError("nobody is told from here", hint="an engine delivers")
+                number = await courier.enclose(kept.file, name)
+            except ConsoleError as error:
+                context.log.warning("it is not sent to %s: %s", name, error.message)
+            else:
+                context.log.info("it goes to %s as delivery %d", name, number)
+                sent.append(name)
+        return sent
+
     def _info(
         self,
         context: JobContext,
@@ -205,7 +227,7 @@ class ReportWorker:
         return Storage(self._services.paths)
 
     def _checked(self, parameters: ReportParameters) -> None:
-        if problems := rules.check(parameters):
+        if problems := self.check(parameters):
             raise InvalidParameters(problems)
         zone = self._services.settings.reports.time_zone.strip()
         if zone and not rules.is_zone(zone):
