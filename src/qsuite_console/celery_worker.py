@@ -40,7 +40,7 @@ _BLOCKED: Final = 0.7  # of a lease: beyond it the lease can't be renewed in tim
 _PULSE_S: Final = 0.5
 _CLAIM_S: Final = 10.0  # to claim while the database is away; then the console sends the message again
 _STOP_S: Final = 10.0
-_EXIT_BLOCKED: Final = 75
+_EXIT_STUCK: Final = 75
 _STOPPED: Final = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.PAUSED, Outcome.INTERRUPTED})
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -141,11 +141,18 @@ class PoolProcess:
         became = "given up" if ending is None else ending.outcome.value
         log.info("job %d (%s), attempt %d: %s after %.2f s", job_id, run.claim.job.kind, attempt, became,
                  time.monotonic() - started)  # fmt: skip
+        self._leave_stray(job_id)
         if ending is None:
             return "given up: another has it"
         if ending.outcome in _STOPPED:
             return ending.outcome.value
         raise RunFailed(f"job {job_id}, attempt {attempt}: {ending.error or ending.outcome.value}")
+
+    def _leave_stray(self, job_id: int) -> None:
+        """End this process where a job ignored its limits and was left behind: it must not go on beside the next."""
+        if any(task.get_name() == f"job-{job_id}" for task in asyncio.all_tasks(self._loop)):
+            log.error("job %d was left behind: its process ends with it", job_id)
+            os._exit(_EXIT_STUCK)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for the loop's thread; end this process where the loop has been blocked for too long."""
@@ -166,7 +173,7 @@ class PoolProcess:
                         "up by another when its lease is over",
                         self._blocked_s,
                     )
-                    os._exit(_EXIT_BLOCKED)
+                    os._exit(_EXIT_STUCK)
 
     async def _claim(self, claimer: Claimer, job_id: int, attempt: int, token: str) -> Run | None:
         until, pause_s = time.monotonic() + _CLAIM_S, 0.2

@@ -8,7 +8,6 @@ importing it costs a quarter of a second of CPU.
 from __future__ import annotations
 
 import importlib.util
-import logging
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
@@ -29,7 +28,6 @@ SOFT_SLACK_S: Final = 5.0  # the job's own limits come first, Celery's are the n
 HARD_SLACK_S: Final = 30.0
 CONNECT_S: Final = 3.0
 ANSWER_S: Final = 10.0
-_log = logging.getLogger(__name__)
 
 
 class BrokerGone(ConsoleError):
@@ -45,8 +43,7 @@ class Order:
     token: str
     queue: str
     priority: int
-    soft_limit_s: float
-    hard_limit_s: float
+    limit_s: float = 0.0  # the job's own hard limit; 0: none
 
     @property
     def message_id(self) -> str:
@@ -156,14 +153,15 @@ class Pipe:
                     task_id=order.message_id,
                     queue=broker_queue(self._settings, order.queue),
                     priority=LOWEST - min(LOWEST, max(0, order.priority)),
-                    soft_time_limit=order.soft_limit_s + SOFT_SLACK_S if order.soft_limit_s > 0 else None,
-                    time_limit=order.hard_limit_s + HARD_SLACK_S if order.hard_limit_s > 0 else None,
+                    soft_time_limit=order.limit_s + SOFT_SLACK_S if order.limit_s > 0 else None,
+                    time_limit=order.limit_s + HARD_SLACK_S if order.limit_s > 0 else None,
                     kwargsrepr=f"{{'job_id': {order.job_id}, 'attempt': {order.attempt}}}",
                     ignore_result=True,
                     retry=False,
                 )
             except Exception as error:
-                raise self._gone(error) from error
+                self._explain(error)
+                raise
 
     def waiting(self, queues: Iterable[str]) -> Mapping[str, int]:
         """Return how many messages wait in each of the console's queues, of all priorities; raises BrokerGone."""
@@ -173,7 +171,8 @@ class Pipe:
                     channel = connection.default_channel
                     return {queue: int(channel._size(broker_queue(self._settings, queue))) for queue in queues}
             except Exception as error:
-                raise self._gone(error) from error
+                self._explain(error)
+                raise
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -188,18 +187,19 @@ class Pipe:
             self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
         return self._app
 
-    def _gone(self, error: Exception) -> Exception:
-        """Return what a failure of the driver means; what is no failure of the driver goes on as it is."""
+    def _explain(self, error: Exception) -> None:
+        """Raise BrokerGone for a failure of the driver; return for anything else."""
         from kombu.exceptions import KombuError
 
-        if isinstance(error, ConsoleError):
-            return error
-        if isinstance(error, KombuError | OSError):
-            return BrokerGone(
-                f"the broker {self.where} can't be reached: {clean(error, 200)}",
+        known: tuple[type[Exception], ...] = (KombuError, OSError)
+        if self._app is not None:
+            connection = self._app.connection_for_write()
+            known = (*known, *connection.connection_errors, *connection.channel_errors)
+        if isinstance(error, known):
+            raise BrokerGone(
+                f"the broker {self.where} refuses or is away: {clean(error, 200)}",
                 hint="start it, or correct celery.broker_url",
-            )
-        return error
+            ) from error
 
 
 def _tls(settings: Settings) -> Mapping[str, Any] | None:

@@ -36,7 +36,7 @@ async def send(book: RunBook, pipe: Pipe, claim: Claim, times: int = 1) -> str:
     run = (await book.put(claim, home="h", execution="celery")).run
     order = Order(
         job_id=claim.job.id, attempt=claim.number, token=run.token, queue=claim.job.queue,
-        priority=claim.job.priority, soft_limit_s=60, hard_limit_s=90,
+        priority=claim.job.priority, limit_s=90,
     )  # fmt: skip
     for _ in range(times):
         await asyncio.to_thread(pipe.send, order)
