@@ -33,6 +33,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     do: str = "do it"  # what y does, in two or three words: "terminate it"
     parameters: dict[str, Any] = {}
     asks: bool = True  # False: harmless and easily undone, so that it is done without a question
+    named: str = ""  # what is lost for good: a screen lets its name be typed where nothing else must be
     typed: str = ""  # what must be typed to confirm (the target's name on production); filled in by the gate
 
 

@@ -32,7 +32,8 @@ async def operate(screen: ConsoleScreen, operation: str, parameters: Mapping[str
     if proposal is None:
         return False
     if proposal.asks or proposal.typed:
-        question = ConfirmDialog(proposal.title, proposal.lines, do=proposal.do, typed=proposal.typed)
+        typed, why = proposal.typed or proposal.named, "production" if proposal.typed else "lost for good"
+        question = ConfirmDialog(proposal.title, proposal.lines, do=proposal.do, typed=typed, why=why)
         if not await screen.agrees(question):
             return False
     performed = control.perform(operation, proposal.parameters, confirmation=proposal.typed, origin=ORIGIN)

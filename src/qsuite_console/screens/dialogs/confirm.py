@@ -34,18 +34,20 @@ class ConfirmDialog(Dialog[bool]):
     ConfirmDialog #keys { margin-top: 1; }
     """
 
-    def __init__(self, title: str, lines: Sequence[str], *, do: str, typed: str = "") -> None:
+    def __init__(self, title: str, lines: Sequence[str], *, do: str, typed: str = "", why: str = "production") -> None:
+        """``typed`` is what must be typed; ``why``, in a word, stands beside it in the frame."""
         super().__init__()
         self._title = clean(title, 200)
         self._lines = tuple(lines)
         self._do = do
         self._typed = clean(typed, 60)
+        self._why = why
 
     def compose(self) -> ComposeResult:
         """Show the consequence, then the keys."""
         with Vertical(classes="dialog -danger") as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = Content(f"production: {self._typed}" if self._typed else "")
+            box.border_subtitle = Content(f"{self._why}: {self._typed}" if self._typed else "")
             box.styles.max_height = "100%"
             with VerticalScroll(id="what", can_focus=False):
                 yield Static("\n".join(clean(line, 300) for line in self._lines), markup=False)
