@@ -48,6 +48,11 @@ BREACHES = {
     "driver-croniter": ("metrics/units.py", "import croniter", "qsuite_console.metrics.units -> croniter"),
     "driver-weasyprint": ("reports/render.py", "import weasyprint", "qsuite_console.reports.render -> weasyprint"),
     "driver-jinja2": ("reports/export.py", "import jinja2", "qsuite_console.reports.export -> jinja2"),
+    "driver-prometheus_client": (
+        "headless/tally.py",
+        "import prometheus_client",
+        "qsuite_console.headless.tally -> prometheus_client",
+    ),
     "renderer": (
         "reports/text.py",
         "import qsuite_console.reports.pages",

@@ -126,6 +126,11 @@ class Bus:
         self.flush()
         self.state = msgspec.structs.replace(self.state, counts=dict(counts))
 
+    def drain(self) -> None:
+        """Say in the state that nothing new starts any more."""
+        self.flush()
+        self.state = msgspec.structs.replace(self.state, is_draining=True)
+
     def flush(self) -> None:
         """Fold what waits into the state now."""
         if self._state_timer is not None:

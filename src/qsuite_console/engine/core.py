@@ -187,6 +187,7 @@ class Core:
     async def drain(self, patience_s: float, hurry: asyncio.Event) -> None:
         """Claim nothing more and let running jobs reach an end or a safe point; ``hurry`` cuts the patience short."""
         self.is_draining = True
+        self.bus.drain()
         await self.dispatcher.stop()
         await asyncio.gather(*self._submissions, return_exceptions=True)
         for attempt in tuple(self.attempts.values()):

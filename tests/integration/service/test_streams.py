@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,8 +18,10 @@ import pytest
 
 from contracts.engines import running_engine, until
 from fakes.control import FakeControl, demo
+from fakes.readers import Crowd, resident_mib, speak
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.http import serve_socket
+from qsuite_console.headless.streams import Hub
 from qsuite_console.model.events import EngineTrouble
 from qsuite_console.model.jobs import JobAction, JobState, Progress, Submission
 
@@ -241,3 +245,37 @@ async def test_only_so_many_streams_at_a_time(http: aiohttp.ClientSession, monke
         async with http.get("/stream") as answer:
             assert answer.status == 503
             assert "1 streams are open already" in await answer.text()
+
+
+async def test_who_never_reads_is_let_go_and_nobody_else_notices(
+    control: FakeControl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = bool(os.environ.get("QSUITE_FULL"))
+    reading_well, stuck = (40, 10) if full else (12, 4)
+    if not full:
+        monkeypatch.setattr("qsuite_console.headless.routes.streams.WRITE_S", 1.0)
+    hubs: list[Hub] = []
+    monkeypatch.setattr("qsuite_console.headless.table.Hub", lambda control: hubs.append(Hub(control)) or hubs[-1])
+    crowd, over = Crowd(tmp_path / "s"), asyncio.Event()
+    async with serve_socket(control, tmp_path / "s"):
+        [hub] = hubs
+        speaking = asyncio.create_task(speak(control, over))
+        async with crowd.listening(reading_well):
+            await until(lambda: len(crowd.late) > 100 * reading_well, 60)
+            quiet, memory = crowd.p99(), resident_mib()
+            async with crowd.stuck(stuck):
+                await until(lambda: hub.readers == reading_well + stuck)
+                began = time.monotonic()
+                await until(lambda: hub.dropped == stuck, 60)
+                took_s = time.monotonic() - began
+                beside, grown = crowd.p99(), resident_mib() - memory
+        over.set()
+        await speaking
+        await until(lambda: hub.readers == 0)
+    print(
+        f"\n{reading_well} readers beside {stuck} that never read: p99 {beside * 1000:.0f} ms late,"
+        f" {quiet * 1000:.0f} ms"
+        f" without them; the {stuck} let go after {took_s:.1f} s; memory {grown:+.1f} MiB"
+    )
+    assert beside < 3 * quiet + 0.1
+    assert grown < 20

@@ -1,0 +1,88 @@
+"""A crowd at a stream: readers that note how late they hear things, and some that connect and never read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from fakes.control import FakeControl
+from qsuite_console.model.events import EngineTrouble
+
+EVERY_S = 0.02
+_SENT = re.compile(rb'"message":"(\d+) ')
+_PADDING = "x" * 4000  # so that a reader who does not read has soon more waiting than the kernel takes
+
+
+def request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: engine\r\n\r\n".encode()
+
+
+class Crowd:
+    """Readers of one engine's ``/stream``, with the seconds each event took to reach each of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.late: list[float] = []
+        self._path = path
+
+    @asynccontextmanager
+    async def listening(self, count: int) -> AsyncIterator[None]:
+        """Let ``count`` readers read until the block ends."""
+        readers = [asyncio.create_task(self._read()) for _ in range(count)]
+        try:
+            yield
+        finally:
+            for reader in readers:
+                reader.cancel()
+            ends = await asyncio.gather(*readers, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends  # none was sent away
+
+    @asynccontextmanager
+    async def stuck(self, count: int) -> AsyncIterator[None]:
+        """Let ``count`` readers ask and never read."""
+        async with AsyncExitStack() as stack:
+            for _ in range(count):
+                line = stack.enter_context(socket.socket(socket.AF_UNIX))
+                line.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(line, str(self._path))
+                await asyncio.get_running_loop().sock_sendall(line, request("/stream"))
+            yield
+
+    def p99(self) -> float:
+        """Return the 99th percentile of the lateness in seconds, and begin anew."""
+        late, self.late = sorted(self.late), []
+        return late[int(len(late) * 0.99)]
+
+    async def _read(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        try:
+            writer.write(request("/stream?events=trouble"))
+            rest = b""
+            while chunk := await reader.read(256 * 1024):
+                now = time.monotonic_ns()
+                rest, end = rest + chunk, 0
+                for found in _SENT.finditer(rest):
+                    self.late.append((now - int(found[1])) / 1e9)
+                    end = found.end()
+                rest = rest[end:][-64:]
+        finally:
+            writer.close()
+
+
+async def speak(control: FakeControl, until: asyncio.Event) -> None:
+    """Let something happen fifty times a second, with the instant it did."""
+    while not until.is_set():
+        now = time.monotonic_ns()
+        control.emit(EngineTrouble(at=control.clock.now(), message=f"{now} {_PADDING}"))
+        await asyncio.sleep(EVERY_S)
+    control.emit(EngineTrouble(at=control.clock.now(), message=""))
+
+
+def resident_mib() -> float:
+    """Return this process's resident memory in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
