@@ -23,7 +23,7 @@ from qsuite_console.bridge import INTERVAL_S, Bridge
 from qsuite_console.config.settings import InterfaceSettings
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.messages import Leaving, StateChanged
+from qsuite_console.messages import StateChanged
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.text import clean
 from qsuite_console.screens.base import ConsoleScreen
@@ -31,10 +31,10 @@ from qsuite_console.screens.bell import Bell
 from qsuite_console.screens.changing import VERBS, Changing
 from qsuite_console.screens.dialogs.command_line import CommandLine
 from qsuite_console.screens.dialogs.go import GoDialog
-from qsuite_console.screens.dialogs.quit import QuitDialog
 from qsuite_console.screens.dialogs.target import Targets
 from qsuite_console.screens.help import HelpScreen, help_groups
 from qsuite_console.screens.leaving import Palette
+from qsuite_console.screens.moving import EngineHost
 from qsuite_console.screens.palette import ChangeProvider, JobProvider, TableProvider
 
 
@@ -76,11 +76,13 @@ class ConsoleApp(Changing):
         zone: tzinfo | None = None,
         driver_class: type[Driver] | None = None,
         targets: Targets | None = None,
+        host: EngineHost | None = None,
         greeting: str = "",
     ) -> None:
         super().__init__(driver_class=driver_class)
         self.control = control
         self.targets = targets
+        self.host = host
         self._greeting = greeting
         self.clock = clock or SystemClock()
         self.zone = zone
@@ -260,18 +262,3 @@ class ConsoleApp(Changing):
             await self.action_back()
         else:
             await self.action_quit()
-
-    async def action_quit(self) -> None:
-        """Quit; asks first while jobs run in this process."""
-        if isinstance(self.screen, QuitDialog):
-            return
-        running = len(self.state.running)
-        if self.state.is_attached or not running:
-            self.exit(Leaving.LEFT)
-            return
-
-        def leave(leaving: Leaving | None) -> None:
-            if leaving is not None:
-                self.exit(leaving)
-
-        self.push_screen(QuitDialog(running), leave)

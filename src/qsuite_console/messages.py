@@ -16,6 +16,7 @@ class Leaving(StrEnum):
     LEFT = "left"  # nothing was running, or the engine is another process
     DRAIN = "drain"  # let running jobs finish within the grace
     NOW = "now"  # interrupt them; they resume at the next start
+    BACKGROUND = "background"  # let an engine without a screen go on with them
     SWITCH = "switch"  # to another target: let running jobs save their work, they resume when this one is opened again
 
 

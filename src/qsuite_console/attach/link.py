@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
 
+from qsuite_console.attach.address import HINT, Address
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError, EngineGone
@@ -30,34 +28,24 @@ T = TypeVar("T")
 
 WAIT_S: Final = 2.0  # how long the engine may hold a question for news before it answers "nothing new"
 SILENCE_S: Final = 1.5  # how much longer before it counts as not answering
-PAUSE_S: Final = 0.1  # least time between two looks: a busy engine is not asked more than ten times a second
+PACE_S: Final = 0.1  # a busy engine is not asked more than ten times a second; one that was silent at once
 RETRY_S: Final = 0.5
 CALL_S: Final = 120.0  # no answer takes longer: plans and questions have limits of their own, below this
 RING: Final = 4096  # facts kept
-_BASE: Final = "http://engine"
-_HINT: Final = "is its process alive? it is tried again by itself"
 _log: Final = logging.getLogger(__name__)
 
 
-def require_own(path: Path) -> None:
-    """Raise EngineGone unless there is a socket at ``path`` that this user made: another's could tell us anything."""
-    try:
-        status = path.lstat()
-    except OSError:
-        raise EngineGone(f"no engine answers on {path}", hint=_HINT) from None
-    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
-        raise EngineGone(f"{path} is not a socket of this user", hint="remove it, or set QSUITE_CONSOLE_HOME")
-
-
 class Link:
-    """Follows one socket and carries questions over it."""
+    """Follows one engine and carries questions to it. ``when_ended`` is what a person can do once it has ended."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, address: Address, *, when_ended: str = "") -> None:
+        self._address = address
+        self._when_ended = when_ended
         self._state = ConsoleState(is_attached=True, trouble="not connected to an engine yet")
         self._lock = threading.Lock()  # guards the ring and its newest number
         self._ring: deque[AnyEvent] = deque(maxlen=RING)  # the newest facts, without a gap
         self._newest = 0
+        self._base = 0  # of our numbers: those of a restarted engine begin anew, ours go on, with a gap between
         self._heard: ConsoleState | None = None  # as the engine sent it
         self._heard_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
@@ -97,7 +85,7 @@ class Link:
     async def call(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
         """Put one question, awaitable on any loop, and return the answer as ``kind``; raises ``model.errors`` only."""
         if self._thread is None:
-            raise EngineGone("not attached to an engine", hint=_HINT)
+            raise EngineGone("not attached to an engine", hint=HINT)
         asked = self._ask_or_lose(method, path, kind, body, query)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._loop))
 
@@ -111,12 +99,13 @@ class Link:
 
     async def _start(self, timeout_s: float) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(os.fspath(self._path), limit=64),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=2.0),
+            connector=self._address.connector(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._address.connect_s),
+            headers=self._address.headers,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        async with _named(self._path, timeout_s):
+        async with _named(self._address.where, timeout_s):
             await self._look(0.0)
         self._follower = asyncio.create_task(self._follow())
 
@@ -134,9 +123,10 @@ class Link:
         while True:
             try:
                 wait_s = 0.0 if self._lost.is_set() else WAIT_S
-                async with _named(self._path, wait_s + SILENCE_S):
+                began = time.monotonic()
+                async with _named(self._address.where, wait_s + SILENCE_S):
                     await self._look(wait_s)
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(max(0.0, PACE_S - (time.monotonic() - began)))
             except ConsoleError as error:
                 self._note_silence(error)
                 await asyncio.sleep(RETRY_S)
@@ -149,14 +139,16 @@ class Link:
         query = {"wait": f"{wait_s:g}", "after": str(before.sequence if before is not None else -1)}
         state = await self._exchange("GET", "/state", ConsoleState, None, query)
         is_same = before is not None and _engine_of(before) == _engine_of(state)
-        known = self._newest if is_same else 0
+        known = self._newest - self._base if is_same else 0
         facts = await self._exchange("GET", "/events", EventsAnswer, None, {"after": str(known)})
         self._heard_at = time.monotonic()
         with self._lock:
+            if not is_same and before is not None:
+                self._base = self._newest + 1
             if not is_same or len(facts.events) < facts.newest - known:
                 self._ring.clear()  # another engine, or more happened than it keeps: what is kept stays without a gap
             self._ring.extend(facts.events)
-            self._newest = facts.newest
+            self._newest = self._base + facts.newest
         if is_same and before is not None and before.sequence == state.sequence and not self._lost.is_set():
             return
         self._heard = state
@@ -165,11 +157,16 @@ class Link:
 
     def _note_silence(self, error: ConsoleError) -> None:
         if not self._lost.is_set():
-            _log.warning("lost the engine on %s: %s", self._path, error)
+            _log.warning("lost the engine on %s: %s", self._address.where, error)
             self._lost.set()
-        trouble = f"engine stopped answering {units.age(time.monotonic() - self._heard_at)} ago"
-        if _is_refused(error):
-            trouble += ": it ended, reopen the console to take over"
+        since = units.age(time.monotonic() - self._heard_at)
+        if not isinstance(error, EngineGone):
+            trouble = f"the engine refuses to tell, since {since}: {error.message}"
+        elif _is_refused(error):
+            more = f"; {self._when_ended}" if self._when_ended else ""
+            trouble = f"the engine ended {since} ago: this goes on by itself when it is back{more}"
+        else:
+            trouble = f"the engine stopped answering {since} ago; it is asked again all the time"
         if self._heard is not None and trouble != self._state.trouble:
             self._publish(msgspec.structs.replace(self._heard, trouble=trouble))
 
@@ -180,7 +177,7 @@ class Link:
 
     async def _ask_or_lose(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
         if self._lost.is_set():
-            raise EngineGone(self._state.trouble or "the engine does not answer", hint=_HINT)
+            raise EngineGone(self._state.trouble or "the engine does not answer", hint=HINT)
         asked = asyncio.create_task(self._exchange(method, path, kind, body, query))
         lost = asyncio.create_task(self._lost.wait())
         try:
@@ -188,7 +185,7 @@ class Link:
             if asked.done():
                 return asked.result()
             unsure = "" if method == "GET" else "; whether it took the request is not known, look before repeating it"
-            raise EngineGone(f"the engine stopped answering{unsure}", hint=_HINT)
+            raise EngineGone(f"the engine stopped answering{unsure}", hint=HINT)
         finally:
             asked.cancel()
             lost.cancel()
@@ -198,15 +195,15 @@ class Link:
         assert self._session is not None
         data = None if body is None else msgspec.json.encode(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
-        require_own(self._path)
+        self._address.require()
         try:
             async with self._session.request(
-                method, _BASE + path, data=data, headers=headers, params=query, allow_redirects=False
+                method, self._address.base + path, data=data, headers=headers, params=query, allow_redirects=False
             ) as answer:
                 content = await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineGone(f"no engine answers on {self._path}", hint=_HINT) from error
+            raise EngineGone(f"no engine answers on {self._address.where}", hint=HINT) from error
         return _decode(status, content, kind)
 
 
@@ -235,10 +232,10 @@ def _engine_of(state: ConsoleState) -> tuple[object, str]:
 
 
 class _named:
-    """A time limit whose end is an EngineGone that names the socket."""
+    """A time limit whose end is an EngineGone that names the address."""
 
-    def __init__(self, path: Path, limit_s: float) -> None:
-        self._path = path
+    def __init__(self, where: str, limit_s: float) -> None:
+        self._where = where
         self._limit_s = limit_s
         self._timeout = asyncio.timeout(limit_s)
 
@@ -249,4 +246,4 @@ class _named:
         try:
             await self._timeout.__aexit__(*failure)
         except TimeoutError:
-            raise EngineGone(f"no answer on {self._path} within {self._limit_s:g} s", hint=_HINT) from None
+            raise EngineGone(f"no answer on {self._where} within {self._limit_s:g} s", hint=HINT) from None

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from qsuite_console.attach.link import Link, require_own
+from qsuite_console.attach.address import Address, of_socket, require_own
+from qsuite_console.attach.link import Link
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import EngineGone, ReadOnly
 from qsuite_console.model.events import AnyEvent
@@ -77,12 +78,21 @@ class _UnixConnection(http.client.HTTPConnection):
 class RemoteControl:
     """Control of an engine in another process. ``open`` it (or use ``with``) before use, ``close`` it after."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, owner: str = "", target: str = "") -> None:
+    def __init__(
+        self,
+        address: Address | Path,
+        *,
+        read_only: bool = False,
+        owner: str = "",
+        target: str = "",
+        when_ended: str = "",
+    ) -> None:
         """``read_only``: refuse every change, naming the ``owner`` ("pid 4711 on db-1") who may make it.
 
-        ``target``: it is this target that may not be changed from here.
+        ``target``: it is this target that may not be changed from here. ``when_ended``: what can be done after the
+        engine's end besides waiting.
         """
-        self._link = Link(path)
+        self._link = Link(of_socket(address) if isinstance(address, Path) else address, when_ended=when_ended)
         self._target = target
         self._is_read_only = read_only
         self._owner = owner
@@ -140,7 +150,7 @@ class RemoteControl:
     async def jobs(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
         given = {name: ",".join(getattr(query, name)) for name in ("states", "kinds", "queues")}
-        given |= {"text": query.text, "limit": str(query.limit)}
+        given |= {"text": query.text, "origin": query.origin, "limit": str(query.limit)}
         given["routine"] = "" if query.routine else "false"
         given["before"] = "" if query.before is None else str(query.before)
         return await self._get("/jobs", JobPage, {name: text for name, text in given.items() if text})

@@ -1,4 +1,4 @@
-"""Which engine a verb talks to: the one that runs for this history, else the history itself.
+"""Which engine a verb talks to: the target's own elsewhere, the one that runs for this history, or the history itself.
 
 Reading never takes the history's lock; changing takes it for a moment with an engine that runs no job.
 """
@@ -67,12 +67,17 @@ def readable(invocation: Invocation) -> Iterator[Reads]:
 
 
 def running_engine(
-    invocation: Invocation, stack: ExitStack, *, read_only: bool = False, target: str = ""
+    invocation: Invocation, stack: ExitStack, *, read_only: bool = False, target: str = "", when_ended: str = ""
 ) -> RemoteControl | None:
     """Return a Control of the engine that runs for this history, closed with the stack; None when none answers.
 
-    ``target``: with ``read_only``, the target that is the reason for it.
+    The engine of a target that has it elsewhere must answer: raises EngineGone. ``target``: with ``read_only``, the
+    target that is the reason for it. ``when_ended``: what can be done after its end.
     """
+    if invocation.engine is not None:
+        from qsuite_console.attach import RemoteControl
+
+        return stack.enter_context(RemoteControl(invocation.engine, read_only=read_only, target=target))
     if not invocation.paths.socket.exists():  # nothing answers there; saves loading an HTTP client to find that out
         return None
     from qsuite_console.attach import RemoteControl, find_engine
@@ -80,7 +85,9 @@ def running_engine(
     info = find_engine(invocation.paths)
     if info is None:
         return None
-    control = RemoteControl(invocation.paths.socket, read_only=read_only, owner=info.owner, target=target)
+    control = RemoteControl(
+        invocation.paths.socket, read_only=read_only, owner=info.owner, target=target, when_ended=when_ended
+    )
     return stack.enter_context(control)
 
 

@@ -224,6 +224,7 @@ def _inside(invocation: Invocation, found: Sandbox, environment: dict[str, str],
     fixed |= {
         "provider.rate_limit": str(rate_limit),
         "target.name": "sandbox",
+        "target.engine_url": "",
         "target.word": "SANDBOX",
         "target.colour": "success",
         "target.paper_execution": "true",

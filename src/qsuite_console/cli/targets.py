@@ -13,63 +13,39 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Final
 
-from qsuite_console.cli.connect import running_engine
+from qsuite_console.attach.relay import Relay
 from qsuite_console.cli.invocation import Invocation
+from qsuite_console.cli.opened import Opened, attached, own_engine
 from qsuite_console.config.schema import secrets_of
-from qsuite_console.engine.control import Control
-from qsuite_console.engine.ports import Claiming
 from qsuite_console.engine.state import TargetView
-from qsuite_console.headless.http import socket_service
 from qsuite_console.logs import REDACTOR
 from qsuite_console.model.errors import Conflict, ConsoleError, EngineGone, HistoryOwned, NotFound
 from qsuite_console.model.text import clean
-from qsuite_console.runtime import Runtime, open_observer, open_runtime, view_target
+from qsuite_console.runtime import open_observer, view_target
 from qsuite_console.screens.dialogs.target import TargetChoice
 
-ORIGIN: Final = "console"
 CLOSING_S: Final = 60.0  # how long an operator who comes back waits for a target that is still being left
 PATIENCE_S: Final = 5.0  # an owner of the history that starts or ends gets that long to answer or to let it go
 _PAUSE_S: Final = 0.1
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Opened:
-    """A target that is open: with an engine of ours, attached to another's, or only looked at."""
-
-    name: str
-    invocation: Invocation
-    control: Control
-    runtime: Runtime | None
-    stack: ExitStack
-    note: str = ""  # what the operator should know of how it was opened
-
-    def request_stop(self) -> None:
-        """Begin to drain; callable from a signal handler."""
-        if self.runtime is not None:
-            self.runtime.engine.request_stop()
-
-
 def open_target(invocation: Invocation, *, may_look: bool) -> Opened:
-    """Open the invocation's target with an engine, else attached read-only to the one that runs.
+    """Open the invocation's target: with an engine of ours, else attached to the one that runs.
 
     ``may_look``: where the owner of the history answers nobody, look at it without an engine; else raises HistoryOwned.
     """
-    settings, paths = invocation.loaded.settings, invocation.paths
-    name = settings.target.name
+    if invocation.engine is not None:
+        return attach_target(invocation)
     stack = ExitStack()
     try:
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                services = [socket_service(paths.socket, origin=ORIGIN)]
-                runtime = stack.enter_context(
-                    open_runtime(settings, paths, claim=Claiming.ALL, origin=ORIGIN, extra_services=services)
-                )
-                return Opened(name, invocation, runtime.control, runtime, stack)
+                runtime = own_engine(invocation, stack)
+                return Opened(_name(invocation), invocation, Relay(runtime.control), runtime, stack)
             except HistoryOwned as error:
                 found = _beside(invocation, stack, error)
                 if found is not None:
@@ -82,22 +58,39 @@ def open_target(invocation: Invocation, *, may_look: bool) -> Opened:
         raise
 
 
+def attach_target(invocation: Invocation) -> Opened:
+    """Attach to the engine that runs for the invocation's target, wherever that is; raises EngineGone."""
+    name, stack = _name(invocation), ExitStack()
+    remote = attached(invocation, stack)
+    if remote is None:
+        how = f"qsuite-console{f' --target {name}' if invocation.loaded.chosen else ''} --headless"
+        raise EngineGone(
+            f"no engine runs for {clean(name, 60)}: nothing answers on {invocation.paths.socket}",
+            hint=f"start one with {how}, or open a console with its own: qsuite-console",
+        )
+    note = f"attached to the engine of {remote.state.owner or 'another process'}"
+    return Opened(name, invocation, Relay(remote), None, stack, note)
+
+
+def _name(invocation: Invocation) -> str:
+    return invocation.loaded.settings.target.name
+
+
 def _beside(invocation: Invocation, stack: ExitStack, error: HistoryOwned) -> Opened | None:
     """Attach to the owner's engine; None while it does not answer."""
     try:
-        remote = running_engine(invocation, stack, read_only=True)
+        remote = attached(invocation, stack)
     except EngineGone:
         return None
     if remote is None:
         return None
-    note = f"{error.owner or 'another process'} runs the engine of this history; attached read-only"
-    return Opened(invocation.loaded.settings.target.name, invocation, remote, None, stack, note)
+    note = f"{error.owner or 'another process'} runs the engine of this history; attached to it"
+    return Opened(_name(invocation), invocation, Relay(remote), None, stack, note)
 
 
 def _only_look(invocation: Invocation, stack: ExitStack, error: HistoryOwned, *, may_look: bool) -> Opened:
     """Show the history of an owner that answers nobody; without ``may_look`` raises HistoryOwned."""
-    settings, owner = invocation.loaded.settings, error.owner or "another process"
-    name = settings.target.name
+    name, owner = _name(invocation), error.owner or "another process"
     if not may_look:
         raise HistoryOwned(
             f"{owner} owns the history of {name} and doesn't answer",
@@ -105,8 +98,8 @@ def _only_look(invocation: Invocation, stack: ExitStack, error: HistoryOwned, *,
             hint="end that process, or let it go on",
         ) from error
     note = f"{owner} owns this history and doesn't answer; looking only"
-    observer = stack.enter_context(open_observer(settings, invocation.paths, owner=error.owner))
-    return Opened(name, invocation, observer, None, stack, note)
+    observer = stack.enter_context(open_observer(invocation.loaded.settings, invocation.paths, owner=error.owner))
+    return Opened(name, invocation, Relay(observer), None, stack, note, is_looking=True)
 
 
 class Switchboard:
@@ -142,7 +135,7 @@ class Switchboard:
     def finish(self, *, is_hurried: bool = False) -> None:
         """Wait until every target that was left is closed; ``is_hurried``: their jobs are interrupted at once."""
         if self._next is not None:
-            self._next.stack.close()
+            self._next.close()
         for thread, left in self._closing.values():
             if is_hurried and thread.is_alive():
                 left.request_stop()  # the second request cuts the patience short
@@ -189,13 +182,13 @@ class Switchboard:
         settings = invocation.loaded.settings
         REDACTOR.register(secrets_of(settings))
         if self._next is not None:
-            self._next.stack.close()
+            self._next.close()
             self._next = None
         self._next = open_target(invocation, may_look=False)
 
 
 def _close(left: Opened) -> None:
     try:
-        left.stack.close()
+        left.close()
     except Exception:  # what is left must be closed as far as it goes, whatever one part of it does
         _log.exception("leaving the target %s failed", left.name)

@@ -82,7 +82,7 @@ def load(paths: Paths, environ: Mapping[str, str], flags: Mapping[str, Any]) -> 
         if raw is not None:
             draft.put(key, str(raw), f"flag --{flag.replace('_', '-')}", is_text=True)
     for key, raw in flags.get("fixed", {}).items():
-        draft.put(key, raw, "sandbox", is_text=True)
+        draft.put(key, raw, flags.get("fixed_by", "sandbox"), is_text=True)
     settings = _build(draft)
     _check_together(settings, draft)
     if draft.problems:

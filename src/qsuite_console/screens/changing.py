@@ -21,7 +21,7 @@ from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.confirm import ConfirmDialog
 from qsuite_console.screens.dialogs.operation import OperationDialog, ParameterDialog
 from qsuite_console.screens.dialogs.target import TargetChoice, TargetDialog, Targets
-from qsuite_console.screens.keystrokes import Keystrokes
+from qsuite_console.screens.moving import Moving
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.typing_in import parse_pairs
 from qsuite_console.widgets import figures
@@ -29,10 +29,11 @@ from qsuite_console.widgets import figures
 if TYPE_CHECKING:
     from qsuite_console.app import ConsoleApp
 
-VERBS: Final = frozenset({"app.act", "app.run", "app.target", "app.audit"})
+_MOVES: Final = frozenset({"app.background", "app.foreground"})
+VERBS: Final = frozenset({"app.act", "app.run", "app.target", "app.audit"}) | _MOVES
 
 
-class Changing(Keystrokes):
+class Changing(Moving):
     """Base of the console's app. ``targets`` None: there is no other target than this."""
 
     targets: Targets | None = None
@@ -66,6 +67,9 @@ class Changing(Keystrokes):
         """Do ``:act``, ``:target`` or ``:audit`` with what was typed after it; must run in a worker."""
         if command_id == "app.audit":
             await cast("ConsoleApp", self).go("system", pane="audit", filter=argument.strip())
+            return
+        if command_id in _MOVES:
+            await self.move(command_id)
             return
         screen = self.screen
         if not isinstance(screen, ConsoleScreen):

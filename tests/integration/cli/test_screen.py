@@ -109,16 +109,16 @@ def test_it_opens_serves_others_and_quits(console: Console, open_terminal: Calla
     assert console.json("status")["is_running"] is False
 
 
-def test_a_second_console_attaches_read_only_and_says_so(
+def test_a_second_console_attaches_to_the_first_and_says_so(
     console: Console, open_terminal: Callable[..., Terminal]
 ) -> None:
     first = open_terminal()
     first.see("Screens")
     second = open_terminal()
     second.see("Screens")
-    assert b"attached read-only" in second.raw
+    assert b"attached to it" in second.raw
     assert f"pid {first.pid}".encode() in second.raw
-    assert "read-only" in second.text.lower()
+    assert f"engine: pid {first.pid}" in second.text
     second.press(b"q")
     assert second.wait() == 0
     assert console.json("status")["is_running"] is True

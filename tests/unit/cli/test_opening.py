@@ -11,6 +11,7 @@ import pytest
 from fakes.control import FakeControl
 from qsuite_console.cli import targets
 from qsuite_console.cli.invocation import Invocation
+from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import EngineGone, HistoryOwned
 
 
@@ -21,17 +22,16 @@ class Owner:
         self.asked = 0
         self._answers_at = answers_at
 
-    def open_runtime(self, *_: Any, **__: Any) -> Any:
+    def own_engine(self, *_: Any) -> Any:
         raise HistoryOwned("pid 7 owns this history", owner="pid 7")
 
-    def running_engine(self, _: Invocation, __: ExitStack, *, read_only: bool) -> FakeControl | None:
-        assert read_only
+    def attached(self, _: Invocation, __: ExitStack) -> FakeControl | None:
         self.asked += 1
         if self.asked < self._answers_at - 1:
             return None
         if self.asked < self._answers_at:
             raise EngineGone("it closed the line")
-        return FakeControl()
+        return FakeControl(ConsoleState(owner="pid 7"))
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def invocation(tmp_path: Path) -> Invocation:
 
 
 def own(monkeypatch: pytest.MonkeyPatch, owner: Owner) -> None:
-    monkeypatch.setattr(targets, "open_runtime", owner.open_runtime)
-    monkeypatch.setattr(targets, "running_engine", owner.running_engine)
+    monkeypatch.setattr(targets, "own_engine", owner.own_engine)
+    monkeypatch.setattr(targets, "attached", owner.attached)
 
 
 def test_an_owner_that_is_just_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch, invocation: Invocation) -> None:
@@ -49,8 +49,9 @@ def test_an_owner_that_is_just_starting_is_waited_for(monkeypatch: pytest.Monkey
     own(monkeypatch, owner)
     opened = targets.open_target(invocation, may_look=True)
     assert owner.asked == 3
-    assert isinstance(opened.control, FakeControl)
-    assert opened.note == "pid 7 runs the engine of this history; attached read-only"
+    assert opened.control.state.owner == "pid 7"
+    assert opened.runtime is None
+    assert opened.note == "pid 7 runs the engine of this history; attached to it"
     opened.stack.close()
 
 
