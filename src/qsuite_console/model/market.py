@@ -109,7 +109,6 @@ class LatestPrices(msgspec.Struct, frozen=True, kw_only=True):
     prices: tuple[LatestPrice, ...] = ()
     missing: tuple[str, ...] = ()  # symbols without a price
     cache_problem: str = ""  # why no price could be read from the cache
-    cost_ms: float = 0.0
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
