@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from qsuite_console.engine.bus import Bus
+from qsuite_console.engine.handing import Doing, Hands
 from qsuite_console.engine.ports import AuditEntry, Change, Claim, Claiming, Ending, Inserted, Store, Worker
 from qsuite_console.engine.queue import Dispatcher
-from qsuite_console.engine.runner import Attempt, Surroundings, Wish
+from qsuite_console.engine.runner import Surroundings, Wish
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
@@ -28,12 +29,21 @@ log = logging.getLogger(__name__)
 class Core:
     """One per engine."""
 
-    def __init__(self, around: Surroundings, *, workers: Mapping[str, Worker], owner: str, claiming: Claiming) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        workers: Mapping[str, Worker],
+        owner: str,
+        claiming: Claiming,
+        hands: Hands,
+    ) -> None:
         self.around = around
         self.workers = workers
         self.owner = owner
         self.claiming = claiming
-        self.attempts: dict[int, Attempt] = {}
+        self.attempts: dict[int, Doing] = {}
+        self._hands = hands
         self.watchers: list[Callable[[Job], None]] = []  # told of every job that is over
         self.due_changed = asyncio.Event()
         self.dispatcher = Dispatcher(
@@ -220,7 +230,7 @@ class Core:
             self._queues_timer.cancel()
 
     def _begin(self, claim: Claim) -> None:
-        attempt = Attempt(claim, self.workers.get(claim.job.kind), self.around)
+        attempt = self._hands.take(claim, self.workers.get(claim.job.kind))
         self.attempts[claim.job.id] = attempt
         self.changed(claim.job, claim.previous)
         if self.is_draining:
@@ -229,7 +239,7 @@ class Core:
         self._slots.add(slot)
         slot.add_done_callback(self._slots.discard)
 
-    async def _slot(self, attempt: Attempt) -> None:
+    async def _slot(self, attempt: Doing) -> None:
         claim = attempt.claim
         job: Job | None = None
         try:

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -24,6 +24,8 @@ from qsuite_console.config.settings import QUEUES, EngineSettings
 from qsuite_console.engine.bus import Bus
 from qsuite_console.engine.core import Core
 from qsuite_console.engine.gate import Gate
+from qsuite_console.engine.handing import Hands
+from qsuite_console.engine.handing_ports import Executor
 from qsuite_console.engine.intake import Intake
 from qsuite_console.engine.joblog import JobLogHandler
 from qsuite_console.engine.local import LocalControl
@@ -57,7 +59,11 @@ class _Loop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an engine is put together from. ``services`` are entered on its loop at the start and left at the end."""
+    """What an engine is put together from. ``services`` are entered on its loop at the start and left at the end.
+
+    ``executors``: queue -> who has its jobs done elsewhere. ``drains`` are called with the patience in seconds while
+    the engine drains, and waited for.
+    """
 
     store: Store
     workers: Mapping[str, Worker]
@@ -65,6 +71,8 @@ class Parts:
     operations: Mapping[str, Operation] = field(default_factory=dict)
     sampler: Sampler | None = None
     scheduler: Scheduler | None = None
+    executors: Mapping[str, Executor] = field(default_factory=dict)
+    drains: Sequence[Callable[[float], Awaitable[None]]] = ()
     services: Sequence[AbstractAsyncContextManager[Any]] = ()
 
 
@@ -94,6 +102,8 @@ class Engine:
         self._version = version
         self._sampler = parts.sampler
         self._scheduler = parts.scheduler
+        self._executors = dict(parts.executors)
+        self._drains = tuple(parts.drains)
         self._services = list(parts.services)
         self._claiming = claim
         self._dice = dice or random.Random()
@@ -214,7 +224,9 @@ class Engine:
                 self._ready.set()
                 await self._stopping.wait()
                 asyncio.get_running_loop().call_later(self._drain_s + LAST_WAIT_S, self._hurry.set)
+                drains = [asyncio.ensure_future(drain(self._drain_s)) for drain in self._drains]
                 await core.drain(self._drain_s, self._hurry)
+                await asyncio.gather(*drains, return_exceptions=True)
                 await operating.finish()
                 await self._end(tasks[1:])
         finally:
@@ -232,7 +244,9 @@ class Engine:
     async def _prepare(self, logs: JobLogHandler) -> Core:
         """Rescue, read what there is and build the inside."""
         store, clock = self._store, self._clock
-        rescued = await store.rescue(owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues)
+        rescued = await store.rescue(
+            owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues, away=tuple(self._executors)
+        )
         for job in rescued:
             log.warning("job %d (%s) was left running: it is %s now", job.id, job.kind, job.state.value)
         newest = await store.jobs(JobQuery(states=tuple(TERMINAL), routine=False, limit=RECENT_LIMIT))
@@ -258,8 +272,13 @@ class Engine:
             logs=logs,
             dice=self._dice,
         )
-        core = Core(around, workers=self._workers, owner=self.owner, claiming=self._claiming)
+        hands = Hands(self._executors, self._settings.queues, around)
+        core = Core(around, workers=self._workers, owner=self.owner, claiming=self._claiming, hands=hands)
         await self._add_queues(core)
+        core.watchers.append(lambda job: hands.over(job, is_followed=job.id in core.attempts))
+        for job in rescued:
+            if job.state in TERMINAL:
+                hands.over(job, is_followed=False)
         trouble.on_recovery = core.dispatcher.wake
         bus.publish(QueuesChanged(at=clock.now(), queues=core.dispatcher.views()))
         for warning in store.warnings:
@@ -270,7 +289,7 @@ class Engine:
     async def _add_queues(self, core: Core) -> None:
         """Make every queue known that settings, workers or waiting jobs name, as the operator last set it."""
         changed, depths = await self._store.queue_settings(), await self._store.queue_depths()
-        slots = dict(self._settings.queues)
+        slots = dict(self._settings.queues) | {name: each.in_flight for name, each in self._executors.items()}
         for name in [*(worker.kind.queue for worker in self._workers.values()), *depths]:
             slots.setdefault(name, QUEUES.get(name, (1, 5))[0])
         for name, count in slots.items():

@@ -319,8 +319,8 @@ class Store(Ledger, Facts, Protocol):
         """Remove finished jobs with all they own; returns those that went, as they were."""
         ...
 
-    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
-        """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()) -> Sequence[Job]:
+        """Take over a dead owner's running jobs: interrupted, or failed after too many; those ``away`` lived on."""
         ...
 
     async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:

@@ -28,7 +28,7 @@ from qsuite_console.logs import REDACTOR, current_job
 from qsuite_console.model import units
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError, ReadOnly
-from qsuite_console.model.jobs import Outcome
+from qsuite_console.model.jobs import Job, Outcome
 from qsuite_console.model.text import clean
 
 PAUSE_PATIENCE_S: Final = 2.0  # for a job to reach a safe point by itself
@@ -295,16 +295,18 @@ class Attempt:
         return Ending(outcome=Outcome.SUCCEEDED, result=kept)
 
     def _failure(self, outcome: Outcome, error: BaseException, text: str) -> Ending:
-        job, around = self.claim.job, self._around
-        text = clean(REDACTOR.mask(text), 1000)
-        at = retry.retry_at(
-            error, tries=job.tries, max_attempts=job.max_attempts, now=around.clock.now(), dice=around.dice
-        )
-        if at is None:
-            return Ending(outcome=outcome, error=text)
-        reason = f"try {job.tries + 1} of {job.max_attempts} at {at:%H:%M:%S} UTC"
-        kept = Outcome.RETRY if outcome is Outcome.FAILED else outcome
-        return Ending(outcome=kept, error=text, reason=reason, retry_at=at)
+        return failed(self.claim.job, self._around, outcome, error, text)
+
+
+def failed(job: Job, around: Around, outcome: Outcome, error: BaseException, text: str) -> Ending:
+    """Return the ending of an attempt that failed: with the time of the next one, where there is one."""
+    text = clean(REDACTOR.mask(text), 1000)
+    at = retry.retry_at(error, tries=job.tries, max_attempts=job.max_attempts, now=around.clock.now(), dice=around.dice)
+    if at is None:
+        return Ending(outcome=outcome, error=text)
+    reason = f"try {job.tries + 1} of {job.max_attempts} at {at:%H:%M:%S} UTC"
+    kept = Outcome.RETRY if outcome is Outcome.FAILED else outcome
+    return Ending(outcome=kept, error=text, reason=reason, retry_at=at)
 
 
 def _words(limit_s: float) -> str:

@@ -6,6 +6,7 @@ once, so that an engine unsure whether a failed commit reached the disk may simp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +17,7 @@ from qsuite_console.model.jobs import TERMINAL, Job, JobState, Outcome
 from qsuite_console.model.runs import ASKED, Ending
 
 DIED: Final = "its process died"
+DIED_ALONE: Final = "the engine died; the work goes on elsewhere"
 UNTOLD: Final = f"unknown: asked, then {DIED}; look at the target before repeating it"
 _MARKED: Final = "state, attempt, owner, cancel_requested, started_at, wait_us, kind, queue"
 _SPARING: Final = frozenset({Outcome.PAUSED, Outcome.INTERRUPTED})  # endings that use no attempt up
@@ -109,8 +111,13 @@ def _told_before(transaction: Transaction, job_id: int, number: int, ending: End
     return job_of(row)
 
 
-def rescue(transaction: Transaction, owner: str, now: datetime, max_rescues: int) -> list[Job]:
-    """Take over every running job of another (dead) owner; how long those attempts ran is unknown."""
+def rescue(
+    transaction: Transaction, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()
+) -> list[Job]:
+    """Take over every running job of another (dead) owner; how long those attempts ran is unknown.
+
+    ``away``: queues whose jobs others do, which did not die with their engine.
+    """
     connection = transaction.connection
     found = connection.execute(
         "SELECT id, attempt, started_at, wait_us, owner, kind, queue, rescues, cancel_requested FROM jobs"
@@ -125,17 +132,18 @@ def rescue(transaction: Transaction, owner: str, now: datetime, max_rescues: int
             " VALUES (?, ?, ?, ?, 'interrupted', ?, ?, ?)",
             (job_id, number, started, at, DIED, wait_us, holder),
         )
-        state, error, reason = JobState.INTERRUPTED, None, DIED
+        is_away = queue in away
+        state, error, reason = JobState.INTERRUPTED, None, DIED_ALONE if is_away else DIED
         if is_cancel_requested:
             state, reason = JobState.CANCELLED, f"cancelled while it ran; {DIED}"
-        elif rescues >= max_rescues:
+        elif rescues >= max_rescues and not is_away:
             state, error = JobState.FAILED, f"{DIED} {rescues + 1} times while this job ran: it is not tried again"
         if state in TERMINAL:
             transaction.figures.ended(at, kind, queue, state.value)
         (row,) = connection.execute(
-            "UPDATE jobs SET state = ?, run_at = ?, finished_at = ?, tries = max(0, tries - 1), rescues = rescues + 1,"
+            "UPDATE jobs SET state = ?, run_at = ?, finished_at = ?, tries = max(0, tries - 1), rescues = rescues + ?,"
             f" error = ?, reason = ?, owner = NULL WHERE id = ? RETURNING {COLUMNS}",
-            (state.value, at, at if state in TERMINAL else None, error, reason, job_id),
+            (state.value, at, at if state in TERMINAL else None, 0 if is_away else 1, error, reason, job_id),
         ).fetchall()
         rescued.append(job_of(row))
     connection.execute("UPDATE audit SET result = ? WHERE result = ?", (UNTOLD, ASKED))

@@ -127,9 +127,9 @@ class SqliteStore(HistoryReader):
             lambda t: (queries.counts(t.connection), queries.queue_depths(t.connection)), is_essential=True
         )
 
-    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()) -> Sequence[Job]:
         """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
-        return await self._writer.run(lambda t: endings.rescue(t, owner, now, max_rescues), is_essential=True)
+        return await self._writer.run(lambda t: endings.rescue(t, owner, now, max_rescues, away), is_essential=True)
 
     async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:
         """Move scheduled jobs whose time has come to queued; return them and the next instant to look again."""
