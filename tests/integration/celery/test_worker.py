@@ -3,80 +3,179 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from fakes.celery_jobs import TABLES
-from fakes.handing import open_book
-from integration.celery.worker_process import environment_of, worker_processes
-from qsuite_console.config.secrets import Secret
-from qsuite_console.config.settings import CacheSettings, Settings
+from fakes.celery_jobs import EffectWorker, ShortWorker
+from integration.celery.conftest import Platform
+from integration.celery.worker_process import worker_processes
 from qsuite_console.db.runs import RunBook
-from qsuite_console.distributed.celery_pipe import Order, Pipe
+from qsuite_console.distributed.celery_post import CeleryPost
+from qsuite_console.engine.ports import JobKind
+from qsuite_console.model.clock import SystemClock
+from qsuite_console.model.handing import Run, RunNews, RunState
 from qsuite_console.model.jobs import Job, JobState, Outcome
 from qsuite_console.model.runs import Claim
 
-
-def claim_of(n: int, *, kind: str = "effect", priority: int = 5, attempt: int = 1, **what: Any) -> Claim:
-    now = datetime.now(UTC)
-    job = Job(
-        id=n, kind=kind, title=f"effect {n}", queue="general", priority=priority, state=JobState.RUNNING,
-        parameters={"n": n, **what}, created_at=now, run_at=now, attempt=attempt, tries=attempt,
-        max_attempts=4, correlation_id=f"c{n}",
-    )  # fmt: skip
-    return Claim(job=job, number=attempt, checkpoint=None)
+KINDS: dict[str, JobKind] = {each.kind.name: each.kind for each in (EffectWorker, ShortWorker)}
+_ids = itertools.count(1)
 
 
-async def send(book: RunBook, pipe: Pipe, claim: Claim, times: int = 1) -> str:
-    run = (await book.put(claim, home="h", execution="celery")).run
-    order = Order(
-        job_id=claim.job.id, attempt=claim.number, token=run.token, queue=claim.job.queue,
-        priority=claim.job.priority, limit_s=90,
-    )  # fmt: skip
-    for _ in range(times):
-        await asyncio.to_thread(pipe.send, order)
-    return run.token
+class Sender:
+    """Hands runs out as a console would."""
 
+    def __init__(self, platform: Platform, book: RunBook) -> None:
+        self.book = book
+        self.post = CeleryPost(platform.settings, book, SystemClock(), home="h")
 
-async def ended(book: RunBook, tokens: list[str], limit_s: float = 30.0) -> dict[str, Any]:
-    deadline = time.monotonic() + limit_s
-    while True:
-        news = {each.token: each for each in await book.follow({token: (-1, -1) for token in tokens})}
-        if all(news[token].ending is not None for token in tokens):
-            return news
-        assert time.monotonic() < deadline, [(n.state, n.owner) for n in news.values() if n.ending is None]
-        await asyncio.sleep(0.05)
+    async def put(self, kind: str = "effect", *, priority: int = 5, **what: Any) -> Run:
+        number, now = next(_ids), datetime.now(UTC)
+        job = Job(
+            id=number, kind=kind, title=kind, queue="general", priority=priority, state=JobState.RUNNING,
+            parameters={"n": number, **what}, created_at=now, run_at=now, attempt=1, tries=1,
+            max_attempts=4, correlation_id=f"c{number}",
+        )  # fmt: skip
+        return (await self.book.put(Claim(job=job, number=1, checkpoint=None), home="h", execution="celery")).run
+
+    async def send(self, kind: str = "effect", times: int = 1, **what: Any) -> Run:
+        run = await self.put(kind, **what)
+        for _ in range(times):
+            await self.post.send(run, KINDS[kind])
+        return run
+
+    async def news(self, run: Run) -> RunNews:
+        (news,) = await self.book.follow({run.token: (-1, -1)})
+        return news
+
+    async def until(self, run: Run, *states: RunState, limit_s: float = 40.0) -> RunNews:
+        deadline = time.monotonic() + limit_s
+        while (news := await self.news(run)).state not in states:
+            assert time.monotonic() < deadline, (news.state, news.owner)
+            await asyncio.sleep(0.02)
+        return news
+
+    async def ended(self, *runs: Run) -> list[RunNews]:
+        return [await self.until(run, RunState.ENDED) for run in runs]
 
 
 @pytest.fixture
-async def connection(database_dsn: str) -> Any:
-    found = await asyncpg.connect(database_dsn)
-    await found.execute(TABLES)
-    yield found
-    await found.close()
+async def sender(platform: Platform, book: RunBook) -> Any:
+    found = Sender(platform, book)
+    async with found.post.serving():
+        yield found
 
 
-async def test_messages_are_claimed_and_duplicates_dropped(
-    tmp_path: Path, database_dsn: str, valkey_url: str, connection: asyncpg.Connection
+async def test_a_message_sent_five_times_has_one_effect(sender: Sender, connection: asyncpg.Connection) -> None:
+    runs = [await sender.send(times=5) for _ in range(20)]
+    ends = await sender.ended(*runs)
+    assert {each.ending.outcome for each in ends if each.ending} == {Outcome.SUCCEEDED}
+    assert await connection.fetchval("SELECT count(*) FROM began") == 20
+    assert await connection.fetchval("SELECT sum(times) FROM effect") == 20
+
+
+async def test_what_a_job_says_is_in_the_table(sender: Sender) -> None:
+    run = await sender.send(steps=3)
+    (news,) = await sender.ended(run)
+    assert news.ending is not None
+    assert news.ending.result is not None
+    assert news.checkpoint == {"step": 3}
+    assert news.ending.progress.fraction == 1.0
+    assert [line.message for _, line in await sender.book.lines(news.run_id, 0)] == [
+        f"step {n} of 3" for n in (1, 2, 3)
+    ]
+
+
+async def test_a_failure_says_when_to_try_again(sender: Sender) -> None:
+    passing, final = await sender.ended(await sender.send(fails=1), await sender.send(n=-1))
+    assert passing.ending is not None
+    assert passing.ending.outcome is Outcome.RETRY
+    assert "attempt 1 was told to fail" in (passing.ending.error or "")
+    assert final.ending is not None
+    assert final.ending.outcome is Outcome.FAILED
+
+
+async def test_a_message_that_is_gone_is_sent_again(sender: Sender, connection: asyncpg.Connection) -> None:
+    lost = await sender.put()
+    sender.post.watch(lost, KINDS["effect"])
+    news = await sender.until(lost, RunState.ENDED)
+    assert news.ending is not None
+    assert news.ending.outcome is Outcome.SUCCEEDED
+    assert await connection.fetchval("SELECT count(*) FROM began") == 1
+
+
+async def test_urgent_jobs_go_first(sender: Sender, connection: asyncpg.Connection) -> None:
+    holding = [await sender.send(wait_s=2.0) for _ in range(4)]
+    while await connection.fetchval("SELECT count(*) FROM began") < 4:
+        await asyncio.sleep(0.02)
+    low = [await sender.send(priority=1, wait_s=0.2) for _ in range(12)]
+    high = [await sender.send(priority=9, wait_s=0.2) for _ in range(3)]
+    await sender.ended(*holding, *low, *high)
+    rows = await connection.fetch("SELECT n FROM began ORDER BY id OFFSET 4")
+    order = [row["n"] for row in rows]
+    ranks = [order.index(run.claim.job.id) for run in high]
+    assert max(ranks) <= 6, order  # each of two workers may hold one message it took before
+
+
+async def test_a_running_job_is_cancelled_within_two_seconds(sender: Sender, connection: asyncpg.Connection) -> None:
+    run = await sender.send(steps=1000, wait_s=0.1)
+    await sender.until(run, RunState.RUNNING)
+    while not await connection.fetchval("SELECT count(*) FROM began"):
+        await asyncio.sleep(0.02)
+    started = time.monotonic()
+    await sender.book.wish(run.token, cancel=True)
+    news = await sender.until(run, RunState.ENDED)
+    took_s = time.monotonic() - started
+    assert news.ending is not None
+    assert news.ending.outcome is Outcome.CANCELLED
+    assert await connection.fetchval("SELECT count(*) FROM ended WHERE how = 'stopped'") == 1
+    assert took_s < 5.0  # 2 s on a machine of its own
+    print(f"cancelled after {took_s:.2f} s")
+
+
+async def test_limits_are_the_jobs_own(sender: Sender) -> None:
+    (news,) = await sender.ended(await sender.send("short", steps=100, wait_s=0.1))
+    assert news.ending is not None
+    assert news.ending.outcome is Outcome.SOFT_TIMEOUT
+
+
+async def test_a_job_that_blocks_its_process_is_not_run_beside_itself(
+    platform: Platform, sender: Sender, connection: asyncpg.Connection
 ) -> None:
-    pipe = Pipe(Settings(cache=CacheSettings(url=Secret(valkey_url))))
-    with worker_processes(
-        environment_of(tmp_path, database_dsn, valkey_url), 1, "--queues", "general", "--concurrency", "2"
-    ) as (worker,):
-        async with open_book(database_dsn) as book:
-            started = time.monotonic()
-            tokens = [await send(book, pipe, claim_of(n), times=5) for n in range(1, 21)]
-            news = await ended(book, tokens)
-            print(time.monotonic() - started)
-            assert {each.ending.outcome for each in news.values()} == {Outcome.SUCCEEDED}
-            assert await connection.fetchval("SELECT count(*) FROM began") == 20
-            assert await connection.fetchval("SELECT sum(times) FROM effect") == 20
-        code = worker.end()
-        print("\n".join(worker.lines[-20:]))
-        assert code == 0
-    pipe.close()
+    run = await sender.send(block_s=60.0)
+    await sender.until(run, RunState.RUNNING)
+    (pid,) = [row["pid"] for row in await connection.fetch("SELECT pid FROM began")]
+    deadline = time.monotonic() + 40
+    while any(pid == process.pid for worker in platform.workers for process in worker.pool):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert (await sender.news(run)).state is RunState.RUNNING  # its process is gone, its lease is not over yet
+    while not await sender.book.expire(run.token):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+
+
+async def test_a_worker_that_ends_lets_its_jobs_save(
+    platform: Platform, sender: Sender, connection: asyncpg.Connection
+) -> None:
+    with worker_processes(platform.environment, 1, "--queues", "general", "--concurrency", "1", "--name", "x@y") as (
+        worker,
+    ):
+        for each in platform.workers:
+            each.pause()
+        try:
+            run = await sender.send(steps=1000, wait_s=0.05)
+            while ((await sender.news(run)).checkpoint or {}).get("step", 0) < 3:
+                await asyncio.sleep(0.05)
+            assert await asyncio.to_thread(worker.end) == 0
+        finally:
+            for each in platform.workers:
+                each.resume()
+    (news,) = await sender.ended(run)
+    assert news.ending is not None
+    assert news.ending.outcome is Outcome.INTERRUPTED
+    assert (news.checkpoint or {})["step"] >= 3

@@ -56,6 +56,16 @@ class WorkerProcess:
         """The processes that do the jobs."""
         return psutil.Process(self.process.pid).children()
 
+    def pause(self) -> None:
+        """Stop it and its pool as SIGSTOP does."""
+        for each in (psutil.Process(self.process.pid), *self.pool):
+            each.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for each in (*self.pool, psutil.Process(self.process.pid)):
+            each.resume()
+
     def kill(self) -> None:
         """End it as the kernel would; its pool dies with it."""
         children = self.pool if self.process.poll() is None else []
