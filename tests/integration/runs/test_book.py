@@ -139,14 +139,14 @@ async def test_words_are_heard_by_the_others(database_dsn: str) -> None:
 
 async def test_the_table_is_made_once_by_whoever_comes_first(database_dsn: str) -> None:
     async with open_book(database_dsn) as book:
-        others = [RunBook(book._database, "elsewhere.runs") for _ in range(4)]
+        others = [RunBook(book.database, "elsewhere.runs") for _ in range(4)]
         await asyncio.gather(*(each.prepare() for each in others))
         await others[0].put(claim_of(1), home="h", execution="nodes")
         connection = await asyncpg.connect(database_dsn)
         await connection.execute("CREATE TABLE mine (a int)")
         await connection.close()
         with pytest.raises(DatabaseSchemaMismatch, match=r"mine is there.*not the console's"):
-            await RunBook(book._database, "mine").prepare()
+            await RunBook(book.database, "mine").prepare()
 
 
 async def test_old_runs_are_forgotten_with_their_log(database_dsn: str) -> None:

@@ -40,7 +40,7 @@ async def test_a_run_is_done_and_heard_of(database_dsn: str) -> None:
 
 
 async def tokens(book: RunBook) -> list[str]:
-    async with book._database.session("test") as connection:
+    async with book.database.session("test") as connection:
         return [row["token"] for row in await connection.fetch("SELECT token FROM qsuite.job_run")]
 
 
@@ -66,7 +66,7 @@ async def test_a_run_that_was_given_to_another_is_stopped_and_does_not_count(dat
     async with open_book(database_dsn) as book:
 
         async def lose(token: str) -> None:
-            async with book._database.session("test") as connection:
+            async with book.database.session("test") as connection:
                 await connection.execute("UPDATE qsuite.job_run SET state = 'lost' WHERE token = $1", token)
 
         assert await do(book, ToldWorker(), lose, steps=1000, wait_s=0.05) is None

@@ -141,14 +141,16 @@ SELECT run_id FROM {{runs}} WHERE token = $1 AND owner = $2 AND state = 'ended' 
  LIMIT 1;
 
 -- @name runs_follow @pg 13-18
--- $1 tokens, $2 changes known of each, $3 saves known of each: those that changed since, and those whose lease is over.
-SELECT r.token, r.run_id, r.state, r.owner, r.changes, r.saves, r.lines, r.progress::text AS progress,
+-- $1 tokens, $2 changes known of each, $3 saves known of each: those that changed since, those whose lease is over, and
+-- those that somebody has deleted, as lost.
+SELECT known.token, coalesce(r.run_id, 0) AS run_id, coalesce(r.state, 'lost') AS state, coalesce(r.owner, '') AS owner,
+       coalesce(r.changes, known.changes) AS changes, coalesce(r.saves, known.saves) AS saves,
+       coalesce(r.lines, 0) AS lines, coalesce(r.rescues, 0) AS rescues, r.progress::text AS progress,
        r.ending::text AS ending, r.claimed_at, CASE WHEN r.saves > known.saves THEN r.checkpoint::text END AS checkpoint,
-       coalesce(r.state = 'running' AND r.lease_until < clock_timestamp(), false) AS is_late,
-       r.rescues
+       coalesce(r.state = 'running' AND r.lease_until < clock_timestamp(), false) AS is_late
   FROM unnest($1::text[], $2::bigint[], $3::integer[]) AS known (token, changes, saves)
-  JOIN {{runs}} r ON r.token = known.token
- WHERE r.changes > known.changes OR r.state = 'running' AND r.lease_until < clock_timestamp();
+  LEFT JOIN {{runs}} r ON r.token = known.token
+ WHERE r.token IS NULL OR r.changes > known.changes OR r.state = 'running' AND r.lease_until < clock_timestamp();
 
 -- @name runs_lines @pg 13-18
 -- $1 run, $2 after this number, $3 how many.
@@ -168,6 +170,18 @@ UPDATE {{runs}} SET state = 'withdrawn', finished_at = clock_timestamp(), change
 -- $1 token. Gives up a run whose owner has been silent for longer than its lease.
 UPDATE {{runs}} SET state = 'lost', finished_at = clock_timestamp(), changes = changes + 1
  WHERE token = $1 AND state = 'running' AND lease_until < clock_timestamp() RETURNING run_id;
+
+-- @name runs_give_up @pg 13-18
+-- $1 token. Gives up a run whatever its owner says.
+UPDATE {{runs}} SET state = 'lost', finished_at = clock_timestamp(), changes = changes + 1
+ WHERE token = $1 AND state IN ('handed_off', 'running') RETURNING run_id;
+
+-- @name runs_drop @pg 13-18
+-- $1 home, $2 job, $3 correlation. Ends what is left of a job that is over.
+UPDATE {{runs}}
+   SET cancel_requested = true, state = CASE state WHEN 'handed_off' THEN 'withdrawn' ELSE state END,
+       finished_at = CASE state WHEN 'handed_off' THEN clock_timestamp() END, changes = changes + 1
+ WHERE home = $1 AND job_id = $2 AND correlation_id = $3 AND state IN ('handed_off', 'running') RETURNING run_id;
 
 -- @name runs_collected @pg 13-18
 UPDATE {{runs}} SET collected_at = clock_timestamp() WHERE token = $1 AND collected_at IS NULL;
