@@ -5,6 +5,7 @@ Nothing here knows settings or the engine: the caller names the secrets, the eng
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
@@ -12,17 +13,21 @@ import logging.handlers
 import os
 import stat
 import sys
+from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
+from qsuite_console.model.jobs import LogLine
 from qsuite_console.model.text import clean
 
 MASK: Final = "••••••"
 MAX_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
+TAIL_LINES: Final = 2000
+_TAIL_MOST: Final = 4000  # characters of a kept line with its traceback
 _SHORTEST_SECRET: Final = 4  # masking shorter ones would riddle every line and reveal them by their absence
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -98,6 +103,46 @@ class PrivateRotatingFile(logging.handlers.RotatingFileHandler):
         """Drop the line: a log that can't be written must neither end a job nor write over the screen."""
 
 
+class Tail(logging.Handler):
+    """Keeps the newest lines in memory, so that a screen can show them: masked, cleaned, bounded.
+
+    ``file`` is where all of them are, "" while none is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter())
+        self.file = ""
+        self._lines: deque[LogLine] = deque(maxlen=TAIL_LINES)
+        self._newest = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record; the handler's lock is held."""
+        job_id, _ = _job_of(record)
+        number = job_id if isinstance(job_id, int) else 0
+        source = record.name.removeprefix("qsuite_console.")
+        text = f"{source}: {clean(record.getMessage(), _TAIL_MOST)}{_traceback(self.formatter, record)}"
+        self._newest += 1
+        self._lines.append(
+            LogLine(
+                job_id=number,
+                number=self._newest,
+                at=datetime.fromtimestamp(record.created, UTC),
+                level=record.levelname,
+                message=REDACTOR.mask(text)[:_TAIL_MOST],
+            )
+        )
+
+    def lines(self, most: int) -> tuple[LogLine, ...]:
+        """Return at most ``most`` lines, the newest, oldest of them first; from any thread."""
+        with self.lock or contextlib.nullcontext():
+            kept = tuple(self._lines)
+        return kept[-most:]
+
+
+TAIL: Final = Tail()
+
+
 def configure(
     log_file: Path, *, level: str = "INFO", secrets: Iterable[str] = (), is_json: bool = False, on_stderr: bool = False
 ) -> None:
@@ -114,6 +159,7 @@ def configure(
     except OSError as error:
         if on_stderr:
             sys.stderr.write(f"warning: no log file: {log_file}: {error.strerror}\n")
+    TAIL.file = str(log_file) if handlers else ""
     if on_stderr:
         handlers.append(logging.StreamHandler(sys.stderr))
     root = logging.getLogger()
@@ -125,8 +171,8 @@ def configure(
         handler.setFormatter(formatter)
         handler.__dict__["is_ours"] = True
         root.addHandler(handler)
-    if not handlers:
-        root.addHandler(logging.NullHandler())
+    if TAIL not in root.handlers:
+        root.addHandler(TAIL)
     root.setLevel(level)
     for chatty in ("aiohttp.access", "asyncio", "fontTools", "weasyprint"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
@@ -144,7 +190,7 @@ def _instant(record: logging.LogRecord) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 
 
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    if not record.exc_info:
+def _traceback(formatter: logging.Formatter | None, record: logging.LogRecord) -> str:
+    if formatter is None or not record.exc_info:
         return ""
     return "\n" + clean(formatter.formatException(record.exc_info), 100_000, one_line=False)

@@ -34,3 +34,4 @@ class Place:
     help: str
     panes: tuple[str, ...] = ()  # what may follow its verb: names of its panes, in the order of their tabs
     has_filter: bool = False  # what follows its verb is a filter
+    verb: str = ""  # typed after ":"; "" is the name

@@ -10,10 +10,12 @@ from qsuite_console.commands.rows import (
     app,
     backfill,
     cache,
+    celery,
     database,
     job,
     jobs,
     lists,
+    log,
     market,
     optimize,
     overview,
@@ -27,7 +29,7 @@ from qsuite_console.commands.rows import (
 PLACES: Final = places.PLACES
 PAGES: Final = places.PAGES
 
-PANED: Final = (database, cache, system, alerts, schedules, pipelines, reports)
+PANED: Final = (database, cache, system, alerts, schedules, pipelines, reports, log, celery)
 
 SCOPES: Final[dict[str, str]] = {
     scope: title
@@ -55,7 +57,7 @@ TOGETHER: Final[dict[str, tuple[str, ...]]] = {
     "text": ("app",),
     "app": (),
 } | {
-    scope: ("table", "text", "app", *([screen] if scope != screen else []))
+    scope: ("table", "text", "log", "app", *([screen] if scope != screen else []))
     for screen, module in ((next(iter(module.SCOPES)), module) for module in PANED)
     for scope in module.SCOPES
 }

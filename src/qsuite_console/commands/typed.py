@@ -11,7 +11,7 @@ from qsuite_console.commands.table import COMMANDS, PLACES
 from qsuite_console.model.errors import UsageProblem
 
 SHORT_VERBS: Final = {
-    **{place.letter: place.name for place in PLACES},
+    **{place.letter: place.verb or place.name for place in PLACES},
     "q": "quit",
     "h": "help",
 }

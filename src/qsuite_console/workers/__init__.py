@@ -109,6 +109,7 @@ PROBES: Final[Mapping[str, str]] = {
     "system.network": "qsuite_console.metrics.host_panels:NetworkProbe",
     "system.processes": "qsuite_console.metrics.host_panels:ProcessesProbe",
     "system.requests": "qsuite_console.metrics.own_panel:RequestsProbe",
+    "system.log": "qsuite_console.metrics.own_log:LogProbe",
     "system.console": "qsuite_console.metrics.own_panel:ConsoleProbe",
     "pipelines.list": "qsuite_console.metrics.pipelines:ListProbe",
     "pipelines.runs": "qsuite_console.metrics.pipelines:RunsProbe",

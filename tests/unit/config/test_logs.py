@@ -81,3 +81,32 @@ def test_a_directory_that_cant_be_written_is_said_once(
     (tmp_path / "file").write_text("")
     logs.configure(tmp_path / "file" / "log" / "console.log", on_stderr=True)
     assert "no log file" in capsys.readouterr().err
+
+
+def test_the_newest_lines_are_kept_in_memory(log_file: Path) -> None:
+    logs.configure(log_file)
+    log = logging.getLogger("qsuite_console.providers.alpaca")
+    log.info("the first")
+    before = logs.TAIL.lines(1)[-1].number
+    for number in range(logs.TAIL_LINES + 10):
+        log.info("line %d", number)
+    kept = logs.TAIL.lines(10 * logs.TAIL_LINES)
+    assert len(kept) == logs.TAIL_LINES
+    assert kept[-1].message == f"providers.alpaca: line {logs.TAIL_LINES + 9}"
+    assert kept[-1].number == before + logs.TAIL_LINES + 10
+    assert logs.TAIL.file == str(log_file)
+
+
+def test_what_is_kept_has_no_secret_and_no_escape(log_file: Path) -> None:
+    logs.configure(log_file, secrets=["hidden-word"])
+    log = logging.getLogger("qsuite_console.providers.alpaca")
+    log.warning("the key hidden-word is refused\x1b[2J", extra={"job_id": 12})
+    try:
+        raise ValueError("hidden-word again")
+    except ValueError:
+        log.exception("odd")
+    refused, odd = logs.TAIL.lines(2)
+    assert (refused.level, refused.job_id) == ("WARNING", 12)
+    assert logs.MASK in refused.message
+    assert "ValueError" in odd.message
+    assert not any("hidden-word" in line.message or "\x1b" in line.message for line in (refused, odd))

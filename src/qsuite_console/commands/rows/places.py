@@ -116,6 +116,25 @@ PLACES: Final[tuple[Place, ...]] = (
         target="qsuite_console.screens.reports:ReportsScreen",
         help="reports that were made, read as text; make another",
     ),
+    Place(
+        name="celery",
+        number="",
+        letter="q",
+        title="Celery",
+        target="qsuite_console.screens.celery:CeleryScreen",
+        help="Celery on Redis, whoever's workers they are: queues, workers, tasks, their times and failures",
+        panes=("queues", "workers", "tasks", "kinds", "history"),
+    ),
+    Place(
+        name="journal",
+        verb="log",
+        has_filter=True,
+        number="",
+        letter="l",
+        title="Log",
+        target="qsuite_console.screens.journal:JournalScreen",
+        help="what the engine's process writes to its log, followed live",
+    ),
 )
 
 PAGES: Final = {
@@ -143,7 +162,7 @@ ROWS: Final[tuple[Command, ...]] = tuple(
         help=_help(place),
         scope="app",
         action=f"go('{place.name}')",
-        verb=place.name,
+        verb=place.verb or place.name,
         usage=_usage(place),
     )
     for place in PLACES
