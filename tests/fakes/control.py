@@ -227,6 +227,7 @@ class FakeControl:
             and (not query.kinds or job.kind in query.kinds)
             and (not query.queues or job.queue in query.queues)
             and (query.routine or not job.is_routine)
+            and query.origin in ("", job.origin)
             and (query.before is None or job.id < query.before)
             and query.text.lower() in text
         )

@@ -35,7 +35,7 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
     limit = max(1, min(query.limit, LIMIT))
     before = _NEWEST if query.before is None else query.before
     notable = "" if query.routine else f" AND NOT ({ROUTINE})"
-    if query.text or query.queues or (query.states and query.kinds):
+    if query.text or query.queues or query.origin or (query.states and query.kinds):
         return _search(connection, query, before, limit)
     column = "state" if query.states else "kind"
     wanted = tuple(dict.fromkeys(str(value) for value in query.states or query.kinds))
@@ -68,6 +68,9 @@ def _search(connection: sqlite3.Connection, query: JobQuery, before: int, limit:
         if wanted:
             conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values.extend(str(value) for value in wanted)
+    if query.origin:
+        conditions.append("origin = ?")
+        values.append(query.origin)
     if query.text:
         pattern = "%" + query.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         fields = ("title", "kind", "error", "parameters")

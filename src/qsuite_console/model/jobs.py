@@ -186,6 +186,7 @@ class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     text: str = ""  # substring of title, kind, error or parameters
     routine: bool = True  # False: without the jobs that schedules made and that succeeded
+    origin: str = ""  # only what this asked for
     before: int | None = None
     limit: int = 200
 

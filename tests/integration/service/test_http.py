@@ -223,7 +223,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "target", "body", "status"), HOSTILE)
+@pytest.mark.parametrize(("method", "target", "body", "status"), HOSTILE, ids=range(len(HOSTILE)))
 async def test_hostile_input_is_refused_in_json(
     http: aiohttp.ClientSession, method: str, target: str, body: bytes | None, status: int
 ) -> None:

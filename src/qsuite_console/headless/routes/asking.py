@@ -40,6 +40,7 @@ ROUTES: Final = (
         "every kind of job with its parameters",
         answers=tuple[KindInfo, ...],
         is_for_own=True,
+        cache_s=5.0,
     ),
     Route(
         "POST",
@@ -58,6 +59,7 @@ ROUTES: Final = (
         "success, failure and duration figures over a window",
         answers=Statistics,
         queries=(Query("window_s", float, 3600.0, 1.0, 366 * 86_400.0, "how far back, in seconds"),),
+        cache_s=2.0,
     ),
     Route("POST", "/ask/{probe}", _ask, "put a named read-only question", takes=AskRequest, answers=ProbeAnswer),
 )

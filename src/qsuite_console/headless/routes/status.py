@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from qsuite_console.headless.routes import owning
 from qsuite_console.headless.table import Api, Call, Route
 from qsuite_console.model.access import Scope
 from qsuite_console.model.jobs import TERMINAL, ActionResult, Job, JobAction, JobState
@@ -20,7 +21,7 @@ _SAID: Final = {
 
 
 async def _status(api: Api, call: Call) -> JobStatus:
-    return status_of(await _find(api, call.job_id()))
+    return status_of(owning.shown(call, await _find(api, call.job_id())))
 
 
 async def _find(api: Api, job_id: int) -> Job:
@@ -67,6 +68,7 @@ def _remaining(job: Job) -> float | None:
 def _acting(action: JobAction) -> Callable[[Api, Call], Awaitable[ActionResult]]:
     async def act(api: Api, call: Call) -> ActionResult:
         asked = call.decode(ChangeRequest)
+        await owning.require(api, call, call.job_id())
         (result,) = await api.control.act(action, (call.job_id(),), origin=call.origin(asked.origin))
         if not result.is_done:
             raise unpack_error(ErrorBody(type=result.refusal or "Conflict", message=result.message))
@@ -76,7 +78,7 @@ def _acting(action: JobAction) -> Callable[[Api, Call], Awaitable[ActionResult]]
 
 
 ROUTES: Final = (
-    Route("GET", "/jobs/{job_id}/status", _status, "how far a job is, in short", answers=JobStatus),
+    Route("GET", "/jobs/{job_id}/status", _status, "how far a job is, in short", answers=JobStatus, is_for_own=True),
     *(
         Route(
             "POST",
@@ -86,6 +88,7 @@ ROUTES: Final = (
             scope=Scope.OPERATE,
             takes=ChangeRequest,
             answers=ActionResult,
+            is_for_own=True,
         )
         for action, said in _SAID.items()
     ),
@@ -96,5 +99,6 @@ ROUTES: Final = (
         "forget a finished job with its log and result",
         scope=Scope.OPERATE,
         answers=ActionResult,
+        is_for_own=True,
     ),
 )

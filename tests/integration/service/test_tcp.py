@@ -1,0 +1,365 @@
+"""The HTTP interface over TCP, as programs of other users and web pages meet it: tokens, scopes, names, rates."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from yarl import URL
+
+from fakes.control import FakeControl, demo
+from qsuite_console.config.api import ApiSettings, ApiToken
+from qsuite_console.config.secrets import Secret
+from qsuite_console.headless import listening
+from qsuite_console.headless.http import Interface
+from qsuite_console.headless.listening import listen_tcp
+from qsuite_console.headless.routes import ROUTES
+from qsuite_console.headless.table import Route
+from qsuite_console.model.access import Scope
+from qsuite_console.model.errors import Conflict, UsageProblem
+from qsuite_console.model.jobs import JobDetail, JobPage, Receipt
+from qsuite_console.model.operations import OperationInfo, Proposal
+from qsuite_console.model.traffic import RequestsView
+
+TOKENS = {name: f"{name}-{'x' * 40}" for name in ("reader", "operator", "admin", "robot")}
+JOB = {"kind": "backfill", "parameters": {"symbols": "AAPL", "start": "2025-01-02"}}
+
+
+def token(name: str, scope: Scope, *, own: bool = False) -> ApiToken:
+    return ApiToken(name=name, reference=f"env:{name}", scope=scope, own_jobs_only=own, value=Secret(TOKENS[name]))
+
+
+ALL = {
+    "reader": token("reader", Scope.READ),
+    "operator": token("operator", Scope.OPERATE),
+    "admin": token("admin", Scope.ADMIN),
+    "robot": token("robot", Scope.OPERATE, own=True),
+}
+
+
+class Client:
+    """Asks as the holder of a token, or as nobody."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: tuple[str, int]) -> None:
+        self.session = session
+        self.base = f"http://127.0.0.1:{address[1]}"
+        self.port = address[1]
+
+    async def ask(
+        self, method: str, path: str, who: str = "", *, headers: dict[str, str] | None = None, body: Any = None
+    ) -> tuple[int, Any, Any]:
+        sent = {"Authorization": f"Bearer {TOKENS[who]}"} if who else {}
+        url = URL(self.base + path, encoded=True)
+        async with self.session.request(method, url, headers=sent | (headers or {}), json=body) as answer:
+            content = await answer.read()
+            return answer.status, msgspec.json.decode(content) if content else None, answer.headers
+
+
+@asynccontextmanager
+async def served(
+    control: FakeControl, path: Path, settings: ApiSettings | None = None, tokens: dict[str, ApiToken] | None = None
+) -> AsyncIterator[tuple[Client, Interface]]:
+    api = settings or ApiSettings(listen="127.0.0.1:0")
+    interface = Interface(path, origin="test", api=api, tokens=ALL if tokens is None else tokens)
+    async with interface.serve(control), aiohttp.ClientSession() as session:
+        assert interface.address is not None
+        yield Client(session, interface.address), interface
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s" / "engine.sock"
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    made = demo()
+    for name, changes in (("database.terminate", True), ("alerts.acknowledge", False), ("bars.store", True)):
+        made.operation_infos += (OperationInfo(name=name, title=name, help="", changes_target=changes),)
+        made.proposals[name] = lambda _, name=name: Proposal(operation=name, title=f"do {name}?")
+    return made
+
+
+@pytest.fixture
+async def client(control: FakeControl, path: Path) -> AsyncIterator[Client]:
+    async with served(control, path) as (found, _):
+        yield found
+
+
+def filled(route: Route) -> str:
+    return re.sub(r"\{[a-z_]+\}", "1", route.path)
+
+
+async def test_no_route_without_a_token_but_liveness(client: Client) -> None:
+    opened = [route.name for route in ROUTES if route.is_open]
+    assert opened == ["GET /health/live"]
+    for route in ROUTES:
+        for headers in ({}, {"Authorization": "Bearer wrong-" + "x" * 40}):
+            status, body, got = await client.ask(route.method, filled(route), headers=headers)
+            if route.is_open:
+                assert status == 200, route.name
+                continue
+            assert (status, body["error"]["type"]) == (401, "NotAuthenticated"), route.name
+            assert got["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer ", "Basic " + TOKENS["reader"], TOKENS["reader"], f"Bearer {TOKENS['reader']}x", "Bearer \xff"],
+)
+async def test_what_is_no_token_is_refused_without_a_word_about_paths(client: Client, header: str) -> None:
+    for path in ("/jobs", "/no/such/path", "/openapi.json"):
+        status, body, _ = await client.ask("GET", path, headers={"Authorization": header})
+        assert status == 401
+        assert "GET /jobs" not in str(body)
+
+
+async def test_two_tokens_at_once_are_none(client: Client) -> None:
+    headers = [("Authorization", f"Bearer {TOKENS['reader']}"), ("Authorization", f"Bearer {TOKENS['admin']}")]
+    async with client.session.get(client.base + "/jobs", headers=headers) as answer:
+        assert answer.status == 401
+
+
+async def test_a_scope_covers_what_it_says(client: Client, control: FakeControl) -> None:
+    for who in ("reader", "operator", "admin"):
+        assert (await client.ask("GET", "/jobs", who))[0] == 200
+    status, body, _ = await client.ask("POST", "/jobs", "reader", body=JOB)
+    assert (status, body["error"]["type"]) == (403, "NotAllowed")
+    assert "the token reader has the scope read, POST /jobs wants operate" in body["error"]["message"]
+    assert (await client.ask("POST", "/jobs", "operator", body=JOB))[0] == 201
+    for path in ("/operations/database.terminate", "/operations/database.terminate/proposal"):
+        status, body, _ = await client.ask("POST", path, "operator", body={})
+        assert (status, body["error"]["type"]) == (403, "NotAllowed")
+        assert "to do database.terminate wants admin" in body["error"]["message"]
+        assert (await client.ask("POST", path, "admin", body={}))[0] == 200
+    for name in ("alerts.acknowledge", "bars.store"):
+        assert (await client.ask("POST", f"/operations/{name}/proposal", "operator", body={}))[0] == 200
+
+
+async def test_every_changing_row_wants_more_than_read(client: Client) -> None:
+    asking = {"POST /check", "POST /plan", "POST /ask/{probe}", "POST /schedules/explain", "POST /schedules/next"}
+    for route in ROUTES:
+        if route.method == "GET" or route.name in asking:
+            continue
+        assert route.scope is not Scope.READ, route.name
+        status, _, _ = await client.ask(route.method, filled(route), "reader", body={})
+        assert status == 403, route.name
+
+
+async def test_who_asked_is_the_token_whatever_the_body_says(client: Client) -> None:
+    _, receipt, _ = await client.ask("POST", "/jobs", "operator", body={**JOB, "origin": "console", "join": False})
+    _, detail, _ = await client.ask("GET", f"/jobs/{receipt['job_id']}", "reader")
+    assert detail["job"]["origin"] == "http:operator"
+
+
+async def test_a_robot_sees_and_changes_its_own_jobs_only(client: Client, control: FakeControl) -> None:
+    others = sorted(control.all_jobs)
+    symbols = {**JOB, "parameters": {"symbols": "ROBO", "start": "2025-01-02"}}
+    status, body, _ = await client.ask("POST", "/jobs", "robot", body=symbols)
+    own = msgspec.convert(body, Receipt).job_id
+    assert status == 201
+    page = msgspec.convert((await client.ask("GET", "/jobs", "robot"))[1], JobPage)
+    assert [job.id for job in page.jobs] == [own]
+    detail = msgspec.convert((await client.ask("GET", f"/jobs/{own}", "robot"))[1], JobDetail)
+    assert detail.job.origin == "http:robot"
+    for tail in ("", "/logs", "/status", "/stream"):
+        assert (await client.ask("GET", f"/jobs/{others[0]}{tail}", "robot"))[0] == 404, tail
+    for action in ("cancel", "pause", "resume", "retry"):
+        assert (await client.ask("POST", f"/jobs/{others[0]}/{action}", "robot", body={}))[0] == 404
+    body = {"action": "cancel", "job_ids": [others[0], own]}
+    _, results, _ = await client.ask("POST", "/jobs/actions", "robot", body=body)
+    assert [(result["job_id"], result["is_done"]) for result in results] == [(others[0], False), (own, True)]
+    for route in ("/state", "/events", "/requests", "/statistics", "/queues"):
+        status, body, _ = await client.ask("GET", route, "robot")
+        assert (status, body["error"]["type"]) == (403, "NotAllowed"), route
+
+
+@pytest.mark.parametrize(
+    "own", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "console.lan:1", "a.lan:8443"]
+)
+async def test_it_answers_to_its_names(control: FakeControl, path: Path, own: str) -> None:
+    settings = ApiSettings(listen="127.0.0.1:0", hosts="Console.lan, a.lan:8443")
+    async with served(control, path, settings) as (client, _):
+        status, _, _ = await client.ask("GET", "/health", "reader", headers={"Host": own.format(port=client.port)})
+        assert status == 200
+
+
+FOREIGN = (
+    "evil.example",
+    "evil.example:{port}",
+    "127.0.0.1.evil.example:{port}",
+    "127.0.0.1:1",
+    "localhost",
+    "",
+    "localhost:{port}@evil.example",
+    "[::ffff:127.0.0.1]:{port}",
+    "127.0.0.1:{port}, evil.example",
+)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+@pytest.mark.parametrize("path_asked", ["/health/live", "/jobs"])
+async def test_a_rebound_name_is_refused(client: Client, foreign: str, path_asked: str) -> None:
+    headers = {"Host": foreign.format(port=client.port)}
+    status, body, _ = await client.ask("GET", path_asked, "admin", headers=headers)
+    assert (status, body["error"]["type"]) == (403, "NotAllowed")
+    assert "not called" in body["error"]["message"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost", "x"])
+async def test_a_foreign_page_is_refused(client: Client, control: FakeControl, origin: str) -> None:
+    for method, target, body in (("GET", "/jobs", None), ("POST", "/jobs", JOB), ("GET", "/health/live", None)):
+        status, answer, headers = await client.ask(method, target, "admin", headers={"Origin": origin}, body=body)
+        assert (status, answer["error"]["type"]) == (403, "NotAllowed")
+        assert "Access-Control-Allow-Origin" not in headers
+    status, _, headers = await client.ask("OPTIONS", "/jobs", headers={"Origin": origin})
+    assert status in (401, 403)
+    assert "Access-Control-Allow-Origin" not in headers
+    assert not [call for call in control.calls if call[0] == "submit"]
+
+
+async def test_a_page_that_was_let_in_may_read(control: FakeControl, path: Path) -> None:
+    settings = ApiSettings(listen="127.0.0.1:0", origins="https://dash.lan")
+    async with served(control, path, settings) as (client, _):
+        page = {"Origin": "https://dash.lan"}
+        status, _, headers = await client.ask("OPTIONS", "/jobs", headers=page)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (204, "https://dash.lan")
+        assert "Authorization" in headers["Access-Control-Allow-Headers"]
+        status, _, headers = await client.ask("GET", "/jobs", "reader", headers=page)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, "https://dash.lan")
+        assert (await client.ask("GET", "/jobs", headers=page))[0] == 401
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back(control: FakeControl, path: Path) -> None:
+    settings = ApiSettings(listen="127.0.0.1:0", requests_per_minute=60)
+    async with served(control, path, settings) as (client, _):
+        answers = [(await client.ask("GET", "/kinds", "reader")) for _ in range(12)]
+        statuses = [status for status, _, _ in answers]
+        assert statuses[:6] == [200] * 6
+        assert statuses[-1] == 429
+        _, body, headers = answers[-1]
+        assert body["error"]["type"] == "TooManyRequests"
+        assert int(headers["Retry-After"]) >= 1
+        assert (await client.ask("GET", "/kinds", "admin"))[0] == 200
+
+
+async def test_what_did_not_change_is_not_sent_again(client: Client, control: FakeControl) -> None:
+    for target in ("/jobs", "/state", "/kinds", "/openapi.json", "/operations"):
+        status, _, headers = await client.ask("GET", target, "reader")
+        assert status == 200
+        again = {"If-None-Match": headers["ETag"]}
+        status, body, headers = await client.ask("GET", target, "reader", headers=again)
+        assert (status, body) == (304, None), target
+        assert headers["Vary"] == "Authorization, Origin"
+        weak = {"If-None-Match": f'"other", W/{again["If-None-Match"]}'}
+        assert (await client.ask("GET", target, "reader", headers=weak))[0] == 304
+    tag = (await client.ask("GET", "/jobs", "reader"))[2]["ETag"]
+    await client.ask("POST", "/jobs", "operator", body={**JOB, "join": False})
+    assert (await client.ask("GET", "/jobs", "reader", headers={"If-None-Match": tag}))[0] == 200
+    _, _, headers = await client.ask("POST", "/check", "reader", body=JOB)
+    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_an_answer_is_made_once_for_many(client: Client, control: FakeControl) -> None:
+    control.calls.clear()
+    answers = await asyncio.gather(*(client.ask("GET", "/statistics", "reader") for _ in range(20)))
+    assert {status for status, _, _ in answers} == {200}
+    assert len([call for call in control.calls if call[0] == "statistics"]) == 1
+    assert len([headers for _, _, headers in answers if "Age" in headers]) == 19
+
+
+async def test_what_each_route_took_is_told(client: Client) -> None:
+    for _ in range(3):
+        await client.ask("GET", "/jobs", "reader")
+    await client.ask("GET", "/jobs?limit=0", "reader")
+    await client.ask("POST", "/jobs", "reader", body=JOB)
+    await client.ask("GET", "/jobs")
+    view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
+    jobs = next(row for row in view.routes if row.route == "GET /jobs")
+    assert (jobs.answered, jobs.refused, jobs.failed) == (4, 1, 0)
+    assert jobs.p95_ms is not None
+    assert jobs.body_bytes > 0
+    assert next(row for row in view.routes if row.route == "POST /jobs").refused == 1
+    assert view.turned_away == {"NotAuthenticated": 1}
+    assert view.callers["reader"] == 5
+    assert [place for place in view.listens_on if str(client.port) in place]
+
+
+async def test_a_replaced_token_holds_without_a_restart(
+    control: FakeControl, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsuite_console.headless.door.LOOK_S", 0.01)
+    file = tmp_path / "token"
+    file.write_text(TOKENS["reader"] + "\n")
+    tokens = {"desk": ApiToken(name="desk", reference=f"file:{file}", path=str(file))}
+
+    async def until(desk: Client, who: str, wanted: int) -> None:
+        async with asyncio.timeout(10):
+            while (await desk.ask("GET", "/kinds", who))[0] != wanted:
+                await asyncio.sleep(0.01)
+
+    async with served(control, path, tokens=tokens) as (client, _):
+        assert (await client.ask("GET", "/kinds", "reader"))[0] == 200
+        file.write_text(f"{TOKENS['admin']}\n{TOKENS['reader']}\n")
+        await until(client, "admin", 200)
+        assert (await client.ask("GET", "/kinds", "reader"))[0] == 200
+        file.write_text(TOKENS["admin"])
+        await until(client, "reader", 401)
+        file.unlink()
+        await until(client, "admin", 401)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_no_address_of_others_unless_allowed(host: str) -> None:
+    with pytest.raises(UsageProblem, match="other machines reach"):
+        listen_tcp(host, 0)
+
+
+async def test_a_port_that_is_taken_is_named(control: FakeControl, path: Path, tmp_path: Path) -> None:
+    async with served(control, path) as (client, _):
+        settings = ApiSettings(listen=f"127.0.0.1:{client.port}")
+        with pytest.raises(Conflict, match=f"127.0.0.1:{client.port}: another process listens there"):
+            async with served(demo(), tmp_path / "t" / "engine.sock", settings):
+                pass
+        assert not (tmp_path / "t" / "engine.sock").exists()
+
+
+async def test_it_does_not_listen_where_nobody_could_come_in(control: FakeControl, path: Path) -> None:
+    empty = {"desk": ApiToken(name="desk", reference="env:NOWHERE")}
+    with pytest.raises(UsageProblem, match=r"no token to come in with \(desk: NOWHERE is empty\)"):
+        async with served(control, path, tokens=empty):
+            pass
+
+
+async def test_who_connects_and_says_nothing_is_cut_off(
+    control: FakeControl, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "IDLE_S", 0.2)
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
+    async with served(control, path) as (client, _):
+        streams = [await asyncio.open_connection("127.0.0.1", client.port) for _ in range(25)]
+        for _, writer in streams[:10]:
+            writer.write(b"GET /state HTTP/1.1\r\nHost: x\r\n")
+        async with asyncio.timeout(10):
+            ended = await asyncio.gather(*(reader.read() for reader, _ in streams), return_exceptions=True)
+        assert all(not end or isinstance(end, ConnectionError) for end in ended)
+        for _, writer in streams:
+            writer.close()
+        assert (await client.ask("GET", "/health", "reader"))[0] == 200
+
+
+async def test_no_token_is_ever_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    for who in ("reader", "admin"):
+        await client.ask("GET", "/jobs?limit=0", who)
+        await client.ask("GET", "/no/such", who)
+    await client.ask("GET", "/jobs", headers={"Authorization": "Bearer canary-" + "y" * 40})
+    assert not [name for name, secret in TOKENS.items() if secret in caplog.text]
+    assert "canary" not in caplog.text
