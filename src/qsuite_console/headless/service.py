@@ -3,22 +3,23 @@
 The first SIGTERM, SIGINT or SIGHUP drains: nothing new starts, running jobs get ``grace_s`` to reach their end or a
 safe point, what is left is interrupted with its checkpoint and resumed by the next engine. That is a clean end and
 exits 0, so that systemd counts it as one; a second signal ends at once and exits 128 + its number. An engine that
-dies exits 1.
+dies exits 1. One whose loop stands still gets no more signs of life to systemd's watchdog, which starts another.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
 from qsuite_console.engine.control import Control
+from qsuite_console.headless.systemd import Watchdog, notify, watchdog_s
 from qsuite_console.model.events import AnyEvent, EngineTrouble, JobChanged, JobDeleted
 from qsuite_console.model.health import Alert, AlertState
 from qsuite_console.model.jobs import TERMINAL, Job, JobState
@@ -33,12 +34,16 @@ _log: Final = logging.getLogger(__name__)
 def serve(runtime: Runtime) -> int:
     """Run until asked to stop and return the exit code; call from the main thread, with the runtime open."""
     engine = runtime.engine
+    with suppress(OSError, ValueError, RuntimeError):  # no stderr to write to
+        faulthandler.enable()  # where every thread stood, should a watchdog or a fault end us
     journal = Journal(runtime.control)
+    watchdog = Watchdog(engine.call, period_s=watchdog_s(os.environ))
     with _caught() as caught:
         _log.info("engine ready: pid %d, history %s, socket %s", os.getpid(), runtime.paths.history, _socket(runtime))
         notify("READY=1\nSTATUS=running jobs")
         while not caught.numbers and not engine.finished.wait(_LOOK_S):
             journal.write()
+            watchdog.look()
         if not caught.numbers:
             journal.write()
             _log.error("the engine ended by itself: %s", runtime.control.state.trouble or "see the log above")
@@ -46,7 +51,7 @@ def serve(runtime: Runtime) -> int:
         running = len(runtime.control.state.running)
         _log.info("%s: draining %d running jobs for at most %g s", caught.first.name, running, runtime.grace_s)
         notify(f"STOPPING=1\nSTATUS=draining {running} jobs")
-        hurried = _drain(runtime, caught, journal)
+        hurried = _drain(runtime, caught, journal, watchdog)
         journal.write()
         if hurried:
             _log.warning("%s: ended at once, what ran is interrupted", caught.last.name)
@@ -102,19 +107,6 @@ def describe(event: AnyEvent) -> tuple[int, str] | None:
             return None
 
 
-def notify(message: str) -> None:
-    """Tell systemd about the service's state (sd_notify(3)); does nothing outside of systemd."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    name = "\0" + address[1:] if address.startswith("@") else address
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.sendto(message.encode(), name)
-    except OSError as error:
-        _log.warning("can't notify systemd on %s: %s", clean(address, 100), error.strerror)
-
-
 class _Caught:
     """The signals so far. Handlers only append: nothing here may take a lock that the main thread could hold."""
 
@@ -148,13 +140,14 @@ def _caught() -> Iterator[_Caught]:
             signal.signal(number, handler)
 
 
-def _drain(runtime: Runtime, caught: _Caught, journal: Journal) -> bool:
+def _drain(runtime: Runtime, caught: _Caught, journal: Journal, watchdog: Watchdog) -> bool:
     """Stop the engine, at once after a second signal; return whether that came."""
     signals = len(caught.numbers)
     threading.Thread(target=runtime.engine.stop, args=(runtime.grace_s,), name="drain", daemon=True).start()
     hurried = False
     while not runtime.engine.finished.wait(_LOOK_S):
         journal.write()
+        watchdog.look()
         if len(caught.numbers) > signals and not hurried:
             hurried = True
             runtime.engine.request_stop()  # the second request cuts the patience short

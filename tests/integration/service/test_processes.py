@@ -218,3 +218,27 @@ async def test_systemd_is_told(start: Callable[..., Other], tmp_path: Path) -> N
         assert listener.recv(1000).startswith(b"READY=1\n")
         assert other.end(signal.SIGTERM) == 0
         assert listener.recv(1000).startswith(b"STOPPING=1\n")
+
+
+async def test_systemd_hears_signs_of_life_until_the_end(start: Callable[..., Other], tmp_path: Path) -> None:
+    path = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(15)
+        other = start(environment={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "600000"})
+        assert listener.recv(1000).startswith(b"READY=1\n")
+        assert [listener.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        other.process.send_signal(signal.SIGTERM)
+        heard = listener.recv(1000)
+        while heard == b"WATCHDOG=1":
+            heard = listener.recv(1000)
+        assert heard.startswith(b"STOPPING=1\n")
+        assert other.wait() == 0
+
+
+async def test_one_that_is_aborted_says_where_it_stood(start: Callable[..., Other]) -> None:
+    other = start()
+    assert other.end(signal.SIGABRT) == -signal.SIGABRT  # as systemd does it when the watchdog starves
+    text = "\n".join(other.lines)
+    assert "Fatal Python error: Aborted" in text
+    assert "in serve" in text

@@ -19,6 +19,7 @@ import pytest
 from contracts.engines import running_engine, until
 from fakes.control import FakeControl, demo
 from fakes.readers import Crowd, resident_mib, speak
+from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.http import serve_socket
 from qsuite_console.headless.streams import Hub
@@ -255,7 +256,12 @@ async def test_who_never_reads_is_let_go_and_nobody_else_notices(
     if not full:
         monkeypatch.setattr("qsuite_console.headless.routes.streams.WRITE_S", 1.0)
     hubs: list[Hub] = []
-    monkeypatch.setattr("qsuite_console.headless.table.Hub", lambda control: hubs.append(Hub(control)) or hubs[-1])
+
+    def made(control: Control) -> Hub:
+        hubs.append(Hub(control))
+        return hubs[-1]
+
+    monkeypatch.setattr("qsuite_console.headless.table.Hub", made)
     crowd, over = Crowd(tmp_path / "s"), asyncio.Event()
     async with serve_socket(control, tmp_path / "s"):
         [hub] = hubs
