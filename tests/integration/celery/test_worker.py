@@ -15,7 +15,7 @@ from fakes.celery_jobs import EffectWorker, ShortWorker
 from integration.celery.conftest import Platform
 from integration.celery.worker_process import worker_processes
 from qsuite_console.db.runs import RunBook
-from qsuite_console.distributed.celery_post import CeleryPost
+from qsuite_console.distributed.celery_outlet import CeleryOutlet
 from qsuite_console.engine.ports import JobKind
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.handing import Run, RunNews, RunState
@@ -31,7 +31,7 @@ class Sender:
 
     def __init__(self, platform: Platform, book: RunBook) -> None:
         self.book = book
-        self.post = CeleryPost(platform.settings, book, SystemClock(), home="h")
+        self.outlet = CeleryOutlet(platform.settings, SystemClock())
 
     async def put(self, kind: str = "effect", *, priority: int = 5, **what: Any) -> Run:
         number, now = next(_ids), datetime.now(UTC)
@@ -45,7 +45,7 @@ class Sender:
     async def send(self, kind: str = "effect", times: int = 1, **what: Any) -> Run:
         run = await self.put(kind, **what)
         for _ in range(times):
-            await self.post.send(run, KINDS[kind])
+            await self.outlet.send(run, KINDS[kind])
         return run
 
     async def news(self, run: Run) -> RunNews:
@@ -66,7 +66,7 @@ class Sender:
 @pytest.fixture
 async def sender(platform: Platform, book: RunBook) -> Any:
     found = Sender(platform, book)
-    async with found.post.serving():
+    async with found.outlet.open():
         yield found
 
 
@@ -101,7 +101,10 @@ async def test_a_failure_says_when_to_try_again(sender: Sender) -> None:
 
 async def test_a_message_that_is_gone_is_sent_again(sender: Sender, connection: asyncpg.Connection) -> None:
     lost = await sender.put()
-    sender.post.watch(lost, KINDS["effect"])
+    while not (unclaimed := await sender.book.unclaimed("h", [lost.token], 0.1)):
+        await asyncio.sleep(0.02)
+    assert await sender.outlet.missing(unclaimed) == unclaimed
+    await sender.outlet.send(lost, KINDS["effect"])
     news = await sender.until(lost, RunState.ENDED)
     assert news.ending is not None
     assert news.ending.outcome is Outcome.SUCCEEDED
