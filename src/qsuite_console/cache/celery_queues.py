@@ -1,4 +1,4 @@
-"""How much waits in Celery's queues on Redis, whoever's workers they are: one pipeline a sample, no key's value read.
+"""How much waits in Celery's queues on Redis, whoever's workers they are: three pipelines a sample, no message read.
 
 Queues are found by kombu's bindings. Those are looked for by SCAN, a step with every sample and many with the first,
 so that a broker that shares its database with a large cache costs it no more than one step either.
@@ -78,31 +78,19 @@ class QueueReader:
 
     async def read(self, panel: Panel) -> BrokerSample:
         """Return what waits and what is under way; raises CacheError."""
-        look, names = Look(panel), self._names()
+        look = Look(panel)
         bindings = sorted(self._bindings)[:_MOST_BINDINGS]
         key = self._channels.key
-        lists = self._lists(names)
-        answers = await look.many(
-            [
-                ("ZRANGE", key("unacked_index"), 0, 0, "WITHSCORES"),
-                ("HLEN", key("unacked")),
-                ("TIME",),
-                self._step(),
-                *(("LLEN", name) for name in lists),
-                *(("SSCAN", name, "0", "COUNT", 200) for name in bindings),
-            ]
-        )
-        (oldest, in_flight, clock, step), counts = answers[:4], answers[4 : 4 + len(lists)]
-        _check(oldest, in_flight, clock, step, *counts)
-        await self._find(look, step, bindings, answers[4 + len(lists) :])
-        if fresh := sorted(set(self._names()) - set(names)):
-            more = await look.many([("LLEN", name) for name in self._lists(fresh)])
-            _check(*more)
-            names, counts = [*names, *fresh], [*counts, *more]
-        depths = {
-            name: tuple(_count(one) for one in counts[len(STEPS) * at :][: len(STEPS)]) for at, name in enumerate(names)
-        }
-        served, now = self._bound | self._told, int(clock[0]) + int(clock[1]) / 1e6
+        first = await look.many([("TIME",), self._step(), *(("SSCAN", name, "0", "COUNT", 200) for name in bindings)])
+        _check(*first[:2])
+        await self._find(look, first[1], bindings, first[2:])
+        names = self._names()
+        lists = [key(list_of(name, step)) for name in names for step in STEPS]
+        lengths = await self._lengths(look, [key("unacked"), *lists])
+        in_flight, counts = lengths[0], lengths[1:]
+        oldest = await look.ask("ZRANGE", key("unacked_index"), 0, 0, "WITHSCORES") if in_flight else []
+        depths = {name: tuple(counts[len(STEPS) * at :][: len(STEPS)]) for at, name in enumerate(names)}
+        served, now = self._bound | self._told, int(first[0][0]) + int(first[0][1]) / 1e6
         return BrokerSample(
             at=time.monotonic(),
             queues=tuple(
@@ -110,7 +98,7 @@ class QueueReader:
                 for name, steps in sorted(depths.items())
                 if name in served or any(steps)
             ),
-            in_flight=_count(in_flight),
+            in_flight=in_flight,
             oldest_s=max(0.0, now - float(oldest[1])) if isinstance(oldest, list) and len(oldest) == 2 else None,
             is_whole=self._is_whole,
             cost_ms=look.cost_ms,
@@ -126,8 +114,19 @@ class QueueReader:
             members = [*members, *await look.many([("SSCAN", name, "0", "COUNT", 200) for name in new])]
         self._bind(members)
 
-    def _lists(self, names: Iterable[bytes]) -> list[bytes]:
-        return [self._channels.key(list_of(name, step)) for name in names for step in STEPS]
+    @staticmethod
+    async def _lengths(look: Look, names: Sequence[bytes]) -> list[int]:
+        """Return the length of each list, and of the hash that comes first.
+
+        Only those that exist are asked for it: each question about a key that doesn't would count as a miss in the
+        server's hit rate, for everybody who watches that. MEMORY USAGE, which counts as nothing, tells which do.
+        """
+        there = await look.many([("MEMORY", "USAGE", name, "SAMPLES", 1) for name in names])
+        asked = [at for at, one in enumerate(there) if one is not None]  # a refusal tells nothing: ask
+        answers = await look.many([("LLEN" if at else "HLEN", names[at]) for at in asked])
+        _check(*answers)
+        found = dict(zip(asked, answers, strict=True))
+        return [_count(found.get(at, 0)) for at in range(len(names))]
 
     def _names(self) -> list[bytes]:
         return sorted(self._bound | self._told | {DEFAULT})[:MOST_QUEUES]

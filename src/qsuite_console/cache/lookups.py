@@ -5,6 +5,7 @@ Which commands count was measured on 7.0, 8.0 and 9.1: SCAN, MEMORY USAGE and wr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +34,14 @@ _COUNTED: Final = frozenset(
 )
 
 
+# what they say of a key that isn't there; Redis keeps no empty list, set or hash
+_MISSING: Final[Mapping[str, tuple[Any, ...]]] = {
+    "TYPE": (b"none",),
+    "PTTL": (-2,),
+    **{command: (0,) for command in ("EXISTS", "HLEN", "LLEN", "SCARD", "XLEN", "ZCARD")},
+}
+
+
 @dataclass(slots=True)
 class OwnLookups:
     """Counters since the client was made, to be subtracted interval by interval."""
@@ -48,5 +57,5 @@ class OwnLookups:
     def note(self, command: str, answer: Any) -> None:
         """Count a command by its answer, if the server counts it."""
         if command in _COUNTED:
-            is_missing = (command == "TYPE" and answer == b"none") or (command, answer) in (("PTTL", -2), ("EXISTS", 0))
+            is_missing = answer in _MISSING.get(command, ())
             self.add(hits=not is_missing, misses=is_missing)

@@ -37,8 +37,11 @@ def queues_of(watch: CeleryWatch, sample: BrokerSample) -> list[CeleryQueue]:
 
 
 def backlog_s(queues: Sequence[CeleryQueue]) -> float | None:
-    """Return the longest time that a growing queue needs, None where none can be told about."""
-    grown = [queue for queue in queues if queue.growth is not None]
+    """Return the longest time that a growing queue needs, None where none can be told about.
+
+    Queues that nobody consumes are another matter, ``unconsumed``.
+    """
+    grown = [queue for queue in queues if queue.growth is not None and queue.workers != ()]
     if not grown:
         return 0.0 if queues and not any(queue.waiting for queue in queues) else None
     longest = 0.0

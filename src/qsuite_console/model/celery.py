@@ -163,7 +163,6 @@ class CeleryKinds(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[CeleryKind, ...] = ()
     quiet_workers: tuple[str, ...] = ()  # at work without telling of tasks
     unread: tuple[Unread, ...] = ()
-    cost_ms: float = 0.0
 
 
 class CeleryEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,4 +188,3 @@ class CeleryHistory(msgspec.Struct, frozen=True, kw_only=True):
     covered_s: float = 0.0
     quiet_workers: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
-    cost_ms: float = 0.0
