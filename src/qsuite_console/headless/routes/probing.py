@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -69,10 +71,9 @@ def _standing(reading: Reading, alerts: list[str]) -> tuple[Level, str]:
 
 
 async def _metrics(api: Api, call: Call) -> web.Response:
-    if api.exposition is None:
-        from qsuite_console.headless.exposition import Exposition  # nobody may ever ask for it
-
-        api.exposition = Exposition(api.control, api.hub, api.costs.view)
+    if api.exposition is None:  # nobody may ever ask for it; jobs go on while it is imported
+        module = await asyncio.to_thread(importlib.import_module, "qsuite_console.headless.exposition")
+        api.exposition = api.exposition or module.Exposition(api.control, api.hub, api.costs.view)
     text, media = await api.exposition.render(call.request.headers.get("Accept", ""))
     return web.Response(body=text, headers={**_NOSNIFF, "Content-Type": media})
 
