@@ -7,9 +7,10 @@ nothing but the target's name confirms. The gate of the engine decides, here as 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -23,6 +24,7 @@ from qsuite_console.model.errors import InvalidParameters, NotFound, ReadOnly, U
 from qsuite_console.model.operations import OperationInfo, Outcome, Proposal
 from qsuite_console.model.text import clean
 
+F = TypeVar("F", bound=Callable[..., Any])
 GONE: Final = 3  # nothing is left to be done: a script need not repeat it
 
 
@@ -101,6 +103,17 @@ class Request:
     is_dry: bool = False
     verb: str = ""  # what was typed, where that was not ``act``
     is_json: bool = False
+
+
+def sure_options(command: F) -> F:
+    """Add what every verb takes that performs one operation; the names are those of Request."""
+    for option in (
+        click.option("--json", "is_json", is_flag=True, help="Print JSON."),
+        click.option("--yes", "-y", "is_sure", is_flag=True, help="Do it without asking."),
+        click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would do and do nothing."),
+    ):
+        command = option(command)
+    return command
 
 
 def perform(invocation: Invocation, request: Request) -> int:

@@ -7,6 +7,7 @@ engine ends first, the job goes on here from its checkpoint: whoever types ``run
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -34,11 +35,20 @@ def plan_of(invocation: Invocation, submission: Submission) -> Plan:
 class Foreground:
     """Submits and follows one job; ``job_id`` is known once an engine has taken it."""
 
-    def __init__(self, invocation: Invocation, submission: Submission, kind: KindInfo, signals: Signals) -> None:
+    def __init__(
+        self,
+        invocation: Invocation,
+        submission: Submission,
+        kind: KindInfo,
+        signals: Signals,
+        *,
+        tell: Sequence[str] = (),
+    ) -> None:
         self.job_id = 0
         self._invocation = invocation
         self._submission = submission
         self._signals = signals
+        self._tell = tuple(tell)
         self._line = ProgressLine()
         self._is_here = False
         # The other engine may run without --read-only; it must not change data on behalf of one that has it.
@@ -76,8 +86,12 @@ class Foreground:
             known = await control.job(self.job_id)
             if known.job.state in TERMINAL:
                 return known
+        for name in self._tell:  # nothing is made for somebody who can't be told of it
+            await control.propose("webhooks.test", {"endpoint": name}, origin=ORIGIN)
         receipt = await control.submit(self._submission)
         self.job_id = receipt.job_id
+        for name in self._tell:
+            await control.perform("jobs.tell", {"job": receipt.job_id, "endpoint": name}, origin=ORIGIN)
         self._announce(control, (await control.job(receipt.job_id)).job, receipt)
         follower = Follower(control, receipt.job_id, signals=self._signals, line=self._line, origin=ORIGIN)
         return await follower.to_the_end()

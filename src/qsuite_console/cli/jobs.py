@@ -17,6 +17,7 @@ from qsuite_console.cli.connect import ORIGIN, changing, readable, reading
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import ListedGroup, examples
 from qsuite_console.cli.progress import describe
+from qsuite_console.cli.telling import tell, untell
 from qsuite_console.model.errors import EngineGone, UsageProblem
 from qsuite_console.model.jobs import TERMINAL, JobAction, JobDetail, JobPage, JobQuery, JobState, LogLine
 
@@ -129,6 +130,8 @@ for _each, _text, _example in (
     (JobAction.DELETE, "Remove finished jobs from the history with all they own.", "jobs delete 1-100"),
 ):
     jobs.add_command(_action(_each, _text, f"qsuite-console {_example}"))
+jobs.add_command(tell)
+jobs.add_command(untell)
 
 
 def parse_ids(texts: Sequence[str]) -> list[int]:

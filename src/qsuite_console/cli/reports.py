@@ -14,9 +14,13 @@ from typing import Final
 import click
 
 from qsuite_console.cli import output
+from qsuite_console.cli.act import Request, perform, sure_options
+from qsuite_console.cli.connect import ORIGIN, changing
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
+from qsuite_console.cli.operations import find_operation
+from qsuite_console.engine.control import Control
 from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError, UsageProblem
 from qsuite_console.model.reports import ReportInfo, ReportList
@@ -34,7 +38,7 @@ _MIB: Final = 1024 * 1024
     )
 )
 def reports() -> None:
-    """List, show, open, copy and remove reports. REPORT is a file's name, its beginning, or last for the newest."""
+    """List, show, open, copy, send and remove reports. REPORT is a name, its beginning, or last."""
 
 
 @reports.command("list", epilog=examples("qsuite-console reports list --json | jq -r '.reports[].path'"))
@@ -135,18 +139,46 @@ def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: b
     """Remove reports."""
     if not names and not expired:
         raise UsageProblem("no report is named", hint="qsuite-console reports list shows them; or --expired")
-    storage = storage_of(invocation)
-    gone = [str(stored.path.name) for stored in storage.remove_expired(datetime.now(UTC))] if expired else []
-    for found in [storage.find(name) for name in names]:
-        try:
-            storage.remove(found.file)
-        except OSError as error:
-            raise ConsoleError(f"{found.path} can't be removed: {error.strerror}", hint="check its owner") from error
-        gone.append(found.file)
+    storage, now = storage_of(invocation), datetime.now(UTC)
+    files = [found.file for found in storage.reports() if found.expires_at <= now] if expired else []
+    files += [storage.find(name).file for name in names]
+
+    async def remove(control: Control) -> None:
+        for file in dict.fromkeys(files):
+            await control.perform("reports.remove", {"file": file}, origin=ORIGIN)
+
+    if files:
+        changing(invocation, remove)
+    gone = [*dict.fromkeys(files), *(stored.path.name for stored in (storage.remove_expired(now) if expired else ()))]
     if is_json:
         output.document({"removed": gone})
     else:
         output.note(f"removed: {', '.join(gone)}" if gone else "nothing has expired")
+
+
+@reports.command(
+    "send",
+    epilog=examples("qsuite-console reports send last desk", "qsuite-console reports send market-12 board --yes"),
+)
+@click.argument("report")
+@click.argument("endpoint")
+@sure_options
+@click.pass_obj
+def send_report(invocation: Invocation, /, *, report: str, endpoint: str, **given: bool) -> int:
+    """Send a report with its file to a webhook, program or e-mail.
+
+    ENDPOINT is its name in the configuration. It is tried again until it has arrived: qsuite-console webhooks log. Every time a report is made it is sent with
+    run report --send ENDPOINT, also by a schedule.
+    """
+    return perform(
+        invocation,
+        Request(
+            operation=find_operation("reports.send"),
+            parameters={"file": report, "endpoint": endpoint},
+            verb="qsuite-console reports send",
+            **given,
+        ),
+    )
 
 
 def storage_of(invocation: Invocation) -> Storage:

@@ -96,6 +96,12 @@ def command_for(kind: KindInfo) -> click.Command:
             help="Confirm by the target's name; production wants it.",
             hidden=not kind.changes_data,
         ),
+        click.Option(
+            ["own_tell", "--tell"],
+            multiple=True,
+            metavar="NAME",
+            help="Tell this webhook, program or e-mail of the configuration how it ended; may be repeated.",
+        ),
         click.Option(["own_json", "--json"], is_flag=True, help="Print the result as JSON on stdout."),
     ]
     line = f"qsuite-console run {kind.name} {flags.sample(kind.parameters)}".rstrip()
@@ -118,6 +124,7 @@ def _run_kind(kind: KindInfo, parameters: Mapping[str, Any], given: Mapping[str,
         queue=given["own_queue"],
         priority=given["own_priority"],
         confirmation=given["own_confirm"],
+        tell=given.get("own_tell", ()),
     )
     return run_one(click.get_current_context().obj, options)
 
@@ -135,6 +142,7 @@ class Options:
         queue: str | None = None,
         priority: int | None = None,
         confirmation: str = "",
+        tell: tuple[str, ...] = (),
     ) -> None:
         self.kind = kind
         self.parameters = parameters
@@ -143,6 +151,7 @@ class Options:
         self.queue = queue
         self.priority = priority
         self.confirmation = confirmation
+        self.tell = tell
         self.show: Callable[[dict[str, Any]], None] | None = None  # prints the result of a success in its own way
         self.take: Callable[[dict[str, Any]], None] | None = None  # gets the result of a success, printed or not
 
@@ -181,7 +190,7 @@ def _run_one(invocation: Invocation, options: Options) -> int:
         name = typed_name(invocation, name, what, instead=", or --dry-run to see the plan")
     submission = msgspec.structs.replace(submission, confirmation=name)
     with Signals().installed() as signals:
-        foreground = Foreground(invocation, submission, options.kind, signals)
+        foreground = Foreground(invocation, submission, options.kind, signals, tell=options.tell)
         detail = foreground.to_the_end()
         if detail is not None and detail.job.state in TERMINAL and not signals.leaving:
             return _print_end(detail, options)

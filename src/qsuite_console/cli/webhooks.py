@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from qsuite_console.cli import output
-from qsuite_console.cli.act import Request, perform
+from qsuite_console.cli.act import Request, perform, sure_options
 from qsuite_console.cli.connect import running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
@@ -33,21 +33,9 @@ from qsuite_console.model.deliveries import (
 )
 from qsuite_console.model.errors import HistoryMissing, NotFound
 
-F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)
 Reading = Callable[[HistoryReader | None, str], Coroutine[Any, Any, S]]
 _STATES: Final = tuple(state.value for state in DeliveryState)
-
-
-def _sure(command: F) -> F:
-    """Add what every change takes."""
-    for option in (
-        json_option,
-        click.option("--yes", "-y", "is_sure", is_flag=True, help="Do it without asking."),
-        click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would do and do nothing."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(
@@ -157,7 +145,7 @@ def show(invocation: Invocation, number: int, *, is_json: bool) -> None:
     epilog=examples("qsuite-console webhooks redeliver 41", "qsuite-console webhooks redeliver 41 42 --yes")
 )
 @click.argument("numbers", type=int, nargs=-1, required=True, metavar="NUMBER…")
-@_sure
+@sure_options
 @click.pass_obj
 def redeliver(invocation: Invocation, /, numbers: tuple[int, ...], **given: Any) -> int:
     """Deliver again, with the same id: from the start of the schedule, also what was given up."""
@@ -167,7 +155,7 @@ def redeliver(invocation: Invocation, /, numbers: tuple[int, ...], **given: Any)
 
 @webhooks.command(epilog=examples("qsuite-console webhooks test desk --yes"))
 @click.argument("name")
-@_sure
+@sure_options
 @click.pass_obj
 def test(invocation: Invocation, /, name: str, **given: Any) -> int:
     """Send a notice that says it is a test, and tell how it went."""
@@ -176,7 +164,7 @@ def test(invocation: Invocation, /, name: str, **given: Any) -> int:
 
 @webhooks.command(epilog=examples("qsuite-console webhooks enable desk"))
 @click.argument("name")
-@_sure
+@sure_options
 @click.pass_obj
 def enable(invocation: Invocation, /, name: str, **given: Any) -> int:
     """Tell an endpoint again that answered 410 Gone."""
@@ -189,9 +177,7 @@ def _perform(invocation: Invocation, operation: str, parameters: dict[str, Any],
         Request(
             operation=find_operation(operation),
             parameters=parameters,
-            is_sure=given["is_sure"],
-            is_dry=given["is_dry"],
-            is_json=given["is_json"],
+            **given,
             verb=operation.replace(".", " "),
         ),
     )

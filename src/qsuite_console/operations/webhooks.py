@@ -73,7 +73,7 @@ class Notifying:
         courier = self._courier
         found = (await courier.book.detail(courier.target, number)).delivery
         waited, before = 0.0, found.tried_at
-        if not courier.is_serving:
+        if not courier.is_serving and found.state is DeliveryState.WAITING:
             await courier.send(number)
             found = (await courier.book.detail(courier.target, number)).delivery
         while found.state is DeliveryState.WAITING and found.tried_at == before and waited < _PATIENCE_S:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from qsuite_console.paths import resolve
+
 
 @pytest.fixture
 def environ(database_dsn: str, tmp_path: Path) -> dict[str, str]:
@@ -83,3 +85,32 @@ def test_the_plan_tells_when_it_will_be_ready_and_where(environ: dict[str, str])
     plan = json.loads(run(environ, "run", "report", "--name", "market", "--dry-run", "--json").stdout)
     assert plan["figures"]["estimated_s"] > 0
     assert plan["figures"]["directory"].startswith(environ["QSUITE_CONSOLE_HOME"])
+
+
+def test_reports_are_sent_and_jobs_told_without_an_engine(environ: dict[str, str], tmp_path: Path) -> None:
+    told, program = tmp_path / "told", tmp_path / "take"
+    config = resolve(str(tmp_path / "home")).ensure().config_file
+    program.write_text(f'#!/bin/sh\ncat >> {told}\necho " $QSUITE_FILE" >> {told}\n')
+    program.chmod(0o700)
+    config.write_text(f'[notify.press]\ncommand = ["{program}"]\nevents = ["alert.fired"]\n')
+    config.chmod(0o600)
+    made = run(environ, "run", "report", "--name", "jobs", "--format", "csv", "--send", "press", "--tell", "press")
+    assert made.returncode == 0, made.stderr
+    sent = run(environ, "reports", "send", "last", "press", "--yes", "--json")
+    assert (sent.returncode, json.loads(sent.stdout)["is_done"]) == (0, True), sent.stderr
+    bodies, files = zip(*(line.rsplit(" ", 1) for line in lines(told)), strict=True)
+    assert sorted(json.loads(body)["type"] for body in bodies) == ["job.succeeded", "report.sent", "report.sent"]
+    assert sorted(Path(file).name[:5] for file in files) == ["", "jobs-", "jobs-"]
+    asked = run(environ, "reports", "send", "last", "press")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    again = run(environ, "jobs", "tell", "1", "press", "--yes")
+    assert (again.returncode, "delivered in" in again.stdout) == (0, True), again.stderr
+    assert len(lines(told)) == 3, "what was told of the job is not told twice"
+    nobody = run(environ, "run", "report", "--name", "jobs", "--tell", "nobody")
+    assert (nobody.returncode, "under the name nobody" in nobody.stderr) == (2, True), nobody.stderr
+    audited = run(environ, "audit", "--json")
+    assert "reports.send" in audited.stdout
+
+
+def lines(told: Path) -> list[str]:
+    return told.read_text().splitlines()
