@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +34,8 @@ EVENT_STREAM: Final = "text/event-stream"
 WEBSOCKET: Final = "websocket"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,16}")
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?")
 
 T = TypeVar("T")
 
@@ -90,15 +93,11 @@ class Query:
         low = -(2.0**53) if self.low is None else self.low
         high = 2.0**53 if self.high is None else self.high
         kind = "a whole number" if self.type is int else "a number"
-        try:
-            value: float = int(text) if self.type is int and len(text) < 20 else float(text)
-        except ValueError:
-            value = math.nan
-        if self.type is int and not (math.isfinite(value) and value == int(value)):
-            value = math.nan
+        form = _WHOLE if self.type is int else _DECIMAL
+        value = float(text) if form.fullmatch(text) else math.nan
         if not low <= value <= high:
             raise UsageProblem(f"{shown} must be {kind} from {low:.15g} to {high:.15g}")
-        return int(value) if self.type is int else value
+        return int(text) if self.type is int else value
 
 
 @dataclass(frozen=True, slots=True)
