@@ -101,6 +101,7 @@ def headless(
         claim=Claiming.ALL,
         origin=origin,
         extra_services=[interface.serve],
+        is_node=True,
         requests=interface.costs.view,
     ) as runtime:
         if on_ready is not None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
 from msgspec import structs
@@ -38,6 +38,10 @@ class Outlet(Protocol):
     """Tells workers that do not look at the table by themselves."""
 
     resend_s: float
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Return what closes its connections at the end."""
+        ...
 
     async def send(self, run: Run, kind: JobKind) -> None:
         """Say that a run may be claimed; raises ConsoleError where nobody hears it."""

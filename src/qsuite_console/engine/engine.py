@@ -61,8 +61,8 @@ class _Loop:
 class Parts:
     """What an engine is put together from. ``services`` are entered on its loop at the start and left at the end.
 
-    ``executors``: queue -> who has its jobs done elsewhere. ``drains`` are called with the patience in seconds while
-    the engine drains, and waited for.
+    ``executors``: queue -> who has its jobs done elsewhere. ``drains`` are called with the patience in seconds, and
+    what cuts it short, while the engine drains; they are waited for.
     """
 
     store: Store
@@ -72,7 +72,7 @@ class Parts:
     sampler: Sampler | None = None
     scheduler: Scheduler | None = None
     executors: Mapping[str, Executor] = field(default_factory=dict)
-    drains: Sequence[Callable[[float], Awaitable[None]]] = ()
+    drains: Sequence[Callable[[float, asyncio.Event], Awaitable[None]]] = ()
     services: Sequence[AbstractAsyncContextManager[Any]] = ()
 
 
@@ -224,7 +224,7 @@ class Engine:
                 self._ready.set()
                 await self._stopping.wait()
                 asyncio.get_running_loop().call_later(self._drain_s + LAST_WAIT_S, self._hurry.set)
-                drains = [asyncio.ensure_future(drain(self._drain_s)) for drain in self._drains]
+                drains = [asyncio.ensure_future(drain(self._drain_s, self._hurry)) for drain in self._drains]
                 await core.drain(self._drain_s, self._hurry)
                 await asyncio.gather(*drains, return_exceptions=True)
                 await operating.finish()

@@ -25,12 +25,14 @@ from qsuite_console.engine.ports import Claiming, Probe
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import TargetView
 from qsuite_console.history.audit import AuditProbe
-from qsuite_console.history.store import open_store
+from qsuite_console.history.store import SqliteStore, open_store
+from qsuite_console.metrics.monitoring import Monitoring
 from qsuite_console.metrics.sampler import PlatformSampler
 from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.traffic import RequestsView
 from qsuite_console.paths import Paths
+from qsuite_console.runtime.distribution import Distribution
 from qsuite_console.runtime.outgoing import Outgoing
 from qsuite_console.runtime.outside import Outside, load_workers
 from qsuite_console.runtime.watching import open_monitoring
@@ -61,13 +63,14 @@ def open_runtime(
     origin: str,
     extra_services: Sequence[ServiceFactory] = (),
     clock: Clock | None = None,
+    is_node: bool = False,
     requests: Callable[[], RequestsView] | None = None,
 ) -> Iterator[Runtime]:
     """Run an engine on the instance's history until the block ends; jobs then get ``grace_s`` to stop.
 
     ``extra_services`` (the socket, say) are made from the engine's Control and live on its loop; ``requests`` tells
-    what the socket was asked. Raises HistoryOwned naming the owner when another process runs it, and HistoryUnavailable
-    when the history can't be written.
+    what the socket was asked. ``is_node``: it also does what others hand out. Raises HistoryOwned naming the owner when
+    another process runs it, and HistoryUnavailable when the history can't be written.
     """
     os.umask(0o077)
     _make_directories(paths)
@@ -79,32 +82,9 @@ def open_runtime(
         if claim is not Claiming.NONE:
             monitoring = open_monitoring(settings, paths, store, clock)
             stack.callback(monitoring.recorder.close)
-        outside = Outside(settings, paths, clock, monitoring, is_reading=claim is Claiming.NONE)
-        is_sandbox = settings.target.word.upper() == "SANDBOX"
-        scheduler = Scheduler(store.schedules, defaults(is_sandbox=is_sandbox))
         found: list[Engine] = []  # the engine's own parts are told of it before it exists
-
-        def control() -> Control:
-            return found[0].control
-
-        outgoing = Outgoing(settings, paths, store, clock, control, is_idle=claim is Claiming.NONE)
-        services = dataclasses.replace(
-            outside.services,
-            books=store,
-            schedules=scheduler,
-            calls=outgoing.calls,
-            courier=outgoing.courier,
-            requests=requests,
-        )
-        parts = Parts(
-            store=store,
-            workers=load_workers(services),
-            probes={**_probes(services), AuditProbe.name: AuditProbe(store, clock)},
-            operations=operations.load(services),
-            sampler=None if claim is Claiming.NONE else _sampler(services, paths, control),
-            scheduler=scheduler,
-            services=(outside.open(), outgoing.open(), *(_late(factory, control) for factory in extra_services)),
-        )
+        frame = _Frame(settings, paths, clock, store, monitoring, lambda: found[0].control, claim is Claiming.NONE)
+        parts = frame.parts(extra_services, requests, is_node=is_node)
         engine = Engine(
             parts,
             settings=settings.engine,
@@ -120,6 +100,59 @@ def open_runtime(
         runtime = Runtime(engine.control, engine, settings, paths, origin, settings.engine.drain_s)
         stack.callback(lambda: grace.append(runtime.grace_s))
         yield runtime
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What an engine's parts are made from. ``is_idle``: it only looks, and nothing is watched, run or told."""
+
+    settings: Settings
+    paths: Paths
+    clock: Clock
+    store: SqliteStore
+    monitoring: Monitoring | None
+    control: Callable[[], Control]
+    is_idle: bool
+
+    def parts(
+        self,
+        extra_services: Sequence[ServiceFactory],
+        requests: Callable[[], RequestsView] | None,
+        *,
+        is_node: bool,
+    ) -> Parts:
+        settings, paths, clock, store = self.settings, self.paths, self.clock, self.store
+        outside = Outside(settings, paths, clock, self.monitoring, is_reading=self.is_idle)
+        scheduler = Scheduler(store.schedules, defaults(is_sandbox=settings.target.word.upper() == "SANDBOX"))
+        outgoing = Outgoing(settings, paths, store, clock, self.control, is_idle=self.is_idle)
+        services = dataclasses.replace(
+            outside.services,
+            books=store,
+            schedules=scheduler,
+            calls=outgoing.calls,
+            courier=outgoing.courier,
+            requests=requests,
+        )
+        found = load_workers(services)
+        distribution = Distribution(settings, paths, clock, view_target(settings))
+        if is_node:
+            distribution.serve(found)
+        return Parts(
+            store=store,
+            workers=found,
+            probes={**_probes(services), AuditProbe.name: AuditProbe(store, clock)},
+            operations=operations.load(services),
+            sampler=None if self.is_idle else _sampler(services, paths, self.control),
+            scheduler=scheduler,
+            executors=distribution.executors,
+            drains=(distribution.drain,),
+            services=(
+                outside.open(),
+                outgoing.open(),
+                distribution.open(),
+                *(_late(factory, self.control) for factory in extra_services),
+            ),
+        )
 
 
 def view_target(settings: Settings) -> TargetView:
