@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import structs
 
-from qsuite_console.engine import retry
+from qsuite_console.engine import parameters, retry
 from qsuite_console.engine.handing_ports import Executor
 from qsuite_console.engine.ports import Claim, Ending, JobKind, Worker
 from qsuite_console.engine.runner import Attempt, Surroundings, Wish, failed
@@ -42,6 +42,10 @@ class Doing(Protocol):
         """Stop waiting for a safe point."""
         ...
 
+    def profile(self) -> bool:
+        """Measure from now on where its time goes; tells whether that can be done."""
+        ...
+
 
 class Hands:
     """Who does the jobs of each queue. ``slots``: how many jobs of a queue run here though others do the rest."""
@@ -49,6 +53,7 @@ class Hands:
     def __init__(self, executors: Mapping[str, Executor], slots: Mapping[str, int], around: Surroundings) -> None:
         self._executors = executors
         self._around = around
+        self._paths: dict[str, tuple[str, ...]] = {}  # kind -> its parameters that name files
         self._here = {name: asyncio.Semaphore(max(1, slots.get(name, 1))) for name in executors}
 
     def over(self, job: Job, *, is_followed: bool) -> None:
@@ -62,9 +67,16 @@ class Hands:
         executor = self._executors.get(claim.job.queue)
         if executor is None or worker is None:
             return Attempt(claim, worker, self._around)
-        if worker.kind.needs_host:
+        if self._needs_host(worker.kind, claim.job.parameters):
             return _Here(Attempt(claim, worker, self._around), self._here[claim.job.queue], self._around)
         return Handoff(claim, worker.kind, executor, self._around)
+
+    def _needs_host(self, kind: JobKind, given: Mapping[str, Any]) -> bool:
+        """Say whether a job can be done on this machine only: files that it names are here."""
+        if kind.name not in self._paths:
+            specs = parameters.describe(kind.parameters)
+            self._paths[kind.name] = tuple(spec.name for spec in specs if spec.type == "path")
+        return kind.needs_host or any(given.get(name) for name in self._paths[kind.name])
 
 
 class _Here:
@@ -97,6 +109,9 @@ class _Here:
 
     def press(self) -> None:
         self._attempt.press()
+
+    def profile(self) -> bool:
+        return self._attempt.profile()
 
 
 class Handoff:
@@ -155,6 +170,10 @@ class Handoff:
             return
         self.wish = wish
         self.wished.set()
+
+    def profile(self) -> bool:
+        """Say no: its time is spent in another process."""
+        return False
 
     def press(self) -> None:
         """Let go."""

@@ -81,6 +81,7 @@ class Cleanup:
         soft_limit_s=60.0,
         hard_limit_s=90.0,
         changes_data=False,  # the console's own books, not the platform's data
+        needs_host=True,
     )
 
     def __init__(self, services: Services) -> None:

@@ -77,6 +77,7 @@ class CallWorker(_Worker):
         description="Send one HTTP request: retried, limited in rate, time and size; secrets by name only.",
         parameters=CallParameters,
         max_attempts=1,  # it tries again itself
+        needs_host=True,  # what may be called how often is counted here
     )
 
     def title(self, parameters: CallParameters) -> str:
@@ -139,6 +140,7 @@ class BulkWorker(_Worker):
         description="Send up to fifty HTTP requests at once; each has its own result, whatever becomes of the others.",
         parameters=BulkParameters,
         max_attempts=1,
+        needs_host=True,
     )
 
     def title(self, parameters: BulkParameters) -> str:

@@ -49,6 +49,7 @@ class CommandWorker:
             hard_limit_s=command.timeout_s + _HARD_S,
             max_attempts=command.attempts if command.retry else 1,
             changes_data=command.changes_data,
+            needs_host=True,
         )
 
     def title(self, parameters: msgspec.Struct) -> str:

@@ -51,6 +51,7 @@ class ReportWorker:
         hard_limit_s=1800.0,
         max_attempts=3,
         changes_data=False,
+        needs_host=True,  # reports are kept beside this console's history
     )
 
     def __init__(self, services: Services) -> None:
