@@ -54,7 +54,7 @@ class Order:
 def require_celery() -> None:
     """Raise UsageProblem with the one line to do where the extra is not installed."""
     if importlib.util.find_spec("celery") is None:
-        raise UsageProblem("Celery is not installed here", hint="pip install 'qsuite-console[celery]'")
+        raise UsageProblem("Celery is not installed here: pip install 'qsuite-console[celery]'")
 
 
 def broker_queue(settings: Settings, queue: str) -> str:

@@ -22,6 +22,8 @@ from qsuite_console.config.settings import CacheSettings, CelerySettings, Databa
 from qsuite_console.db.runs import RunBook
 from qsuite_console.sandbox.servers import Server
 
+SERVED = ("--queues", "general", "--concurrency", "2")
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -40,6 +42,10 @@ class Platform:
             celery=CelerySettings(resend_s=1.0),
             engine=EngineSettings(drain_s=3.0),
         )
+
+    def start(self) -> WorkerProcess:
+        """Start one more, which the caller ends."""
+        return WorkerProcess(self.environment, *SERVED)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,8 +75,7 @@ def platform(postgres: Server, valkey: Server, tmp_path_factory: pytest.TempPath
     apart(execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE qsuite_template"))
     try:
         apart(execute(dsn, TABLES))
-        served = ("--queues", "general", "--concurrency", "2")
-        with worker_processes(environment_of(home, dsn, valkey.url), 2, *served) as started:
+        with worker_processes(environment_of(home, dsn, valkey.url), 2, *SERVED) as started:
             yield Platform(dsn, valkey.url, home, started)
     finally:
         apart(execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
