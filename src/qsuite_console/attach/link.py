@@ -50,6 +50,7 @@ class Link:
         self._heard_at = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._lost = asyncio.Event()
+        self._silence = ""  # in few words, while it is lost
         self._thread: threading.Thread | None = None
         self._session: aiohttp.ClientSession | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -139,6 +140,9 @@ class Link:
         query = {"wait": f"{wait_s:g}", "after": str(before.sequence if before is not None else -1)}
         state = await self._exchange("GET", "/state", ConsoleState, None, query)
         is_same = before is not None and _engine_of(before) == _engine_of(state)
+        if is_same and before is not None and before.sequence == state.sequence and not self._lost.is_set():
+            self._heard_at = time.monotonic()
+            return
         known = self._newest - self._base if is_same else 0
         facts = await self._exchange("GET", "/events", EventsAnswer, None, {"after": str(known)})
         self._heard_at = time.monotonic()
@@ -149,8 +153,6 @@ class Link:
                 self._ring.clear()  # another engine, or more happened than it keeps: what is kept stays without a gap
             self._ring.extend(facts.events)
             self._newest = self._base + facts.newest
-        if is_same and before is not None and before.sequence == state.sequence and not self._lost.is_set():
-            return
         self._heard = state
         self._lost.clear()
         self._publish(state)
@@ -160,24 +162,29 @@ class Link:
             _log.warning("lost the engine on %s: %s", self._address.where, error)
             self._lost.set()
         since = units.age(time.monotonic() - self._heard_at)
+        more = f"; {self._when_ended}" if self._when_ended else ""
         if not isinstance(error, EngineGone):
-            trouble = f"the engine refuses to tell, since {since}: {error.message}"
+            self._silence = trouble = f"the engine refuses to answer: {error.message}"
         elif _is_refused(error):
-            more = f"; {self._when_ended}" if self._when_ended else ""
-            trouble = f"the engine ended {since} ago: this goes on by itself when it is back{more}"
+            self._silence = f"the engine ended {since} ago"
+            trouble = f"{self._silence}: this goes on by itself when it is back{more}"
         else:
-            trouble = f"the engine stopped answering {since} ago; it is asked again all the time"
+            self._silence = f"the engine stopped answering {since} ago"
+            trouble = f"{self._silence}; it is asked again all the time"
         if self._heard is not None and trouble != self._state.trouble:
             self._publish(msgspec.structs.replace(self._heard, trouble=trouble))
 
     def _publish(self, state: ConsoleState) -> None:
         # Numbered here, not by the engine: silence is news too, and a restarted engine counts from the start again.
         sequence = self._state.sequence + 1
-        self._state = msgspec.structs.replace(state, sequence=sequence, is_attached=True)
+        owner = state.owner
+        if self._address.socket is None:
+            owner += f" at {self._address.where.partition('://')[2]}"
+        self._state = msgspec.structs.replace(state, sequence=sequence, is_attached=True, owner=owner)
 
     async def _ask_or_lose(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
         if self._lost.is_set():
-            raise EngineGone(self._state.trouble or "the engine does not answer", hint=HINT)
+            raise EngineGone(self._silence or "the engine does not answer", hint=HINT)
         asked = asyncio.create_task(self._exchange(method, path, kind, body, query))
         lost = asyncio.create_task(self._lost.wait())
         try:

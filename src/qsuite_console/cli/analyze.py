@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from qsuite_console.cli import output
-from qsuite_console.cli.connect import running_engine
+from qsuite_console.cli.connect import is_of, running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
@@ -97,7 +97,7 @@ def _ask(invocation: Invocation, wanted: dict[str, Any]) -> Analysis:
     try:
         with ExitStack() as stack:
             engine = running_engine(invocation, stack)
-            if engine is not None and invocation.target in (None, engine.state.target.name):
+            if engine is not None and is_of(invocation, engine):
                 answer = asyncio.run(engine.ask("analyze", wanted))
                 assert isinstance(answer, Analysis)
                 return answer

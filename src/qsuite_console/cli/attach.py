@@ -9,13 +9,13 @@ from typing import Final
 import click
 
 from qsuite_console.cli import output
+from qsuite_console.cli.engine_address import read_token
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
 from qsuite_console.model.errors import Conflict, EngineGone, UsageProblem
 
 TOKEN_VARIABLE: Final = "QSUITE_CONSOLE_ENGINE_TOKEN"
-_LONGEST_TOKEN: Final = 4096
 
 
 @click.command(
@@ -74,20 +74,9 @@ def _leading_to(invocation: Invocation, where: str, token_file: str | None) -> I
             raise UsageProblem("--token-file goes with a URL", hint="state a target's token as target.engine_token")
         return dataclasses.replace(invocation, target=where) if where else invocation
     if token_file:
-        token = _read_token(Path(token_file).expanduser())
+        token = read_token(Path(token_file).expanduser())
     else:
         token = invocation.environ.get(TOKEN_VARIABLE, "").strip()
     # What was typed beats the target's own, as a pair: a token is sent to nobody it was not stated for.
     fixed = {**invocation.fixed, "target.engine_url": where, "target.engine_token": token}
     return dataclasses.replace(invocation, fixed=fixed, fixed_by="command line")
-
-
-def _read_token(file: Path) -> str:
-    try:
-        token = file.read_text(encoding="utf-8")[: _LONGEST_TOKEN + 1].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageProblem(f"{file}: can't be read: {why}", hint="name a file that holds the token alone") from error
-    if not token or len(token.split()) != 1 or len(token) > _LONGEST_TOKEN:
-        raise UsageProblem(f"{file} does not hold one token", hint="name a file that holds the token alone")
-    return token

@@ -1,14 +1,17 @@
-"""``audit``: who did what, from where, with what result; read beside whoever owns the history."""
+"""``audit``: who did what, from where, with what result; read beside whoever owns the history, or asked elsewhere."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
+import msgspec
 
 from qsuite_console.cli import output
+from qsuite_console.cli.connect import running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
@@ -38,12 +41,29 @@ def audit(
 ) -> None:
     """Print who did what, from where, with what result, newest first."""
     query = {"since": parse_since(since) if since else None, "text": text, "limit": limit, "before": before}
+    page = _elsewhere(invocation, query) or _beside(invocation, query)
+    output.document(page) if is_json else _print(page)
+
+
+def _elsewhere(invocation: Invocation, query: dict[str, Any]) -> AuditPage | None:
+    """Return what the engine of another machine says, None where the history is on this one."""
+    if invocation.engine is None:
+        return None
+    with ExitStack() as stack:
+        engine = running_engine(invocation, stack)
+        assert engine is not None  # else it has raised
+        asked = {name: msgspec.to_builtins(value) for name, value in query.items() if value is not None}
+        answer = asyncio.run(engine.ask(AuditProbe.name, asked))
+        assert isinstance(answer, AuditPage)
+        return answer
+
+
+def _beside(invocation: Invocation, query: dict[str, Any]) -> AuditPage:
     try:
         with closing(open_reader(invocation.paths.history)) as reader:
-            page = asyncio.run(AuditProbe(reader, SystemClock()).ask(query))
+            return asyncio.run(AuditProbe(reader, SystemClock()).ask(query))
     except HistoryMissing:
-        page = AuditPage(at=datetime.now(UTC))
-    output.document(page) if is_json else _print(page)
+        return AuditPage(at=datetime.now(UTC))
 
 
 def parse_since(text: str) -> datetime:

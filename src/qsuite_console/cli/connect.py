@@ -91,6 +91,11 @@ def running_engine(
     return stack.enter_context(control)
 
 
+def is_of(invocation: Invocation, engine: RemoteControl) -> bool:
+    """Return whether an engine works on the invocation's target; one that the target names does, whatever its name."""
+    return invocation.engine is not None or invocation.target in (None, engine.state.target.name)
+
+
 def any_engine(
     invocation: Invocation, stack: ExitStack, *, claim: Claiming, origin: str, refuse: bool = False
 ) -> Control:

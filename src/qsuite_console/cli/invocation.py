@@ -6,20 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qsuite_console import logs
 from qsuite_console.cli import output
+from qsuite_console.cli.engine_address import address_of
 from qsuite_console.config.loading import Loaded, load
 from qsuite_console.config.schema import secrets_of
-from qsuite_console.config.secrets import Secret
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.paths import HOME_VARIABLE, Paths, resolve
 
 if TYPE_CHECKING:
     from qsuite_console.attach import Address
-
-_BY_NAME: Final = "env:"
 
 
 @dataclass
@@ -53,24 +51,12 @@ class Invocation:
     @cached_property
     def engine(self) -> Address | None:
         """Return where the target's engine answers, None for one of this machine; warns of a token in the clear."""
-        target = self.loaded.settings.target
-        if not target.engine_url:
-            return None
-        from qsuite_console.attach import parse
-
-        found = parse(target.engine_url, self._token(target.engine_token))
-        logs.REDACTOR.register([found.token.reveal()] if found.token else [])
-        if found.token and found.is_in_the_clear and self.warns:
-            output.warning(f"the token for {found.where} crosses the network in the clear; use https or ssh -L")
+        found = address_of(self.loaded.settings.target, self.environ)
+        if found is not None and found.token:
+            logs.REDACTOR.register([found.token.reveal()])
+            if found.is_in_the_clear and self.warns:
+                output.warning(f"the token for {found.where} crosses the network in the clear; use https or ssh -L")
         return found
-
-    def _token(self, stated: Secret) -> Secret:
-        name = stated.reveal().removeprefix(_BY_NAME)
-        if name == stated.reveal():
-            return stated
-        if not self.environ.get(name):
-            raise UsageProblem(f"target.engine_token: the variable {name} is not set", hint=f"export {name}=…")
-        return Secret(self.environ[name])
 
     def _made(self, found: Paths) -> Paths:
         """Make the directories; refuses those that can't be."""

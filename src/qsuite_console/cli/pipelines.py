@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from qsuite_console.cli import output
-from qsuite_console.cli.connect import running_engine
+from qsuite_console.cli.connect import is_of, running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import ListedGroup, examples
@@ -210,7 +210,7 @@ def _ask(invocation: Invocation, probe: str, kind: type[Any], wanted: Mapping[st
     try:
         with ExitStack() as stack:
             engine = running_engine(invocation, stack)
-            if engine is not None and invocation.target in (None, engine.state.target.name):
+            if engine is not None and is_of(invocation, engine):
                 answer: msgspec.Struct = asyncio.run(engine.ask(probe, asked))
                 assert isinstance(answer, kind)
                 return answer

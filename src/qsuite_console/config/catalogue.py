@@ -55,7 +55,7 @@ CATALOGUE: Final[Mapping[str, Entry]] = {
         "asks it; http://127.0.0.1:8765, https://ops.example.org, unix:/path/to/engine.sock",
         form="engine",
     ),
-    "target.engine_token": Entry(help="its bearer token; env:NAME takes it from that variable"),
+    "target.engine_token": Entry(help="its bearer token: env:NAME, file:/path, or the token itself"),
     "database.dsn": Entry(
         help="postgresql://user:password@host:port/name; empty: the PG* variables and ~/.pgpass decide",
         env="DATABASE_URL",
