@@ -159,11 +159,13 @@ def _engine(paths: Paths) -> Finding:
 
 async def _services(settings: Settings) -> list[Finding]:
     from qsuite_console.cli.checks import services
+    from qsuite_console.cli.checks.handing import handing
 
     groups = await asyncio.gather(
         services.database(settings.database, settings.tables),
         services.pooler(settings),
         services.cache(settings.cache),
+        handing(settings),
         services.provider(settings.provider),
     )
     return [finding for group in groups for finding in group]

@@ -49,6 +49,14 @@ class RunTable:
                         await self._migrate(connection)
                 self._is_ready = True
 
+    async def look(self) -> bool | None:
+        """Return None where the table is there, else whether this role may make it; changes nothing."""
+        async with self.database.session("runs: look", 8.0) as connection:
+            if await self._version(connection):
+                return None
+            schema = self.table.rpartition(".")[0]
+            return bool(await connection.fetchval(load("runs_may_create"), schema or "public"))
+
     async def _version(self, connection: asyncpg.Connection) -> int:
         said = await connection.fetchval(load("runs_version"), self._names["{{runs}}"])
         if said is None:

@@ -1,4 +1,4 @@
-"""A platform that real Celery workers of this module share: starting two takes seconds."""
+"""A platform that the real Celery workers of these tests share: starting two takes seconds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def execute(dsn: str, *statements: str) -> None:
     await connection.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform(postgres: Server, valkey: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Two workers with two processes each that serve the queue "general"."""
     name = f"celery_{os.getpid()}"

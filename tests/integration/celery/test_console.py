@@ -17,6 +17,8 @@ import redis
 from fakes.celery_jobs import KINDS
 from integration.celery.conftest import Platform
 from qsuite_console import workers
+from qsuite_console.cli.checks import Verdict
+from qsuite_console.cli.checks.handing import handing
 from qsuite_console.config.queues import QueuePlan, RunSettings
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
@@ -25,6 +27,7 @@ from qsuite_console.model.jobs import JobAction, JobDetail, JobQuery, JobState, 
 from qsuite_console.paths import Paths
 from qsuite_console.runtime import Runtime, open_runtime
 
+pytestmark = pytest.mark.xdist_group("celery")
 FULL = bool(os.environ.get("QSUITE_FULL"))
 JOBS, KILLS, WAIT_S = (1000, 5, 0.1) if FULL else (120, 2, 0.05)
 LEASE_S = 12.0
@@ -144,3 +147,15 @@ async def test_killed_workers_lose_no_job_and_double_none(
     assert again <= KILLS * 2  # only what the killed processes had in hand
     assert await connection.fetchval("SELECT count(*) FROM effect") == JOBS
     assert await connection.fetchval("SELECT sum(times) - count(*) FROM effect") <= again
+
+
+async def test_doctor_says_who_serves(platform: Platform) -> None:
+    plan = QueuePlan(name="general", execution=Execution.CELERY)
+    settings = replace(platform.settings, queues={"general": plan, "ai": replace(plan, name="ai")})
+    found = {each.name: each for each in await handing(settings)}
+    assert found["run table"].verdict is Verdict.OK
+    assert found["celery"].what.startswith("5.")
+    assert found["celery broker"].verdict is Verdict.WARN  # this one drops keys when it is full
+    assert found["celery workers"].what == "none serves ai: its jobs wait"
+    assert found["celery workers"].todo == "qsuite-console celery-worker --queues ai"
+    assert await handing(platform.settings) == []

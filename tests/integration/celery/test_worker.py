@@ -22,6 +22,7 @@ from qsuite_console.model.handing import Run, RunNews, RunState
 from qsuite_console.model.jobs import Job, JobState, Outcome
 from qsuite_console.model.runs import Claim
 
+pytestmark = pytest.mark.xdist_group("celery")
 KINDS: dict[str, JobKind] = {each.kind.name: each.kind for each in (EffectWorker, ShortWorker)}
 _ids = itertools.count(1)
 

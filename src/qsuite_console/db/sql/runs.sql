@@ -210,3 +210,8 @@ SELECT execution, queue, state, owner, count(*) AS runs, min(enqueued_at) AS old
 
 -- @name runs_notify @pg 13-18
 SELECT pg_notify($1, $2);
+
+-- @name runs_may_create @pg 13-18
+-- $1 schema: may this role make a table in it, or the schema itself where there is none.
+SELECT CASE WHEN to_regnamespace(quote_ident($1)) IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+            ELSE has_schema_privilege($1, 'CREATE') END;
