@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.fakes.jobs import running
 
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db.database import Database
 from qsuite_console.db.runs import RunBook
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable
+from qsuite_console.distributed.claimer import Claimer
+from qsuite_console.distributed.follower import Follower
+from qsuite_console.distributed.nodes import Node
+from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable, Worker
+from qsuite_console.engine.state import TargetView
+from qsuite_console.model.clock import SystemClock
+from qsuite_console.model.handing import Execution
 from qsuite_console.model.jobs import Job, JobState
 from qsuite_console.model.runs import Claim
 
@@ -89,3 +98,35 @@ async def open_book(dsn: str, *, lease_s: float = 30.0, pool_max: int = 5) -> As
         yield book
     finally:
         await database.close()
+
+
+@contextmanager
+def console(
+    directory: Path, dsn: str, *workers: Worker, lease_s: float = 30.0, in_flight: int = 16, max_rescues: int = 5
+) -> Iterator[Engine]:
+    """An engine whose queue ``general`` is done by nodes; its own worker of the kind must never run."""
+    database = Database(DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=4), application="console-test")
+    follower = Follower(RunBook(database, lease_s=lease_s), "home", max_rescues=max_rescues, keep_days=7.0)
+
+    @asynccontextmanager
+    async def services() -> AsyncIterator[None]:
+        try:
+            async with follower.open():
+                yield
+        finally:
+            await database.close()
+
+    executors = {"general": follower.executor(Execution.NODES, in_flight)}
+    with running(directory, *workers, executors=executors, services=(services(),)) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def node(dsn: str, *workers: Worker, slots: int = 4, lease_s: float = 30.0) -> AsyncIterator[Node]:
+    """A node on the loop of the test."""
+    async with open_book(dsn, lease_s=lease_s) as book:
+        named = {worker.kind.name: worker for worker in workers}
+        claimer = Claimer(book, named, owner=f"host:{id(workers)}:x", target=TargetView(), clock=SystemClock())
+        served = Node(claimer, {"general": slots})
+        async with served.serving():
+            yield served

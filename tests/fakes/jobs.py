@@ -95,6 +95,7 @@ def make_engine(store: SqliteStore, *workers: Worker, **arguments: Any) -> Engin
         scheduler=arguments.pop("scheduler", None),
         operations=arguments.pop("operations", {}),
         services=arguments.pop("services", ()),
+        executors=arguments.pop("executors", {}),
     )
     return Engine(
         parts,

@@ -1,0 +1,267 @@
+"""A console whose queue is done by others: the same history, screens and wishes, whoever works and whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from tests.fakes.handing import Told, ToldWorker, console, node, open_book
+from tests.fakes.jobs import reaches, until
+
+from qsuite_console.distributed import follower
+from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.ports import JobKind
+from qsuite_console.model.jobs import JobAction, JobDetail, JobState, Outcome, Submission
+
+FAR = 40.0  # seconds: how long a loaded machine may take
+
+
+async def submit(engine: Engine, **told: object) -> int:
+    return (await engine.control.submit(Submission(kind="told", parameters=dict(told)))).job_id
+
+
+async def ended(engine: Engine, job_id: int, state: JobState) -> JobDetail:
+    await reaches(engine.control, job_id, state, timeout_s=FAR)
+    return await engine.control.job(job_id)
+
+
+def messages(detail: JobDetail) -> list[str]:
+    return [line.message for line in detail.logs]
+
+
+async def test_a_job_done_by_a_node_looks_like_one_done_here(tmp_path: Path, database_dsn: str) -> None:
+    here, there = ToldWorker(), ToldWorker()
+    async with node(database_dsn, there):
+        with console(tmp_path, database_dsn, here) as engine:
+            job_id = await submit(engine, steps=4, word="hello")
+            detail = await ended(engine, job_id, JobState.SUCCEEDED)
+    assert (len(here.ran), len(there.ran)) == (0, 1)
+    assert detail.result == {"steps": 4, "word": "hello"}
+    assert (detail.job.progress.done, detail.job.progress.message) == (4, "hello")
+    assert [attempt.outcome for attempt in detail.attempts] == [Outcome.SUCCEEDED]
+    assert [m for m in messages(detail) if m.startswith("step")] == ["step 1", "step 2", "step 3", "step 4"]
+    assert messages(detail)[0].startswith("taken by node host:")
+
+
+async def test_progress_and_checkpoints_are_seen_while_it_runs(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn, there):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, steps=1000, wait_s=0.05)
+
+            async def seen() -> bool:
+                detail = await engine.control.job(job_id)
+                return bool(detail.checkpoint) and detail.job.progress.done > 0 and len(detail.logs) > 3
+
+            await until(seen, FAR)
+            asked = time.monotonic()
+            (answer,) = await engine.control.act(JobAction.CANCEL, [job_id])
+            assert answer.is_done
+            await ended(engine, job_id, JobState.CANCELLED)
+            took = time.monotonic() - asked
+            steps = there.ran[0]
+    assert steps[2] == 0
+    assert took < 10  # a second or two where the machine is not loaded
+
+
+async def test_a_paused_job_goes_on_from_its_checkpoint(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn, there):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, steps=60, wait_s=0.05)
+            await until(lambda: there.ran, FAR)
+            await engine.control.act(JobAction.PAUSE, [job_id])
+            detail = await ended(engine, job_id, JobState.PAUSED)
+            assert detail.checkpoint
+            await engine.control.act(JobAction.RESUME, [job_id])
+            await ended(engine, job_id, JobState.SUCCEEDED)
+    assert [attempt for _, attempt, _ in there.ran] == [1, 2]
+    assert there.ran[1][2] == detail.checkpoint["step"]
+
+
+async def test_failures_are_retried_or_final_as_ever(tmp_path: Path, database_dsn: str) -> None:
+    async with node(database_dsn, ToldWorker()):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            passing, final = await submit(engine, fails="passing"), await submit(engine, fails="for good")
+            scheduled = await ended(engine, passing, JobState.SCHEDULED)
+            failed = await ended(engine, final, JobState.FAILED)
+    assert scheduled.job.error == "it may pass"
+    assert scheduled.job.reason is not None
+    assert scheduled.job.reason.startswith("try 2 of 4 at ")
+    assert failed.job.error == "never again (do something else)"
+    assert "attempt 1: never again (do something else)" in messages(failed)
+
+
+async def test_an_engine_that_comes_back_joins_the_run(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn, there):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, steps=100, wait_s=0.03)
+            await until(lambda: there.ran, FAR)
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            detail = await ended(engine, job_id, JobState.SUCCEEDED)
+    assert len(there.ran) == 1
+    assert [attempt.outcome for attempt in detail.attempts] == [Outcome.INTERRUPTED, Outcome.SUCCEEDED]
+    assert "joins its run that is under way" in messages(detail)
+    assert sum(m.startswith("step ") for m in messages(detail)) >= 100
+
+
+async def test_what_was_done_while_no_engine_ran_is_taken_as_done(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        job_id = await submit(engine, steps=2, word="alone")
+        await until(lambda: _waits(database_dsn), FAR)
+    async with node(database_dsn, there):
+        await until(lambda: _state(database_dsn, "ended"), FAR)
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        detail = await ended(engine, job_id, JobState.SUCCEEDED)
+    assert detail.result == {"steps": 2, "word": "alone"}
+    assert len(there.ran) == 1
+    assert "it was done elsewhere while this engine was away" in messages(detail)
+
+
+async def _waits(dsn: str) -> bool:
+    return await _state(dsn, "handed_off")
+
+
+async def _state(dsn: str, state: str) -> bool:
+    async with open_book(dsn) as book, book.database.session("test") as connection:
+        return bool(await connection.fetchval("SELECT count(*) FROM qsuite.job_run WHERE state = $1", state))
+
+
+async def test_a_job_whose_node_dies_goes_on_at_another_from_its_checkpoint(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    with console(tmp_path, database_dsn, ToldWorker(), lease_s=1.0) as engine:
+        job_id = await submit(engine, steps=5)
+        async with open_book(database_dsn, lease_s=1.0) as book:
+            await until(lambda: _waits(database_dsn), FAR)
+            (run,) = await book.claim({"general": 1}, kinds=["told"], owner="dead:1:x")
+            await book.save(run.token, {"step": 3}, owner="dead:1:x")
+            await until(lambda: _state(database_dsn, "lost"), FAR)
+            async with node(database_dsn, there):
+                detail = await ended(engine, job_id, JobState.SUCCEEDED)
+            with pytest.raises(Exception, match="given up"):
+                await book.save(run.token, {"step": 4}, owner="dead:1:x")
+    assert there.ran == [(job_id, 2, 3)]
+    assert detail.attempts[0].outcome is Outcome.INTERRUPTED
+    assert "node dead:1 died or was cut off: nothing was heard of it for 1 s" in messages(detail)
+
+
+async def test_a_job_that_kills_every_node_ends(tmp_path: Path, database_dsn: str) -> None:
+    with console(tmp_path, database_dsn, ToldWorker(), lease_s=0.2, max_rescues=1) as engine:
+        job_id = await submit(engine)
+        async with open_book(database_dsn, lease_s=0.2) as book:
+            for _ in range(2):
+                await until(lambda: book.claim({"general": 1}, kinds=["told"], owner="dead:1:x"), FAR)
+            detail = await ended(engine, job_id, JobState.FAILED)
+    assert detail.job.error == "those who did it died 2 times: it is not tried again"
+
+
+async def test_a_job_nobody_has_taken_is_cancelled_at_once_and_never_begun(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        job_id = await submit(engine)
+        await until(lambda: _waits(database_dsn), FAR)
+        assert (await engine.control.job(job_id)).job.progress.message == "waits for a node"
+        await engine.control.act(JobAction.CANCEL, [job_id])
+        await ended(engine, job_id, JobState.CANCELLED)
+        async with node(database_dsn, there):
+            other = await submit(engine, word="other")
+            await ended(engine, other, JobState.SUCCEEDED)
+    assert [job for job, _, _ in there.ran] == [other]
+
+
+async def test_a_run_that_heeds_nothing_is_given_up(
+    tmp_path: Path, database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "UNHEEDED_S", 0.5)
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        job_id = await submit(engine)
+        async with open_book(database_dsn) as book:
+            (run,) = await until(lambda: book.claim({"general": 1}, kinds=["told"], owner="deaf:1:x"), FAR)
+            await engine.control.act(JobAction.CANCEL, [job_id])
+            await ended(engine, job_id, JobState.CANCELLED)
+            assert not await book.beat({run.token: None}, owner="deaf:1:x")
+
+
+async def test_a_job_cancelled_while_nobody_followed_it_ends_elsewhere_too(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn, there) as served:
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, steps=10_000, wait_s=0.02)
+            await until(lambda: there.ran, FAR)
+            await engine.control.set_queue("general", is_paused=True)
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            assert (await engine.control.job(job_id)).job.state is JobState.INTERRUPTED
+            await engine.control.act(JobAction.CANCEL, [job_id])
+            await until(lambda: not served._tasks, FAR)
+
+
+async def test_a_run_that_somebody_deleted_is_done_again(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        job_id = await submit(engine)
+        await until(lambda: _waits(database_dsn), FAR)
+        async with open_book(database_dsn) as book, book.database.session("test") as connection:
+            await connection.execute("TRUNCATE qsuite.job_run CASCADE")
+        async with node(database_dsn, there):
+            await ended(engine, job_id, JobState.SUCCEEDED)
+    assert there.ran == [(job_id, 2, 0)]
+
+
+async def test_jobs_wait_for_a_server_that_is_away_and_can_be_cancelled_meanwhile(tmp_path: Path) -> None:
+    with console(tmp_path, "postgresql://127.0.0.1:1/x", ToldWorker()) as engine:
+        job_id = await submit(engine)
+
+        async def waits() -> bool:
+            return "can't be handed out" in (await engine.control.job(job_id)).job.progress.message
+
+        await until(waits, FAR)
+        await engine.control.act(JobAction.CANCEL, [job_id])
+        detail = await ended(engine, job_id, JobState.CANCELLED)
+    assert any("it is handed out once that works" in message for message in messages(detail))
+
+
+class AtHome(ToldWorker):
+    kind = JobKind(
+        name="told", title="Told", description="", parameters=Told, changes_data=False, needs_host=True, queue="general"
+    )
+
+
+async def test_a_job_that_needs_this_machine_stays_here_and_says_so(tmp_path: Path, database_dsn: str) -> None:
+    here = AtHome()
+    with console(tmp_path, database_dsn, here) as engine:
+        detail = await ended(engine, await submit(engine), JobState.SUCCEEDED)
+    assert len(here.ran) == 1
+    assert messages(detail)[0] == "told needs this machine: it is not handed to others"
+
+
+async def test_jobs_here_keep_to_the_slots_of_their_queue(tmp_path: Path, database_dsn: str) -> None:
+    here = AtHome()
+    with console(tmp_path, database_dsn, here) as engine:  # general has four slots here, sixteen in flight
+        ids = [await submit(engine, steps=10_000, wait_s=0.02, word=str(n)) for n in range(6)]
+        await until(lambda: len(here.ran) == 4, FAR)
+        await until(lambda: len(engine.control.state.running) == 6, FAR)
+        assert len(here.ran) == 4
+        waiting = [job_id for job_id in ids if job_id not in {job for job, _, _ in here.ran}]
+        await engine.control.act(JobAction.CANCEL, waiting[:1])
+        await ended(engine, waiting[0], JobState.CANCELLED)
+        await engine.control.act(JobAction.CANCEL, [here.ran[0][0]])
+        await until(lambda: len(here.ran) == 5, FAR)
+    assert here.ran[-1][0] == waiting[1]
+
+
+async def test_a_stopped_node_gives_its_runs_back(tmp_path: Path, database_dsn: str) -> None:
+    first, second = ToldWorker(), ToldWorker()
+    with console(tmp_path, database_dsn, ToldWorker()) as engine:
+        async with node(database_dsn, first) as served:
+            job_id = await submit(engine, steps=100, wait_s=0.03)
+            await until(lambda: first.ran, FAR)
+            await served.drain(5.0, asyncio.Event())
+        async with node(database_dsn, second):
+            detail = await ended(engine, job_id, JobState.SUCCEEDED)
+    assert second.ran[0][:2] == (job_id, 2)
+    assert second.ran[0][2] > 0
+    assert detail.attempts[0].outcome is Outcome.INTERRUPTED
