@@ -55,6 +55,7 @@ class Claimer:
         self._dice = dice or random.Random()
         self._held: dict[str, _Held] = {}
         self._woken = asyncio.Event()
+        self._beat_s = min(BEAT_S, book.lease_s / 6)
 
     @property
     def active(self) -> int:
@@ -133,13 +134,13 @@ class Claimer:
         renewed = self.clock.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), TICK_S)
+                await asyncio.wait_for(self._woken.wait(), min(TICK_S, self._beat_s))
             self._woken.clear()
             now = self.clock.monotonic()
             self._give_up_late(now)
             if not self._held:
                 continue
-            is_due = now - renewed >= BEAT_S
+            is_due = now - renewed >= self._beat_s
             try:
                 await self._speak(is_due, now)
             except DatabaseError as error:
