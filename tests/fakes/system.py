@@ -28,6 +28,7 @@ from qsuite_console.model.system import (
     Shares,
     Swap,
 )
+from qsuite_console.model.traffic import RequestsView, RouteCost, SlowRequest
 
 GIB, MIB = 2**30, 2**20
 LIMITS = {"host.cpu": (80.0, 95.0, "%"), "host.memory": (75.0, 90.0, "%"), "jobs.loop_lag": (0.5, 2.0, "s")}
@@ -139,6 +140,38 @@ def own(at: datetime) -> ProcessView:
     )
 
 
+def requests(at: datetime) -> RequestsView:
+    rows = (
+        ("GET /prices/latest", 18_240, 2.1, 6.4, 210, 12_100, 0),
+        ("GET /jobs", 2_412, 3.8, 9.7, 2_412, 1_804, 0),
+        ("GET /jobs/{job_id}/status", 9_121, 0.6, 1.4, 0, 0, 17),
+        ("POST /bars", 31, 212.0, 2_480.0, 310, 0, 4),
+        ("POST /ask/{probe}", 402, 11.0, 96.0, 1_206, 0, 2),
+    )
+    routes = tuple(
+        RouteCost(route=route, answered=asked, p50_ms=p50, p95_ms=p95, p99_ms=1.6 * p95, worst_ms=3 * p95,
+                  total_ms=asked * p50, queries=queries, cached=cached, refused=refused,
+                  failed=1 if route == "POST /bars" else 0, slow=2 if route == "POST /bars" else 0)
+        for route, asked, p50, p95, queries, cached, refused in rows
+    )  # fmt: skip
+    slow = (
+        SlowRequest(at=at - timedelta(minutes=4), route="POST /bars", path="/bars", caller="loader", status=200,
+                    ms=7_440.0, queries=12, is_very_slow=True),
+        SlowRequest(at=at - timedelta(hours=2), route="POST /ask/{probe}", path="/ask/database.tables",
+                    caller="this machine", status=504, ms=2_510.0, queries=4, is_very_slow=False),
+    )  # fmt: skip
+    return RequestsView(
+        at=at,
+        since=at - timedelta(hours=6, minutes=12),
+        routes=routes,
+        slow=slow,
+        turned_away={"NotAuthenticated": 3, "NotAllowed": 1},
+        callers={"dashboard": 27_800, "this machine": 2_375, "loader": 31},
+        listens_on=("/run/user/1000/engine.sock", "http://127.0.0.1:8765"),
+        cost_ms=0.2,
+    )
+
+
 def series(at: datetime, parameters: Mapping[str, Any]) -> Series:
     """Half an hour of waves; the processor's reaches its warning."""
     start = at - timedelta(seconds=parameters.get("window_s", 1800))
@@ -163,4 +196,5 @@ def system_answers(now: Callable[[], datetime]) -> dict[str, Callable[[Mapping[s
         "system.network": lambda parameters: network(now()),
         "system.processes": lambda parameters: processes(now(), parameters["order"], parameters["text"]),
         "system.console": lambda parameters: own(now()),
+        "system.requests": lambda parameters: requests(now()),
     }

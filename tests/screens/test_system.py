@@ -12,6 +12,7 @@ from fakes import system
 from fakes.control import FakeControl, demo
 from qsuite_console.model.advice import Unread
 from qsuite_console.model.system import DisksView
+from qsuite_console.model.traffic import RequestsView
 from screens.seeing import console, seen, until, until_gone, until_seen
 
 TINY, SMALL, WIDE, HUGE = (60, 15), (80, 24), (120, 40), (200, 60)
@@ -22,6 +23,7 @@ PANES = {
     "network": "eth0",
     "processes": "1200",
     "console": "148 MiB",
+    "requests": "GET /prices",
 }
 
 
@@ -140,6 +142,31 @@ async def test_the_console_tells_its_own_lag_connections_and_costs() -> None:
             "screen lag",
         ):
             await until_seen(pilot, text)
+
+
+async def test_what_programs_ask_and_what_was_slow_is_told() -> None:
+    control = machine()
+    async with console(control).run_test(size=WIDE) as pilot:
+        await go_to(pilot, "requests")
+        for text in (
+            "30,206 requests in 6:12:00",
+            "by dashboard 27,800, this machine 2,375, loader 31 · 4 turned away · http://127.0.0.1:8765",
+            "2 kept, 1 very slow · slow from 2 s, very slow from 5 s",
+            "✖ 7.4 s",
+            "▲ 2.5 s",
+        ):
+            await until_seen(pilot, text)
+        lines = seen(pilot.app).split("\n")
+        assert any("POST /bars" in line and "loader" in line and "✖" in line for line in lines)
+        assert any("GET /jobs/{job_id}/status" in line and "1.4 ms" in line and "17" in line for line in lines)
+
+
+async def test_an_engine_that_nobody_asked_says_so() -> None:
+    control = machine()
+    control.answers["system.requests"] = lambda parameters: RequestsView(at=control.clock.now())
+    async with console(control).run_test(size=SMALL) as pilot:
+        await pilot.press("7", *["tab"] * list(PANES).index("requests"))
+        await until_seen(pilot, "No program has asked this engine anything yet")
 
 
 async def test_hostile_names_reach_no_terminal() -> None:

@@ -31,7 +31,7 @@ STATUS: Final[tuple[tuple[type[errors.ConsoleError], int], ...]] = (
     (errors.HistoryUnavailable, 503),
     (errors.ConsoleError, 503),
 )
-SAFE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+SAFE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Server": "qsuite-console"}
 _encoder: Final = msgspec.json.Encoder()  # writes NaN and infinities as null: always valid JSON
 
 

@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.jobs import JobAction
 
 PROTOCOL: Final = 1
+
+
+JobId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # what the history can keep
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ class ActRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One action on some jobs."""
 
     action: JobAction
-    job_ids: tuple[int, ...]
+    job_ids: tuple[JobId, ...]
     origin: str = ""
 
 

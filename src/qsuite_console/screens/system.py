@@ -13,6 +13,7 @@ from qsuite_console.screens.system_console import ConsolePane
 from qsuite_console.screens.system_host import HostPane
 from qsuite_console.screens.system_io import DisksPane, NetworkPane
 from qsuite_console.screens.system_processes import ProcessesPane
+from qsuite_console.screens.system_requests import RequestsPane
 
 
 class SystemScreen(PaneScreen):
@@ -29,5 +30,6 @@ class SystemScreen(PaneScreen):
         NetworkPane,
         ProcessesPane,
         ConsolePane,
+        RequestsPane,
         AuditPane,
     )

@@ -77,8 +77,8 @@ PLACES: Final[tuple[Place, ...]] = (
         letter="s",
         title="System",
         target="qsuite_console.screens.system:SystemScreen",
-        help="this host: processors, memory, disks, network, processes, the console itself, the audit",
-        panes=("host", "disks", "network", "processes", "console", "audit"),
+        help="this host: processors, memory, disks, network, processes, the console itself, requests, the audit",
+        panes=("host", "disks", "network", "processes", "console", "requests", "audit"),
     ),
     Place(
         name="alerts",
