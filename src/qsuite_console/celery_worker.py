@@ -14,6 +14,7 @@ import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from importlib import import_module
@@ -21,6 +22,7 @@ from typing import Any, Final, TypeVar
 
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.platforms import SecurityWarning
 
 from qsuite_console import logs, workers
 from qsuite_console.config.settings import Settings
@@ -52,6 +54,10 @@ class RunFailed(Exception):
 
 def serve(settings: Settings, paths: Paths, *, queues: Sequence[str], concurrency: int, name: str = "") -> int:
     """Work until SIGTERM, let jobs reach a safe point, and return the exit code; call from the main thread."""
+    logging.captureWarnings(True)
+    warnings.simplefilter("ignore", SecurityWarning)  # it speaks of a flag that is not ours
+    if os.geteuid() == 0:
+        log.warning("the worker runs as root, and so do all of its jobs: give it a user of its own")
     _prepare(settings)
     _import_workers()
     draining = mmap.mmap(-1, 1)  # shared with the processes that are forked: the parent is going down
