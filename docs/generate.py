@@ -7,6 +7,8 @@ from pathlib import Path
 
 from qsuite_console import commands
 from qsuite_console.config import document
+from qsuite_console.headless import openapi
+from qsuite_console.headless.routes import ROUTES
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +18,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "configuration.md": document.markdown(),
         ROOT / "docs" / "keys.md": commands.markdown(),
+        ROOT / "docs" / "routes.md": openapi.markdown(ROUTES),
         ROOT / "packaging" / "config.example.toml": document.example(),
     }
 

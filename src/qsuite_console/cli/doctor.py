@@ -56,6 +56,7 @@ def examine(invocation: Invocation) -> list[Finding]:
     findings += _configuration(loaded, invocation.paths)
     findings += _commands(loaded)
     findings += _endpoints(loaded)
+    findings += _tokens(loaded)
     findings += _interface(loaded.settings)
     findings.append(_engine(invocation.paths))
     return [*findings, *asyncio.run(_services(loaded.settings))]
@@ -124,6 +125,29 @@ def _endpoints(loaded: Loaded) -> list[Finding]:
     if good:
         findings.insert(0, ok("who is told", f"{', '.join(good)}; qsuite-console webhooks test NAME sends a test"))
     return findings
+
+
+def _tokens(loaded: Loaded) -> list[Finding]:
+    """Check that the HTTP interface can be asked where it is to listen, and that every token can be used."""
+    settings = loaded.settings
+    if not (settings.api.listen or settings.tokens):
+        return []
+    from qsuite_console.config.api import ADVICE
+    from qsuite_console.headless.door import TokenBook
+
+    book, findings = TokenBook(settings.tokens), []
+    for name, why in book.problems.items():
+        where = clean(loaded.origins[f"tokens.{name}"], 300)
+        findings.append(warn("HTTP interface", f"nobody can use the token {name}: {clean(why, 300)}", f"see {where}"))
+    where = clean(settings.api.listen, 100)
+    if where and not book.usable:
+        todo = f"declare [tokens.NAME]; {ADVICE}"
+        return [*findings, fail("HTTP interface", f"it is to listen on {where}, but nobody could come in", todo)]
+    holders = ", ".join(f"{name} ({settings.tokens[name].scope})" for name in book.usable)
+    if not where:
+        unused = f"tokens of {holders or 'nobody'}, but it listens on no address"
+        return [*findings, warn("HTTP interface", unused, 'set api.listen = "127.0.0.1:8765"')]
+    return [ok("HTTP interface", f"{where} for {holders}"), *findings]
 
 
 def _interface(settings: Settings) -> list[Finding]:

@@ -53,6 +53,27 @@ def document(routes: Sequence[Route]) -> Mapping[str, Any]:
     }
 
 
+def markdown(routes: Sequence[Route]) -> str:
+    """Return the reference page of a table."""
+    lines = [
+        "# Routes of the HTTP interface",
+        "",
+        "Printed from the table that requests are answered by; `make docs` writes it anew. How to use them:",
+        "[the HTTP interface](api.md). Bodies and answers are described by `GET /openapi.json`.",
+        "",
+        "*Scope* is what a token needs. Rows with a dot are also for tokens with `own_jobs_only`.",
+        "",
+        "| route | scope | own | what | query |",
+        "|---|---|---|---|---|",
+    ]
+    for route in sorted(routes, key=lambda each: (each.path.split("/")[1], each.path, each.method)):
+        query = ", ".join(f"`{each.name}`" + ("!" if each.is_required else "") for each in route.queries)
+        scope = "open" if route.is_open else str(route.scope)
+        own = "•" if route.is_for_own or route.is_open else ""
+        lines.append(f"| `{route.name}` | {scope} | {own} | {route.summary} | {query} |")
+    return "\n".join(lines) + "\n"
+
+
 def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,

@@ -28,7 +28,7 @@ from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings, Settings, TargetSettings
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.headless.http import Interface
-from qsuite_console.headless.openapi import document
+from qsuite_console.headless.openapi import document, markdown
 from qsuite_console.headless.routes import ROUTES
 from qsuite_console.model.access import Scope
 from qsuite_console.paths import resolve
@@ -91,6 +91,11 @@ def test_the_document_says_every_row() -> None:
         assert route.takes is None or "requestBody" in operation
 
 
+def test_the_reference_page_is_current() -> None:
+    page = Path(__file__).parents[3] / "docs" / "routes.md"
+    assert page.read_text(encoding="utf-8") == markdown(ROUTES), "run: make docs"
+
+
 def test_everything_it_describes_is_answered_without_a_server_error(base: str) -> None:
     described = ask(base, "/openapi.json")
     schema = schemathesis.openapi.from_dict(described)
@@ -120,7 +125,8 @@ def test_everything_it_describes_is_answered_without_a_server_error(base: str) -
             try:
                 case.call_and_validate(headers=headers, checks=CHECKS, timeout=60)
             except FailureGroup as group:  # all of them are wanted, not the smallest of the first
-                failures.extend(f"{case.method} {case.path}: {case.body!r}: {failure}"[:1000] for failure in group.exceptions)
+                asked_for = f"{case.method} {case.path} {case.query} {case.body!r}"[:500]
+                failures.extend(f"{asked_for}: {failure}"[:1000] for failure in group.exceptions)
 
         judge()
         asked.append(label)
