@@ -90,6 +90,7 @@ def make_app(settings: Settings, queues: Iterable[str] = ()) -> Celery:
     names = [broker_queue(settings, queue) for queue in queues]
     app.conf.update(
         broker_transport_options={
+            "global_keyprefix": own.key_prefix,
             "priority_steps": list(range(LOWEST + 1)),
             "queue_order_strategy": "priority",
             "visibility_timeout": own.visibility_timeout_s,

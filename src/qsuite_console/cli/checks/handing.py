@@ -60,7 +60,7 @@ async def _broker(settings: Settings, queues: Sequence[str]) -> list[Finding]:
     if not settings.broker_url:
         return [fail("celery broker", "none is configured", "set celery.broker_url, or REDIS_URL")]
     cache = Cache(CacheSettings(url=settings.broker_url, timeout_s=settings.cache.timeout_s))
-    broker = Broker(cache)
+    broker = Broker(cache, prefix=settings.celery.key_prefix)
     try:
         info = await cache.info("memory", "server")
         answers = await broker.ask({"active_queues": {}})
