@@ -6,123 +6,26 @@ QSUITE_FULL=1 does it at full size: 1,000 jobs, five kills, forty seconds of sta
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from tests.acceptance.product import PROGRAM
+from tests.acceptance.product import Exchange
+from tests.fakes.backfill import fill_tickers
 from tests.fakes.jobs import until
+from tests.fakes.nodes import FAR, Processes
 
-from qsuite_console.attach import RemoteControl
-from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.jobs import JobAction, JobQuery, JobState, Submission
-from qsuite_console.paths import resolve
+from qsuite_console.sandbox.exchange.server import Exchange as SampleExchange
 
 FULL = bool(os.environ.get("QSUITE_FULL"))
 JOBS, KILLS, LEASE_S = (1000, 5, 30.0) if FULL else (150, 2, 5.0)
-FAR = 300.0
-PLUGIN = """
-import asyncio, os
-import msgspec
-from qsuite_console.engine.ports import JobKind
-
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    n: int = 0
-    steps: int = 1
-    wait_s: float = 0.05
-
-class Effect:
-    kind = JobKind(name="test.effect", title="Effect", description="Has one.", parameters=Parameters, queue="general")
-
-    def __init__(self, services):
-        self.database = services.database
-
-    def title(self, parameters):
-        return f"effect {parameters.n}"
-
-    async def run(self, context, parameters):
-        first = (context.checkpoint or {}).get("step", 0)
-        await self.write("INSERT INTO begun VALUES ($1, $2, $3, $4)", parameters.n, context.attempt, first, os.getpid())
-        for step in range(first, parameters.steps):
-            await asyncio.sleep(parameters.wait_s)
-            await context.save({"step": step + 1})
-            context.progress(step + 1, parameters.steps, unit="steps")
-            await context.breathe()
-        await self.write(
-            "INSERT INTO effect VALUES ($1, $2, 1) ON CONFLICT (n) DO UPDATE SET times = effect.times + 1",
-            parameters.n, os.getpid(),
-        )
-        return {"n": parameters.n, "pid": os.getpid()}
-
-    async def write(self, sql, *values):
-        async with self.database.session("effect") as connection:
-            await connection.execute(sql, *values)
-"""
-
-
-class Processes:
-    """Headless engines, each with a home of its own."""
-
-    def __init__(self, directory: Path, dsn: str) -> None:
-        self.directory = directory
-        self.dsn = dsn
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-        plugins = directory / "plugins"
-        info = plugins / "effect_plugin-1.0.dist-info"
-        info.mkdir(parents=True)
-        (plugins / "effect_plugin.py").write_text(PLUGIN)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: effect-plugin\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[qsuite_console.workers]\ntest.effect = effect_plugin:Effect\n")
-
-    def start(self, name: str, slots: int) -> subprocess.Popen[bytes]:
-        paths = resolve(str(self.directory / name)).ensure()
-        paths.config_file.write_text(
-            f'[queues.general]\nslots = {slots}\nexecution = "nodes"\nin_flight = 200\n[runs]\nlease_s = {LEASE_S}\n'
-        )
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
-        environment = {
-            **kept,
-            "QSUITE_CONSOLE_HOME": str(self.directory / name),
-            "DATABASE_URL": self.dsn,
-            "PYTHONPATH": str(self.directory / "plugins"),
-        }
-        with (self.directory / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([str(PROGRAM), "--headless"], env=environment, stdout=log, stderr=log)
-        self.running[name] = process
-        return process
-
-    def log(self, name: str) -> str:
-        return (self.directory / f"{name}.log").read_text(errors="replace")
-
-    def stop(self) -> None:
-        for process in self.running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
-
-    @contextlib.asynccontextmanager
-    async def attached(self, name: str) -> AsyncIterator[RemoteControl]:
-        path = resolve(str(self.directory / name)).socket
-
-        def connect() -> RemoteControl | None:
-            with contextlib.suppress(ConsoleError):
-                return RemoteControl(path).__enter__()
-            return None
-
-        control = await until(connect, FAR)
-        try:
-            yield control
-        finally:
-            control.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -136,7 +39,7 @@ async def tables(database_dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def processes(tmp_path: Path, database_dsn: str) -> Iterator[Processes]:
-    found = Processes(tmp_path, database_dsn)
+    found = Processes(tmp_path, database_dsn, LEASE_S)
     yield found
     found.stop()
 
@@ -238,3 +141,57 @@ async def test_a_node_that_stood_still_adds_nothing_when_it_wakes(
         took = time.monotonic() - asked
         print(f"\nstood still: another node took over after {taken_s:.1f} s (lease {LEASE_S:g}); cancel {took:.2f} s")
         assert took < 20
+
+
+async def test_backfills_of_two_nodes_keep_one_limit_and_fill_one_table_in_turn(
+    tmp_path: Path,
+    database_dsn: str,
+    valkey_url: str,
+    tables: asyncpg.Connection,
+    exchange: Callable[..., Awaitable[SampleExchange]],
+) -> None:
+    server = await exchange(symbols=12, rate_limit=6, rate_window_s=3.0)
+    environment = dict(server.environment)
+    await fill_tickers(tables, environment)
+    processes = Processes(tmp_path, database_dsn, LEASE_S, REDIS_URL=valkey_url, BACKFILL_BATCH_SIZE="1", **environment)
+    try:
+        processes.start("console", 0)
+        for name in ("one", "two"):
+            processes.start(name, 1)
+        async with processes.attached("console") as control:
+            days = {"timeframe": "1Day", "start": "2025-01-02", "end": "2025-12-31"}
+            week = {"timeframe": "1Min", "start": "2025-06-02", "end": "2025-06-06"}
+            asked = (
+                {"symbols": "all", **days},
+                {"symbols": "AAPL,MSFT,NVDA", **week},
+                {"symbols": "AAPL,MSFT", **week},  # the same table and bars as the one before
+            )
+            ids = [(await control.submit(Submission(kind="backfill", parameters=each))).job_id for each in asked]
+
+            async def done() -> bool:
+                return all([(await control.job(job_id)).job.state is JobState.SUCCEEDED for job_id in ids])
+
+            await until(done, FAR)
+            details = [await control.job(job_id) for job_id in ids]
+    finally:
+        processes.stop()
+    results = [detail.result or {} for detail in details]
+    owners = {line.message for detail in details for line in detail.logs if line.message.startswith("taken by node")}
+    assert len(owners) == 2
+    bars = server.requests.bars()
+    print(
+        f"\n{len(bars)} requests of two nodes at once, {sum(each.status == 429 for each in bars)} refused by the limit"
+    )
+    assert not any(each.status == 429 for each in bars)
+    assert [result["http_429"] for result in results] == [0, 0, 0]
+    assert all(result["verified"] for result in results)
+    observer = Exchange(environment)
+    truth = await asyncio.to_thread(
+        observer.truth, ["AAPL", "MSFT", "NVDA"], "1Min", "2025-06-02T04:00:00Z", "2025-06-07T03:59:59Z"
+    )
+    rows = await tables.fetch(
+        "SELECT symbol, \"timestamp\", open, high, low, close, volume FROM price_ticks WHERE timeframe = '1Min'"
+    )
+    stored = {(row["symbol"], row["timestamp"].strftime("%Y-%m-%dT%H:%M:%SZ")): tuple(row)[2:] for row in rows}
+    assert len(rows) == len(stored)
+    assert stored == truth
