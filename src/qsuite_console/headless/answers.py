@@ -55,7 +55,7 @@ def matches(header: str | None, tag: str) -> bool:
 
 def tagged(body: bytes, tag: str, status: int, request: web.Request) -> web.Response:
     """Return an answer that may be kept and asked for again: 304 without a body where the reader has it already."""
-    headers = {**SAFE, "Cache-Control": "private, no-cache", "ETag": f'"{tag}"', "Vary": "Authorization, Origin"}
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{tag}"', "Vary": "Authorization, Origin"}
     if status == 200 and matches(request.headers.get("If-None-Match"), tag):
         return web.Response(status=304, headers=headers)
     return web.Response(body=body, status=status, content_type=JSON, headers=headers)
@@ -63,9 +63,7 @@ def tagged(body: bytes, tag: str, status: int, request: web.Request) -> web.Resp
 
 def plain(value: Any, status: int = 200) -> web.Response:
     """Return an answer that nobody may keep."""
-    return web.Response(
-        body=encode(value), status=status, content_type=JSON, headers={**SAFE, "Cache-Control": "no-store"}
-    )
+    return web.Response(body=encode(value), status=status, content_type=JSON, headers={"Cache-Control": "no-store"})
 
 
 def status_of(error: errors.ConsoleError) -> int:

@@ -145,6 +145,7 @@ def build(api: Api, door: Door) -> web.Application:
         handler = _handler(api, route, kept)
         rows[handler] = route
         application.router.add_route(route.method, route.path, handler)
+    application.on_response_prepare.append(_finish(door))
     application.on_shutdown.append(api.hub.close)
     return application
 
@@ -158,7 +159,7 @@ def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..
         with counting() as tally:
             try:
                 if request.method == "OPTIONS" and door.allows_origin(request):
-                    return _with_origin(_preflight(), door.allows_origin(request))
+                    return _preflight()
                 caller = request[CALLER] = door.admit(request, route)
                 is_in = True
                 if route is not None:
@@ -186,7 +187,7 @@ def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..
                     is_cached=response.status == 304 or "Age" in response.headers,
                 )
             )
-        return response if response.prepared else _with_origin(response, door.allows_origin(request))
+        return response
 
     return enter
 
@@ -258,12 +259,17 @@ def _preflight() -> web.Response:
     )
 
 
-def _with_origin(response: web.StreamResponse, origin: str) -> web.StreamResponse:
-    if origin:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, Age"
-        response.headers["Vary"] = "Authorization, Origin"
-    return response
+def _finish(door: Door) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def finish(request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every answer has, streams too."""
+        response.headers.update(answers.SAFE)
+        origin = door.allows_origin(request)
+        if origin:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "ETag, Retry-After, Age"
+            response.headers["Vary"] = "Authorization, Origin"
+
+    return finish
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -235,6 +235,10 @@ async def test_a_page_that_was_let_in_may_read(control: FakeControl, path: Path)
         status, _, headers = await client.ask("GET", "/jobs", "reader", headers=page)
         assert (status, headers["Access-Control-Allow-Origin"]) == (200, "https://dash.lan")
         assert (await client.ask("GET", "/jobs", headers=page))[0] == 401
+        sent = {**page, "Authorization": f"Bearer {TOKENS['reader']}"}
+        async with client.session.get(client.base + "/stream", headers=sent) as stream:
+            assert stream.headers["Access-Control-Allow-Origin"] == "https://dash.lan"
+            assert stream.headers["Server"] == "qsuite-console"
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back(control: FakeControl, path: Path) -> None:
