@@ -1,7 +1,9 @@
 """One broker of Celery's: what its workers tell is heard, what they are asked is answered, all without Celery.
 
 Three connections, each opened on first use: one that reads, one that waits for answers, one that hears events. To ask
-writes a list of answers into the broker for a moment; where that may not be, only hearing is left.
+writes into the broker: a binding, and a list of answers. Both expire by themselves, whatever becomes of us: the list
+holds an entry that is never taken, since a list that was emptied and pushed to again would live for ever, and a worker
+that answers after the binding has expired finds nowhere to put it.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from qsuite_console.cache.errors import CacheError
 from qsuite_console.cache.listening import Listening
 
 PATIENCE_S: Final = 1.0  # for answers of workers that are busy or gone
-_LEFT_S: Final = 60  # answers that come later than that are gone
-_BATCH: Final = 64
+_BOUND_S: Final = 60  # answers that come later are dropped by who sends them
+_LIST_S: Final = 2 * _BOUND_S
+_FIRST_LOOK_S: Final = 0.002
+_LAST_LOOK_S: Final = 0.05  # between looks for answers
+_MOST: Final = 5000  # answers taken at once
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class Broker:
         self.queues = QueueReader(self.channels)
         self._reading = cache.line("celery")
         self._asking = cache.line("celery asks")
-        self._reply_key = f"qsuite-console.reply.{uuid.uuid4().hex}"
+        self._oid = f"{uuid.uuid4().hex}.{celery_wire.REPLIES}"
         self._turn = asyncio.Lock()
 
     @property
@@ -88,16 +93,15 @@ class Broker:
         began, ticket = time.monotonic(), uuid.uuid4().hex
         payloads = [
             celery_wire.command(
-                method, arguments, destination=destination, ticket=f"{ticket}.{method}", reply_to=self._reply_key
+                method, arguments, destination=destination, ticket=f"{ticket}.{method}", reply_to=self._oid
             )
             for method, arguments in methods.items()
         ]
+        await self._bind()
         heard = await self._publish(payloads)
         answers = Answers(heard=heard, found={method: {} for method in methods})
         wanted = min(heard, len(destination)) if destination else heard
-        is_whole = await self._collect(answers, ticket, wanted, began + patience_s)
-        if not is_whole:  # who answers later leaves nothing behind for long
-            await self._asking.exchange([("EXPIRE", self.channels.key(self._reply_key), _LEFT_S)])
+        await self._collect(answers, ticket, wanted, began + patience_s)
         answers.cost_ms = (time.monotonic() - began) * 1000
         return answers
 
@@ -123,15 +127,39 @@ class Broker:
                         continue
 
     async def close(self) -> None:
-        """End the connections; what was not read of answers goes."""
+        """End the connections; who answers from now on is not heard."""
         try:
             if self._asking.is_open:
-                await self._asking.exchange([("DEL", self.channels.key(self._reply_key))])
+                await self._asking.exchange([("SREM", self._binding, self._member)])
         except CacheError:
             pass  # it expires, or the broker is gone
         finally:
             await self._asking.close()
             await self._reading.close()
+
+    @property
+    def _binding(self) -> bytes:
+        return self.channels.key(f"_kombu.binding.{celery_wire.REPLIES}")
+
+    @property
+    def _member(self) -> str:
+        return celery_wire.SEPARATOR.join((self._oid, "", self._oid))
+
+    async def _bind(self) -> None:
+        """Prepare for answers; raises CacheError."""
+        answers = self.channels.key(self._oid)
+        made = await self._asking.exchange(
+            [
+                ("DEL", answers),
+                ("RPUSH", answers, "never taken"),
+                ("EXPIRE", answers, _LIST_S),
+                ("SADD", self._binding, self._member),
+                ("EXPIRE", self._binding, _BOUND_S),
+            ]
+        )
+        for one in made:
+            if isinstance(one, CacheError):
+                raise one
 
     async def _publish(self, payloads: Sequence[bytes]) -> int:
         sent = await self._asking.exchange([("PUBLISH", self.channels.mailbox, one) for one in payloads])
@@ -140,22 +168,22 @@ class Broker:
                 raise one
         return max(map(int, sent), default=0)
 
-    async def _collect(self, answers: Answers, ticket: str, wanted: int, until: float) -> bool:
-        """Take answers until everybody has answered everything; returns whether that was in time."""
-        key = self.channels.key(self._reply_key)
+    async def _collect(self, answers: Answers, ticket: str, wanted: int, until: float) -> None:
+        """Take answers until everybody has answered everything, or the time is over; raises CacheError."""
+        key, pause_s = self.channels.key(self._oid), _FIRST_LOOK_S
         while any(len(found) < wanted for found in answers.found.values()):
             left = until - time.monotonic()
             if left <= 0:
-                return False
-            first = (await self._asking.exchange([("BRPOP", key, f"{max(0.01, left):.3f}")]))[0]
-            if isinstance(first, CacheError):
-                raise first
-            if first is None:
-                return False
-            more = await self._asking.exchange([("RPOP", key)] * _BATCH)
-            for payload in (first[1], *(one for one in more if isinstance(one, bytes))):
-                self._take(answers, ticket, payload)
-        return True
+                return
+            await asyncio.sleep(min(left, pause_s))
+            pause_s = min(_LAST_LOOK_S, 1.5 * pause_s)
+            length = (await self._asking.exchange([("LLEN", key)]))[0]
+            if isinstance(length, CacheError):
+                raise length
+            pushed = min(_MOST, int(length) - 1)  # all but the entry at the end, which keeps the list alive
+            for payload in await self._asking.exchange([("LPOP", key)] * pushed) if pushed > 0 else ():
+                if isinstance(payload, bytes):
+                    self._take(answers, ticket, payload)
 
     @staticmethod
     def _take(answers: Answers, ticket: str, payload: bytes) -> None:

@@ -17,6 +17,8 @@ import msgspec
 
 EVENTS: Final = "celeryev"  # exchange of events: a channel of publish and subscribe
 MAILBOX: Final = "celery.pidbox"  # exchange of commands to all workers
+REPLIES: Final = "reply.qsuite-console"  # exchange of their answers to us
+SEPARATOR: Final = "\x06\x16"  # of kombu, within a binding
 JSON: Final = "application/json"
 
 
@@ -121,7 +123,7 @@ def command(
 ) -> bytes:
     """Return a command to all workers, or those of ``destination``, as a mailbox reads it.
 
-    ``reply_to`` names a list that each answer is pushed to: by way of the default exchange, so that nothing is bound.
+    ``reply_to`` is the routing key that answers carry on the exchange REPLIES.
     """
     said: dict[str, Any] = {
         "method": method,
@@ -131,7 +133,7 @@ def command(
         "matcher": None,
     }
     if reply_to:
-        said |= {"ticket": ticket, "reply_to": {"exchange": "", "routing_key": reply_to}}
+        said |= {"ticket": ticket, "reply_to": {"exchange": REPLIES, "routing_key": reply_to}}
     return msgspec.json.encode(
         {
             "body": base64.b64encode(msgspec.json.encode(said)).decode(),

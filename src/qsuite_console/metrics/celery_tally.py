@@ -29,6 +29,7 @@ _UNDER_WAY: Final = 20_000
 _ENDS: Final = 2000
 _WORKERS: Final = 1000
 _KEPT_S: Final = 1800.0  # a worker that is gone
+_BUFFERED_S: Final = 3.0  # how long a worker may keep events of tasks back
 _BEATS: Final = 3.0  # heartbeats that may be missing
 _LEAST_SILENCE_S: Final = 6.0
 _ENDINGS: Final = {
@@ -55,6 +56,7 @@ class Worker:
     load: float | None = None
     ahead_s: float | None = None
     task_told: float | None = None  # when it last told of a task
+    worked: float | None = None  # when a heartbeat last told that tasks had ended
     counted: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=40))  # processed, over time
 
     def is_silent(self, now: float) -> bool:
@@ -164,9 +166,10 @@ class Tally:
         now = self._clock.monotonic()
         found = []
         for worker in self.workers.values():
-            has_worked = len(worker.counted) > 1 and worker.counted[-1][1] > worker.counted[0][1]
-            told = worker.task_told is not None and now - worker.task_told <= WINDOW_S
-            if has_worked and not told and not worker.is_offline and not worker.is_silent(now):
+            if worker.worked is None or worker.is_offline or worker.is_silent(now):
+                continue
+            told = worker.task_told if worker.task_told is not None else -math.inf
+            if told < worker.worked - worker.freq - _BUFFERED_S:
                 found.append(worker.name)
         return tuple(sorted(found))
 
@@ -187,6 +190,8 @@ class Tally:
         if event.processed is not None:
             if known.processed is not None and event.processed < known.processed:
                 known.counted.clear()  # it was started anew
+            elif known.processed is not None and event.processed > known.processed:
+                known.worked = now
             known.processed = event.processed
             known.counted.append((now, event.processed))
 
@@ -215,7 +220,10 @@ class Tally:
             under.started = event.timestamp
 
     def _end(self, event: Event, state: str, now: float) -> None:
-        under = self._under_way.pop(event.uuid, None) or _Under()
+        # A task that is retried keeps its id; its next try may have been received before this end is told.
+        under = self._under_way.get(event.uuid) or _Under()
+        if state != "retried":
+            self._under_way.pop(event.uuid, None)
         runtime = event.runtime
         if runtime is None and under.started is not None:
             runtime = max(0.0, event.timestamp - under.started)

@@ -41,13 +41,12 @@ class Purge(CeleryOperation):
         waiting = sum(await self._lengths(queue))
         if not waiting:
             raise Conflict(f"nothing waits in the queue {clean(queue, 80)}", hint="there is nothing to throw away")
-        tasks = "1 message" if waiting == 1 else f"{waiting:,} messages"
         ours = bool(self.watch.ours) and queue.startswith(self.watch.ours)
         return Proposal(
             operation=self.kind.name,
             title=f"Empty the queue {clean(queue, 80)}?",
             lines=(
-                f"{tasks} on {self.watch.broker.where}",
+                f"{_messages(waiting)} on {self.watch.broker.where}",
                 "",
                 "They carry jobs of this console: each is sent again soon." if ours else "Their tasks never run.",
                 "What workers have taken by now is not touched. There is no way back.",
@@ -81,7 +80,7 @@ class Purge(CeleryOperation):
         return Outcome(
             operation=self.kind.name,
             is_done=True,
-            message=f"Queue {clean(queue, 80)} emptied: {gone:,} messages thrown away",
+            message=f"Queue {clean(queue, 80)} emptied: {_messages(gone)} thrown away",
             figures={"queue": queue, "messages": gone},
         )
 
@@ -150,6 +149,10 @@ class Consume(CeleryOperation):
         answers = await self.ask(method, *_to(parameters.worker), queue=parameters.queue)
         text = f"Queue {clean(parameters.queue, 80)} {'is taken from' if parameters.enabled else 'is left alone'}"
         return outcome(self.kind, answers, method, text, {"queue": parameters.queue, "worker": parameters.worker})
+
+
+def _messages(number: int) -> str:
+    return "1 message" if number == 1 else f"{number:,} messages"
 
 
 def _takes(queues: object, name: str) -> bool:

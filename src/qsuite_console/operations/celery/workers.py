@@ -10,7 +10,7 @@ from qsuite_console.engine.ports import OperationKind
 from qsuite_console.model.errors import NotFound
 from qsuite_console.model.operations import Outcome, Proposal
 from qsuite_console.model.text import clean
-from qsuite_console.operations.celery.commanding import WHOLE_NAME, CeleryOperation, WorkerName, outcome
+from qsuite_console.operations.celery.commanding import WHOLE_NAME, CeleryOperation, WorkerName
 
 
 class WorkerParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +37,17 @@ class Shutdown(CeleryOperation):
         if not isinstance(active, list):
             raise NotFound(f"no worker {clean(worker, 100)} answers", hint=WHOLE_NAME)
         others = answers.heard - 1
-        left = "No other worker is left on this broker." if not others else f"{others} other workers stay."
+        runs = "1 task: it is" if len(active) == 1 else f"{len(active)} tasks: they are"
+        stay = "One other worker stays." if others == 1 else f"{others} other workers stay."
         return Proposal(
             operation=self.kind.name,
             title=f"Stop the worker {clean(worker, 80)}?",
             lines=(
-                f"it runs {len(active)} tasks: they are finished first, what it only holds goes back to the queue",
+                f"it runs {runs} finished first, what it only holds goes back to the queue"
+                if active
+                else "it runs no task; what it only holds goes back to the queue",
                 "",
-                left,
+                stay if others > 0 else "No other worker is left on this broker.",
                 "Unless something starts it again, it stays away.",
             ),
             do="stop it",
@@ -103,6 +106,19 @@ class Events(CeleryOperation):
 
     async def perform(self, parameters: EventsParameters) -> Outcome:
         """Do it, and say who has; raises Conflict, CacheError."""
-        method = "enable_events" if parameters.enabled else "disable_events"
-        text = f"Events of tasks are {'on' if parameters.enabled else 'off'}"
-        return outcome(self.kind, await self.ask(method), method, text, {"enabled": parameters.enabled})
+        on = parameters.enabled
+        method = "enable_events" if on else "disable_events"
+        answers = await self.ask(method)
+        # A worker that was started with -E says "already disabled" too, and goes on: Celery's own limit.
+        same = sorted(worker for worker, said in answers.of(method).items() if "already" in str(said))
+        changed = sorted(set(answers.of(method)) - set(same))
+        state = "on" if on else "off"
+        who = f"by {len(changed)} workers" if len(changed) != 1 else f"by {clean(changed[0], 80)}"
+        stuck = f"off before, or started with -E, which can't be switched off from outside: {', '.join(same)}"
+        return Outcome(
+            operation=self.kind.name,
+            is_done=bool(changed),
+            message=f"Events of tasks are {state}, {who}" if changed else f"Nobody changed: events were {state} before",
+            lines=(clean(stuck, 300),) if same and not on else (),
+            figures={"enabled": on, "workers": changed},
+        )
