@@ -27,6 +27,7 @@ LEVELS: Final = 10
 _NO_DAYS: Final = """(SELECT NULL::text AS symbol, NULL::text AS timeframe, NULL::timestamptz AS "timestamp",
     NULL::numeric AS open, NULL::numeric AS high, NULL::numeric AS low, NULL::numeric AS close,
     NULL::numeric AS volume WHERE false)"""
+_HAS_TABLE: Final = "SELECT to_regclass($1) IS NOT NULL"
 _PREFETCH: Final = 2000
 _DIGITS: Final = 50  # of precision while averages are folded
 _LOCK_MS: Final = 250  # a question never queues behind a migration
@@ -163,13 +164,16 @@ class MarketReader:
 
 @contextlib.asynccontextmanager
 async def reading(
-    database: Database, tables: TableSettings, label: str, budget_s: float
+    database: Database, tables: TableSettings, label: str, budget_s: float, *, needs_days: bool = True
 ) -> AsyncIterator[MarketReader]:
-    """Lend a reader whose statements the server ends by itself; raises DatabaseError."""
+    """Lend a reader whose statements the server ends by itself; raises DatabaseError.
+
+    ``needs_days`` False: it asks nothing of daily bars, so that nobody need look whether there are any.
+    """
     async with database.session(label, budget_s) as connection, connection.transaction(readonly=True):
         limit_ms = max(100, int(900 * budget_s))
         await connection.execute(f"SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {_LOCK_MS}")
-        has_days = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", quote_table(tables.price_ticks))
+        has_days = needs_days and await connection.fetchval(_HAS_TABLE, quote_table(tables.price_ticks))
         yield MarketReader(connection, tables, database.version, has_days=has_days)
 
 

@@ -23,6 +23,7 @@ from qsuite_console.engine.parameters import decode
 from qsuite_console.model import calendar
 from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.market import Bars, Depth, HourVolume, Position, Positions, Session, Volatility, Watch
+from qsuite_console.model.markets import STOCKS
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ MINUTES: Final[Mapping[str, int]] = {"1Min": 1, "5Min": 5, "15Min": 15, "1Hour":
 SESSIONS_A_YEAR, DAYS_A_YEAR = 252, 365
 # what is dear to compute is computed once for all who look; never older than a screen's own period of asking
 MOVERS: Final = Lives(memory_s=2.0, shared_s=4.0)
+CANDLES: Final = Lives(memory_s=1.0, shared_s=2.0)
 POSITIONS: Final = Lives(memory_s=10.0, shared_s=10.0)
 VOLATILITY: Final = Lives(memory_s=30.0, shared_s=30.0)
 _MARGIN_DAYS: Final = 14  # more calendar days than the longest closure
@@ -175,13 +177,22 @@ class BarsProbe(_Probe):
     async def ask(self, parameters: Mapping[str, Any]) -> Bars:
         """Return the newest candles, oldest first; raises DatabaseError."""
         wanted: BarsParameters = decode(BarsParameters, parameters)
-        symbol = wanted.symbol.strip().upper()
+        symbol = symbol_of(wanted.symbol)
+
+        async def load() -> Bars:
+            return await self._read(symbol, wanted.timeframe, wanted.limit)
+
+        asked = {"symbol": symbol, "timeframe": wanted.timeframe, "limit": wanted.limit}
+        answers = self._services.answers
+        return await answers.ask(self.name, Bars, load, asked, about=bars_of(symbol), lives=CANDLES)
+
+    async def _read(self, symbol: str, timeframe: str, limit: int) -> Bars:
         async with self._reading("market bars") as reader:
-            if wanted.timeframe == "1Day":
-                found = await reader.daily_bars(symbol, wanted.limit)
+            if timeframe == "1Day":
+                found = await reader.daily_bars(symbol, limit)
             else:
-                found = await reader.bars(symbol, wanted.limit, minutes=MINUTES[wanted.timeframe])
-        return Bars(symbol=symbol, timeframe=wanted.timeframe, bars=tuple(found))
+                found = await reader.bars(symbol, limit, minutes=MINUTES[timeframe])
+        return Bars(symbol=symbol, timeframe=timeframe, bars=tuple(found))
 
 
 class DepthProbe(_Probe):
@@ -267,6 +278,14 @@ class VolatilityProbe(_Probe):
                 hours = await reader.volume_by_hour(last.open_at, last.close_at, symbol)
                 window = f"session {last.day}"
         return _with_hours(figures, hours, window)
+
+
+def symbol_of(text: str, name: str = "symbol") -> str:
+    """Return a symbol as it is kept; raises InvalidParameters, for the parameter ``name``, for what is none."""
+    symbol = text.strip().upper()
+    if not STOCKS.symbol.fullmatch(symbol):
+        raise InvalidParameters({name: f"“{clean(text, 20)}” is no symbol"})
+    return symbol
 
 
 def utc_days(now: datetime, count: int) -> list[Session]:

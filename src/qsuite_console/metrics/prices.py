@@ -16,6 +16,7 @@ from qsuite_console.cache.answers import Lives, bars_of
 from qsuite_console.cache.prices import CachedPrice, read_prices
 from qsuite_console.db.market import reading
 from qsuite_console.engine.parameters import decode
+from qsuite_console.metrics.market import symbol_of
 from qsuite_console.model.errors import ConsoleError, InvalidParameters
 from qsuite_console.model.market import LatestPrice, LatestPrices, PriceSource
 from qsuite_console.model.text import clean
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 MOST: Final = 500
 LIVES: Final = Lives(memory_s=1.0, shared_s=2.0)
 _CACHE_BUDGET_S: Final = 0.5
-_LONGEST: Final = 40
 
 
 class PricesParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +87,8 @@ class PricesProbe:
         ]
         rest = [symbol for symbol in symbols if symbol not in cached]
         if rest and source != "cache":
-            async with reading(services.database, services.settings.tables, "prices", self.timeout_s - 0.5) as reader:
+            tables, budget_s = services.settings.tables, self.timeout_s - 0.5
+            async with reading(services.database, tables, "prices", budget_s, needs_days=False) as reader:
                 stored = await reader.latest_prices(rest)
             prices += [
                 LatestPrice(symbol=symbol, price=price, at=at, source=PriceSource.DATABASE)
@@ -98,12 +99,9 @@ class PricesProbe:
 
 def _symbols(given: Sequence[str]) -> list[str]:
     """Return them in capitals, each once, in their order; raises InvalidParameters."""
-    symbols = list(dict.fromkeys(text.strip().upper() for text in given if text.strip()))
+    symbols = list(dict.fromkeys(symbol_of(text, "symbols") for text in given if text.strip()))
     if not symbols:
         raise InvalidParameters({"symbols": "name some, for example AAPL,MSFT"})
     if len(symbols) > MOST:
         raise InvalidParameters({"symbols": f"at most {MOST} at a time, {len(symbols):,} were named"})
-    for symbol in symbols:
-        if len(symbol) > _LONGEST:
-            raise InvalidParameters({"symbols": f"{clean(symbol, 20)!r} is no symbol"})
     return symbols

@@ -145,3 +145,9 @@ class ReportRequest(ChangeRequest, frozen=True, kw_only=True):
     name: Text = "performance"
     format: Text = "pdf"
     parameters: dict[str, Any] = {}
+
+
+class SendRequest(ChangeRequest, frozen=True, kw_only=True):
+    """Who is to be told: a webhook, or somebody told by a program or e-mail."""
+
+    endpoint: Text

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -15,7 +16,7 @@ from fakes.backfill import make_settings, open_services
 from qsuite_console import workers
 from qsuite_console.cache.prices import parse
 from qsuite_console.db.errors import DatabaseError
-from qsuite_console.metrics import market
+from qsuite_console.metrics import market, prices
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.wire import pack_answer, unpack_answer
@@ -126,8 +127,16 @@ async def test_a_platform_without_calendar_days_and_users(services: workers.Serv
 
 async def test_the_questions_are_registered_and_refuse_what_they_do_not_know(services: workers.Services) -> None:
     known = {name for name in workers.PROBES if name.startswith("market.")}
-    assert known == {"market.watch", "market.bars", "market.depth", "market.positions", "market.volatility"}
-    for made in (market.WatchProbe, market.BarsProbe, market.DepthProbe, market.PositionsProbe, market.VolatilityProbe):
+    answering: tuple[Any, ...] = (
+        market.WatchProbe,
+        market.BarsProbe,
+        market.DepthProbe,
+        market.PositionsProbe,
+        market.VolatilityProbe,
+        prices.PricesProbe,
+    )
+    assert known == {made.name for made in answering}
+    for made in answering:
         probe = made(services)
         assert workers.PROBES[probe.name] == f"{made.__module__}:{made.__name__}"
         with pytest.raises(InvalidParameters):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -129,12 +130,13 @@ async def test_each_bad_bar_is_named_and_a_strict_batch_is_whole_or_not_there(
         status, refused = await served.ask("POST", "/bars", body)
         assert status == 422
         assert said in refused["error"]["message"]
-    for body, said in (
+    malformed: tuple[tuple[dict[str, Any], str], ...] = (
         ({"records": [{}] * 10_001}, "at most 10,000"),
         ({"records": "x"}, "the request's body is refused"),
         ({"records": [], "timeframe": "2Min"}, "the request's body is refused"),
         ({"data": []}, "the request's body is refused"),
-    ):
+    )
+    for body, said in malformed:
         status, refused = await served.ask("POST", "/bars", body)
         assert (status, refused["error"]["type"]) == (400, "UsageProblem")
         assert said in refused["error"]["message"]
@@ -179,10 +181,15 @@ async def test_cached_prices_come_first_and_go_when_bars_come(
     _, found = await served.ask("GET", "/prices/latest", symbols="AAPL,MSFT,S000")
     assert Decimal(found["prices"][0]["price"]) == Decimal("100.25")
     await redis.aclose()
-    for query in ({}, {"symbols": ""}, {"symbols": ",".join(f"S{n}" for n in range(501))}, {"symbols": "A", "x": "1"}):
+    for query in (
+        {"fresh": "true"},
+        {"symbols": ""},
+        {"symbols": ",".join(f"S{n}" for n in range(501))},
+        {"symbols": "A", "x": "1"},
+    ):
         status, refused = await served.ask("GET", "/prices/latest", **query)
         assert status in (400, 422), refused
-    for query in ({"symbol": "AAPL", "limit": 1001}, {"symbol": "AAPL", "timeframe": "3Min"}, {}):
+    for query in ({"symbol": "AAPL", "limit": "1001"}, {"symbol": "AAPL", "timeframe": "3Min"}, {"limit": "5"}):
         assert (await served.ask("GET", "/ohlcv", **query))[0] == 400
 
 
@@ -334,8 +341,44 @@ async def test_a_report_is_made_shown_and_sent_whole(served: Served) -> None:
     for path in ("/reports/nothing.pdf/download", "/reports/..%2F..%2Fetc%2Fpasswd/download", "/reports/nothing.pdf"):
         async with served.http.get(path) as answer:
             assert answer.status == 404
+    assert (await served.ask("POST", f"/reports/{file}/send", {"endpoint": "desk"}))[0] == 404, "nobody is told here"
+    assert (await served.ask("POST", f"/jobs/{receipt['job_id']}/tell", {"endpoint": "desk"}))[0] == 404
+    assert (await served.ask("DELETE", f"/reports/{file}"))[1]["is_done"]
+    assert (await served.ask("DELETE", f"/reports/{file}"))[0] == 404
+    assert not Path(report["path"]).exists()
     status, refused = await served.ask("POST", "/reports", {"name": "poem"})
     assert (status, set(refused["error"]["problems"])) == (422, {"name"})
+
+
+@pytest.mark.parametrize("text", ["\0", "%00", "A\x1b[2J", "é", "'; DROP TABLE x", "x" * 200, "\u202e", "../..", "{}"])
+async def test_hostile_values_are_refused_not_failed_over(served: Served, text: str) -> None:
+    asked: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
+        ("GET", "/prices/latest", None, {"symbols": text, "fresh": "true"}),
+        ("GET", "/ohlcv", None, {"symbol": text}),
+        ("GET", "/metrics/series", None, {"names": text}),
+        ("GET", "/alerts/history", None, {"text": text, "before": text}),
+        ("GET", "/reports", None, {"text": text}),
+        ("GET", "/webhooks/deliveries", None, {"text": text, "endpoint": text}),
+        ("POST", "/schedules/explain", {"cron": text, "zone": text}, {}),
+        ("POST", "/schedules", {"name": text, "kind": text, "every": text}, {}),
+        ("POST", "/reports", {"name": text, "format": text}, {}),
+        ("POST", "/bars", {"records": [bar(text, 0), bar("AAPL", 0, text), bar("AAPL", 0, t=text)]}, {}),
+        ("POST", "/bars", {"records": [bar("AAPL", 0)], "table": text}, {}),
+        *(
+            (method, f"{path}/{quote(text, safe='')}{tail}", None, {})
+            for method, path, tail in (
+                ("GET", "/schedules", ""),
+                ("POST", "/schedules", "/run"),
+                ("POST", "/alerts", "/acknowledge"),
+                ("GET", "/reports", "/download"),
+                ("POST", "/webhooks", "/test"),
+            )
+        ),
+    )
+    for method, path, body, query in asked:
+        status, told = await served.ask(method, path, body, **query)
+        assert status < 500, (method, path, body, query, told)
+        assert "\x1b" not in str(told)
 
 
 async def test_production_and_read_only_hold_here_too(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from qsuite_console.headless.routes import owning
 from qsuite_console.headless.routes.changing import perform
 from qsuite_console.headless.table import Api, Call, Query, Route
 from qsuite_console.model.access import Scope
 from qsuite_console.model.deliveries import DeliveryDetail, DeliveryPage, DeliveryState, EndpointList
 from qsuite_console.model.operations import Outcome
-from qsuite_console.model.requests import ChangeRequest
+from qsuite_console.model.requests import ChangeRequest, SendRequest
 
 
 async def _list(api: Api, _call: Call) -> Any:
@@ -36,6 +37,12 @@ async def _test(api: Api, call: Call) -> Outcome:
 
 async def _enable(api: Api, call: Call) -> Outcome:
     return await perform(api, call, "webhooks.enable", {"endpoint": call.path["endpoint"]})
+
+
+async def _tell(api: Api, call: Call) -> Outcome:
+    asked = call.decode(SendRequest)
+    await owning.require(api, call, call.job_id())
+    return await perform(api, call, "jobs.tell", {"job": call.job_id(), "endpoint": asked.endpoint}, asked)
 
 
 ROUTES: Final = (
@@ -68,5 +75,15 @@ ROUTES: Final = (
             ("/webhooks/{endpoint}/test", _test, "send a notice that says it is a test, and tell how it went"),
             ("/webhooks/{endpoint}/enable", _enable, "tell an endpoint again that answered 410 Gone"),
         )
+    ),
+    Route(
+        "POST",
+        "/jobs/{job_id}/tell",
+        _tell,
+        "tell one endpoint of the end of this job, whatever else it is told of",
+        scope=Scope.OPERATE,
+        takes=SendRequest,
+        answers=Outcome,
+        is_for_own=True,
     ),
 )
