@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -17,14 +18,35 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from qsuite_console.config.api import is_loopback
 from qsuite_console.model import errors
+from qsuite_console.model.text import clean
 
 BACKLOG: Final = 128
 MAX_CONNECTIONS: Final = 512  # of one listener
 IDLE_S: Final = 20.0  # a connection that has sent no whole request's head for so long is closed
+MAX_LINE: Final = 64 * 1024  # of a request's path and query: 500 symbols fit
 _SHUTDOWN_S: Final = 1.0
+
+
+class _Plain(logging.Filter):
+    """What others send amiss is theirs: a line for who looks closely, not a traceback for everyone."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Turn a refused request, or a line that broke, into a short line of the level DEBUG."""
+        cause = record.exc_info[1] if record.exc_info else None
+        if not isinstance(cause, HttpProcessingError | ConnectionError):
+            return True
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        record.msg, record.args = "a request was refused: %s", (clean(cause, 200),)
+        record.exc_info = record.exc_text = None
+        return _log.isEnabledFor(logging.DEBUG)
+
+
+_log: Final = logging.getLogger("qsuite_console.headless.connections")
+_log.addFilter(_Plain())
 
 
 def listen(path: Path) -> socket.socket:
@@ -131,6 +153,8 @@ async def answering(application: web.Application, listener: socket.socket) -> As
         handle_signals=False,
         shutdown_timeout=_SHUTDOWN_S,
         keepalive_timeout=IDLE_S,
+        max_line_size=MAX_LINE,
+        logger=_log,
     )
     await runner.setup()
     assert runner.server is not None

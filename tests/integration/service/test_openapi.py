@@ -164,3 +164,5 @@ def test_every_question_and_operation_refuses_nonsense_politely(base: str) -> No
             if answer.status_code >= 500:
                 found[f"{target} {body!r}"] = (answer.status_code, answer.text[:200])
     assert not found
+    questions = next(row for row in ask(base, "/requests")["routes"] if row["route"] == "POST /ask/{probe}")
+    assert questions["queries"] > 0

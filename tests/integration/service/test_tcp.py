@@ -24,7 +24,7 @@ from qsuite_console.headless.routes import ROUTES
 from qsuite_console.headless.table import Route
 from qsuite_console.model.access import Scope
 from qsuite_console.model.errors import Conflict, UsageProblem
-from qsuite_console.model.jobs import JobDetail, JobPage, Receipt
+from qsuite_console.model.jobs import JobDetail, JobPage, JobQuery, Receipt
 from qsuite_console.model.operations import OperationInfo, Proposal
 from qsuite_console.model.traffic import RequestsView
 
@@ -296,6 +296,27 @@ async def test_what_each_route_took_is_told(client: Client) -> None:
     assert [place for place in view.listens_on if str(client.port) in place]
 
 
+async def test_a_slow_request_is_told_and_a_wait_for_news_is_none(
+    client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 0.2)
+    answer = control.jobs
+
+    async def late(query: JobQuery) -> JobPage:
+        await asyncio.sleep(0.3)
+        return await answer(query)
+
+    monkeypatch.setattr(control, "jobs", late)
+    await client.ask("GET", "/jobs?text=slow", "operator")
+    await client.ask("GET", f"/state?wait=0.5&after={control.state.sequence}", "reader")
+    view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
+    assert [(slow.route, slow.path, slow.caller, slow.status) for slow in view.slow] == [
+        ("GET /jobs", "/jobs", "operator", 200)
+    ]
+    waited = next(row for row in view.routes if row.route == "GET /state")
+    assert waited.worst_ms < view.slow[0].ms
+
+
 async def test_a_replaced_token_holds_without_a_restart(
     control: FakeControl, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +378,22 @@ async def test_who_connects_and_says_nothing_is_cut_off(
         for _, writer in streams:
             writer.close()
         assert (await client.ask("GET", "/health", "reader"))[0] == 200
+
+
+async def test_what_others_send_amiss_is_no_trouble_of_ours(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    for sent in (
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"BREW / HTTP/9.9\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+        writer.close()
+    assert (await client.ask("GET", "/health", "reader"))[0] == 200
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert "x" * 300 not in caplog.text
 
 
 async def test_no_token_is_ever_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
