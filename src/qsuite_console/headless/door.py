@@ -25,6 +25,8 @@ from qsuite_console.model.text import clean
 
 LOOK_S: Final = 2.0  # how often the files of tokens are looked at
 BURST_S: Final = 6.0  # of its rate a caller may use up at once
+REFUSALS_PER_S: Final = 50.0  # that are answered at once
+PENALTY_S: Final = 1.0
 NOBODY: Final = Caller(name="nobody", scope=Scope.READ, is_local=False, own_jobs_only=True)
 _MOST_FILE: Final = 4096
 _HINT: Final = "send Authorization: Bearer with a token of [tokens.NAME]"
@@ -42,6 +44,10 @@ class Door(Protocol):
         """Return the Origin of a web page that may read the answer, "" for everyone else."""
         ...
 
+    def penalty_s(self) -> float:
+        """Return how long who was just turned away shall wait for the answer."""
+        ...
+
 
 class LocalDoor:
     """The Unix socket's: its file mode is the check. A web page behind a proxy is refused all the same."""
@@ -55,6 +61,10 @@ class LocalDoor:
     def allows_origin(self, _request: web.Request) -> str:
         """Return nothing."""
         return ""
+
+    def penalty_s(self) -> float:
+        """Return nothing."""
+        return 0.0
 
 
 class TokenBook:
@@ -136,6 +146,7 @@ class TcpDoor:
         self._rate = settings.requests_per_minute / 60.0
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+        self._refusals = _Bucket(REFUSALS_PER_S, clock())
 
     def admit(self, request: web.Request, route: Route | None) -> Caller:
         """Return the token's holder, or nobody for what is open to all."""
@@ -157,6 +168,10 @@ class TcpDoor:
         """Return the Origin where it is one of those configured."""
         origin = request.headers.get("Origin", "")
         return origin if origin.lower() in self._origins else ""
+
+    def penalty_s(self) -> float:
+        """Return nothing at first, then a second each: whom nobody let in can't keep the engine's loop busy."""
+        return PENALTY_S if self._refusals.take(self._clock()) > 0 else 0.0
 
     def _check_addressed(self, request: web.Request) -> None:
         """Refuse a name that is not ours (DNS rebinding) and web pages that nobody let in."""

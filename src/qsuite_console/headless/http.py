@@ -169,6 +169,7 @@ def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..
                 response = answers.failure(error)
                 if not is_in:
                     api.costs.turn_away(type(error).__name__)
+                    await asyncio.sleep(door.penalty_s())
             except web.HTTPException as error:
                 response = answers.refusal(request, error, ROUTES)
             except Exception:

@@ -254,6 +254,26 @@ async def test_who_asks_too_often_is_told_when_to_come_back(control: FakeControl
         assert (await client.ask("GET", "/kinds", "admin"))[0] == 200
 
 
+async def test_whom_nobody_let_in_has_to_wait(
+    control: FakeControl, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsuite_console.headless.door.REFUSALS_PER_S", 1.0)
+    monkeypatch.setattr("qsuite_console.headless.door.PENALTY_S", 30.0)
+    async with served(control, path) as (client, _):
+        flood = [asyncio.create_task(client.ask("GET", "/jobs")) for _ in range(20)]
+        done, waiting = await asyncio.wait(flood, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(10):
+            while len(done) < 6:
+                more, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                done |= more
+        assert {task.result()[0] for task in done} == {401}
+        assert (await client.ask("GET", "/jobs", "reader"))[0] == 200  # others do not
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert len(waiting) > 5
+
+
 async def test_what_did_not_change_is_not_sent_again(client: Client, control: FakeControl) -> None:
     for target in ("/jobs", "/state", "/kinds", "/openapi.json", "/operations"):
         status, _, headers = await client.ask("GET", target, "reader")
