@@ -207,6 +207,8 @@ class FakeControl:
                 self.change(job_id, state=JobState.QUEUED)
             case JobAction.RETRY if job.state in (JobState.FAILED, JobState.CANCELLED):
                 self.change(job_id, state=JobState.QUEUED, finished_at=None, error=None)
+            case JobAction.PROFILE if job.state in LIVE:
+                pass
             case JobAction.DELETE if job.state in TERMINAL:
                 self.emit(JobDeleted(at=now, job_id=job_id))
             case _:

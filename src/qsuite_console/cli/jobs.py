@@ -127,6 +127,7 @@ for _each, _text, _example in (
     (JobAction.RETRY, "Queue failed or cancelled jobs again, from their checkpoint.", "jobs retry 12 15-18"),
     (JobAction.PAUSE, "Hold jobs; a running one saves its checkpoint first.", "jobs pause 12"),
     (JobAction.RESUME, "Let held jobs go on.", "jobs resume 12"),
+    (JobAction.PROFILE, "Have live jobs say at the end of their log where their time went.", "jobs profile 12"),
     (JobAction.DELETE, "Remove finished jobs from the history with all they own.", "jobs delete 1-100"),
 ):
     jobs.add_command(_action(_each, _text, f"qsuite-console {_example}"))

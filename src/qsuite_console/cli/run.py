@@ -89,6 +89,7 @@ def command_for(kind: KindInfo) -> click.Command:
             type=click.IntRange(0, 9),
             help=f"0 (last) to 9 (first).  [default: {kind.priority}]",
         ),
+        click.Option(["own_profiling", "--profiling"], is_flag=True, help="Say in its log where its time went."),
         click.Option(
             ["own_confirm", "--confirm"],
             metavar="NAME",
@@ -126,6 +127,7 @@ def _run_kind(kind: KindInfo, parameters: Mapping[str, Any], given: Mapping[str,
         confirmation=given["own_confirm"],
         tell=given.get("own_tell", ()),
     )
+    options.is_profiled = given.get("own_profiling", False)
     return run_one(click.get_current_context().obj, options)
 
 
@@ -152,6 +154,7 @@ class Options:
         self.priority = priority
         self.confirmation = confirmation
         self.tell = tell
+        self.is_profiled = False
         self.show: Callable[[dict[str, Any]], None] | None = None  # prints the result of a success in its own way
         self.take: Callable[[dict[str, Any]], None] | None = None  # gets the result of a success, printed or not
 
@@ -176,6 +179,7 @@ def _run_one(invocation: Invocation, options: Options) -> int:
         queue=options.queue,
         priority=options.priority,
         origin=ORIGIN,
+        profile=options.is_profiled,
     )
     if options.is_dry:
         plan = plan_of(invocation, submission)
@@ -216,6 +220,8 @@ def _print_end(detail: JobDetail, options: Options) -> int:
         output.note(f"job {job.id} cancelled; its checkpoint is kept: qsuite-console jobs retry {job.id}")
     elif not is_json:
         output.note(f"job {job.id} succeeded in {output.duration(duration_s)}")
+    if options.is_profiled:
+        output.note(f"where its time went is at the end of its log: qsuite-console jobs logs {job.id}")
     return _CODES.get(job.state, 1)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from qsuite_console.engine.core import Core
-from qsuite_console.engine.ports import AuditEntry, Note
+from qsuite_console.engine.ports import AuditEntry, Claiming, Note
 from qsuite_console.engine.runner import PAUSE_PATIENCE_S, Wish
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable
 from qsuite_console.model.events import JobDeleted
-from qsuite_console.model.jobs import ActionResult, Job, JobAction, JobState
+from qsuite_console.model.jobs import TERMINAL, ActionResult, Job, JobAction, JobState
 from qsuite_console.model.wire import pack_error
 
 CANCEL_WAIT_S: Final = 1.5  # how long an answer waits to be able to say what became of a running job
@@ -118,6 +118,20 @@ async def _delete(core: Core, job: Job, origin: str) -> str:
     return f"job {job.id} is deleted"
 
 
+async def _profile(core: Core, job: Job, origin: str) -> str:
+    if job.state in TERMINAL:
+        raise ConsoleError(f"job {job.id} is over: it {_WORDS[job.state]}", hint="profile one that runs or waits")
+    if core.claiming is Claiming.NONE:
+        raise ConsoleError("no engine runs that could profile it", hint="start one first")
+    is_measured = core.profile(job.id)
+    if is_measured is False:
+        raise ConsoleError(f"job {job.id} runs in another process, which can't be asked to profile it")
+    which = "its next attempt" if is_measured is None else "from now on it"
+    result = f"{which} is profiled; where its time went will be at the end of its log"
+    await core.around.gate.record(origin, "jobs.profile", _subject(job), result)
+    return f"job {job.id}: {result}"
+
+
 _WORDS: Final = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}
 _ACTIONS: Final = {
     JobAction.CANCEL: _cancel,
@@ -125,4 +139,5 @@ _ACTIONS: Final = {
     JobAction.RESUME: _resume,
     JobAction.RETRY: _retry,
     JobAction.DELETE: _delete,
+    JobAction.PROFILE: _profile,
 }

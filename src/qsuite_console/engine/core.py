@@ -55,6 +55,7 @@ class Core:
             begin=self._begin,
         )
         self.is_draining = False
+        self._profiled: set[int] = set()  # jobs whose attempts shall tell where their time goes
         self._slots: set[asyncio.Task[None]] = set()
         self._submissions: set[asyncio.Task[Receipt]] = set()
         self._ended: dict[int, list[asyncio.Future[Job | None]]] = {}
@@ -90,6 +91,7 @@ class Core:
             self.due_changed.set()
         elif job.state in TERMINAL:
             self.dispatcher.unwant(job.id)
+            self._profiled.discard(job.id)
             for watcher in self.watchers:
                 watcher(job)
 
@@ -112,12 +114,20 @@ class Core:
         self._queues_timer = None
         self.bus.publish(QueuesChanged(at=self.clock.now(), queues=self.dispatcher.views()))
 
-    async def submit(self, job: Job, dedupe_key: str, *, join: bool) -> Receipt:
+    def profile(self, job_id: int) -> bool | None:
+        """Have a live job's attempts measured from now on; None where none runs yet, False where one can't be."""
+        attempt = self.attempts.get(job_id)
+        is_measured = None if attempt is None else attempt.profile()
+        if is_measured is not False:
+            self._profiled.add(job_id)
+        return is_measured
+
+    async def submit(self, job: Job, dedupe_key: str, *, join: bool, profile: bool = False) -> Receipt:
         """Store a checked job, or join or refuse the live one that does the same; joining resumes a paused one.
 
         Whoever asked may go away meanwhile: what is stored is made known and run all the same.
         """
-        task = asyncio.create_task(self._submit(job, dedupe_key, join))
+        task = asyncio.create_task(self._submit(job, dedupe_key, join, profile))
         self._submissions.add(task)
         task.add_done_callback(self._submitted)
         return await asyncio.shield(task)
@@ -127,7 +137,7 @@ class Core:
         if not task.cancelled():
             task.exception()  # whoever asked hears of it, or has gone away
 
-    async def _submit(self, job: Job, dedupe_key: str, join: bool) -> Receipt:
+    async def _submit(self, job: Job, dedupe_key: str, join: bool, profile: bool) -> Receipt:
         inserted: Inserted | None = None
         is_reserved = job.state is JobState.QUEUED and self.dispatcher.reserve(job.queue)
         try:
@@ -148,6 +158,8 @@ class Core:
                 self.dispatcher.give_back(job.queue)
         stored = inserted.job
         self.dispatcher.want(stored.id, stored.queue)
+        if profile:
+            self.profile(stored.id)
         if claim is not None and claim.job.id == stored.id:
             self._published(stored, None)
         elif stored.state is not inserted.previous:
@@ -232,6 +244,8 @@ class Core:
     def _begin(self, claim: Claim) -> None:
         attempt = self._hands.take(claim, self.workers.get(claim.job.kind))
         self.attempts[claim.job.id] = attempt
+        if claim.job.id in self._profiled:
+            attempt.profile()
         self.changed(claim.job, claim.previous)
         if self.is_draining:
             attempt.ask(Wish.DRAIN)

@@ -23,6 +23,7 @@ ACTIONS: Final[Mapping[JobAction, frozenset[JobState]]] = {
     JobAction.RESUME: frozenset({JobState.PAUSED}),
     JobAction.RETRY: frozenset({JobState.FAILED, JobState.CANCELLED}),
     JobAction.DELETE: TERMINAL,
+    JobAction.PROFILE: LIVE,
 }
 
 

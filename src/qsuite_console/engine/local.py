@@ -96,7 +96,8 @@ class LocalControl:
         try:
             job, key = self._intake.job(submission)
             async with self._turn(job.queue):
-                receipt: Receipt = await self._there(core.submit(job, key, join=submission.join))
+                asked = core.submit(job, key, join=submission.join, profile=submission.profile)
+                receipt: Receipt = await self._there(asked)
                 return msgspec.structs.replace(receipt, estimated_s=self._intake.estimate_s(job))
         except ConsoleError as error:
             result = f"refused: {error.message}"

@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -23,6 +23,7 @@ from qsuite_console.engine.gate import Gate
 from qsuite_console.engine.joblog import AttemptLog, JobLogHandler
 from qsuite_console.engine.metering import Meter
 from qsuite_console.engine.ports import DRAINED, Claim, Ending, Permanent, SoftTimeLimit, Store, Worker
+from qsuite_console.engine.profiling import JobProfile
 from qsuite_console.engine.trouble import Trouble
 from qsuite_console.logs import REDACTOR, current_job
 from qsuite_console.model import units
@@ -79,20 +80,24 @@ class _Driven:
     def __await__(self) -> Generator[Any, Any, Any]:
         coroutine = self._coroutine
         try:
-            waited = coroutine.send(None)
+            waited = self._step(coroutine.send, None)
             while True:
                 try:
                     answer = yield waited
                 except asyncio.CancelledError as error:
-                    waited = coroutine.throw(self._attempt.translate(error))
+                    waited = self._step(coroutine.throw, self._attempt.translate(error))
                 except BaseException as error:
-                    waited = coroutine.throw(error)
+                    waited = self._step(coroutine.throw, error)
                 else:
-                    waited = coroutine.send(answer)
+                    waited = self._step(coroutine.send, answer)
         except StopIteration as end:
             return end.value
         except (SystemExit, KeyboardInterrupt) as error:
             raise WorkerExit(f"the worker tried to end the process ({type(error).__name__}: {error})") from error
+
+    def _step(self, resume: Callable[[Any], Any], given: Any) -> Any:
+        profile = self._attempt.measured
+        return resume(given) if profile is None else profile.step(resume, given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +120,7 @@ class Attempt:
     def __init__(self, claim: Claim, worker: Worker | None, around: Around) -> None:
         self.claim = claim
         self.wish: Wish | None = None
+        self.measured: JobProfile | None = None
         self._worker = worker
         self._around = around
         self._loop = asyncio.get_running_loop()
@@ -144,6 +150,8 @@ class Attempt:
         if ending.error is not None:
             level = "WARNING" if ending.retry_at is not None else "ERROR"
             lines.add(level, f"attempt {self.claim.number}: {ending.error}", around.clock.now(), collapses=False)
+        for line in self._found(around.clock.monotonic() - started):
+            lines.add("INFO", line, around.clock.now(), collapses=False)
         lines.close(around.clock.now())
         progress = self._context.measured()
         self._context.close()
@@ -167,6 +175,24 @@ class Attempt:
             self._after(patience_s, self._cancel)
         else:
             self._cancel()
+
+    def profile(self) -> bool:
+        """Measure from now on where its time goes, for its log; tells whether that can be done."""
+        if self.measured is None and not self._over.done():
+            self.measured = JobProfile()
+            self.measured.start(self._key)
+        return self.measured is not None
+
+    def _found(self, run_s: float) -> Iterable[str]:
+        """Return what was measured, where somebody asked."""
+        if self.measured is None:
+            return ()
+        self.measured.stop(self._key)
+        return self.measured.lines(run_s)
+
+    @property
+    def _key(self) -> tuple[int, str]:
+        return self.claim.job.id, self.claim.job.correlation_id
 
     def press(self) -> None:
         """Stop waiting for a safe point: cancel now."""

@@ -52,6 +52,7 @@ class JobAction(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     DELETE = "delete"
+    PROFILE = "profile"  # say in its log where its time went
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +158,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     join: bool = True  # a live job with the same kind and parameters is joined; False refuses instead
     confirmation: str = ""  # the target's name: wanted on production for what changes data
+    profile: bool = False  # its attempts say in its log where their time went
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +209,7 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
     scheduled: int = 0
     is_paused: bool = False
+    execution: str = "local"  # who does its jobs: this engine, "nodes" or "celery" workers
 
 
 class KindStatistics(msgspec.Struct, frozen=True, kw_only=True):

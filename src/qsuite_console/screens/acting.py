@@ -24,6 +24,7 @@ POSSIBLE: Final = {
     JobAction.RESUME: frozenset({JobState.PAUSED}),
     JobAction.RETRY: frozenset({JobState.FAILED, JobState.CANCELLED}),
     JobAction.DELETE: TERMINAL,
+    JobAction.PROFILE: LIVE,
 }
 _DONE: Final = {
     JobAction.CANCEL: "cancelled",
@@ -31,6 +32,7 @@ _DONE: Final = {
     JobAction.RESUME: "resumed",
     JobAction.RETRY: "queued again",
     JobAction.DELETE: "deleted",
+    JobAction.PROFILE: "profiled",
 }
 
 
@@ -77,7 +79,8 @@ async def act(screen: ConsoleScreen, action: JobAction, jobs: Sequence[Job]) -> 
     refused = [result for result in results if not result.is_done]
     if done:
         what = f"Job {done[0].job_id}" if len(done) == 1 else figures.plural(len(done), "job")
-        screen.tell(f"{what} {_DONE[action]}")
+        after = ": where the time went will be at the end of its log" if action is JobAction.PROFILE else ""
+        screen.tell(f"{what} {_DONE[action]}{after}")
     if refused:
         screen.tell_error(ConsoleError("; ".join(f"job {r.job_id}: {r.message}" for r in refused[:3])))
     return bool(done)
@@ -135,7 +138,7 @@ def refusal(action: JobAction, jobs: Sequence[Job]) -> str:
 
 
 class JobActions:
-    """What a screen with jobs mixes in: C, p, R, D on what is ``selected``, offered only where it is possible."""
+    """What a screen with jobs mixes in: C, p, R, D, P on what is ``selected``, offered only where it is possible."""
 
     def selected(self) -> list[Job]:
         """Return the jobs that an action would be about."""

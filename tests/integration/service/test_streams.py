@@ -220,10 +220,11 @@ async def test_the_log_comes_whole_and_once_also_to_who_comes_back(tmp_path: Pat
                 await until(lambda: told.is_over)
             lines = [(place, data["message"]) for place, name, data in told.events if name == "log"]
             assert [message for _, message in lines] == ["hello Ada", "and goodbye"]
-            place = lines[0][0]
-            async with reading(http, job, params={"logs": "true"}, headers={"Last-Event-ID": place}) as again:
-                await until(lambda: again.is_over)
-            assert [data["message"] for _, name, data in again.events if name == "log"] == ["and goodbye"]
+            for place in (lines[0][0], ".".join([*told.last_id().split(".")[:2], "1"])):  # while it ran, and after
+                async with reading(http, job, params={"logs": "true"}, headers={"Last-Event-ID": place}) as again:
+                    await until(lambda: again.is_over)
+                assert [data["message"] for _, name, data in again.events if name == "log"] == ["and goodbye"]
+                assert again.names()[-1] == "end"
 
 
 async def test_a_deleted_job_ends_its_stream_and_an_unknown_one_has_none(

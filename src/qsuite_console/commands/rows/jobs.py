@@ -26,6 +26,8 @@ ROWS: Final[tuple[Command, ...]] = (
             action="act('retry')", is_shown=True, when="retry", verb="retry", usage="ID…"),
     Command(id="jobs.delete", keys="D", title="Delete", help="Delete finished jobs with their logs and results.",
             scope="jobs", action="act('delete')", is_shown=True, when="delete", verb="delete", usage="ID…"),
+    Command(id="jobs.profile", keys="P", title="Profile", scope="jobs", action="act('profile')", when="profile",
+            help="Have the job say at the end of its log where its time went.", verb="profile", usage="ID…"),
     Command(id="jobs.routine", keys="s", title="Scheduled", scope="jobs", action="routine",
             help="Show also, or no more, the jobs that schedules made and that succeeded; a filter finds them anyway."),
     Command(id="jobs.copy", keys="y", title="Copy", help="Copy the job's id and title to the clipboard.",

@@ -128,7 +128,8 @@ class _Telling:
         loop = asyncio.get_running_loop()
         while True:
             follows_log = self._has_log and self._job.state is JobState.RUNNING
-            batch = await self._reader.next(LOOK_S if follows_log else BEAT_S)
+            patience_s = LOOK_S if follows_log else BEAT_S
+            batch = await self._reader.next(0.0 if self._job.state in TERMINAL else patience_s)
             if batch is None and self._reader.is_over:
                 return
             parts = [await self._tell(fact) for fact in batch.facts] if batch is not None else []
