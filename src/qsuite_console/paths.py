@@ -124,12 +124,12 @@ def resolve(home: str | None = None) -> Paths:
     )
 
 
-def write_whole(path: Path, text: str, *, is_forced: bool) -> None:
+def write_whole(path: Path, content: str | bytes, *, is_forced: bool) -> None:
     """Write a file of mode 0600 of which a reader never sees half; raises FileExistsError unless forced, OSError."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if is_forced:

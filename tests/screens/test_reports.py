@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from fakes.control import FakeControl, demo
-from fakes.made_reports import report_answers
+from fakes.made_reports import FILE, PROPOSALS, report_answers, somebody
+from qsuite_console.model.deliveries import EndpointList
 from qsuite_console.model.reports import ReportList
-from screens.seeing import console, seen, until_seen
+from qsuite_console.screens.dialogs.confirm import ConfirmDialog
+from qsuite_console.screens.job import JobScreen
+from screens.seeing import console, seen, until, until_seen
 from screens.session_steps import focused
 
 WIDE, SMALL = (120, 40), (80, 24)
@@ -20,7 +27,8 @@ SIZES = pytest.mark.parametrize("size", [SMALL, WIDE], ids=["80x24", "120x40"])
 
 def made() -> FakeControl:
     control = demo(history=5)
-    control.answers.update(report_answers(control.clock.now))
+    control.answers.update(report_answers(control.clock.now) | somebody(control.clock.now))
+    control.proposals.update(PROPOSALS)
     return control
 
 
@@ -101,3 +109,102 @@ async def test_a_report_that_is_gone_is_said() -> None:
         await open_screen(pilot)
         await pilot.press("enter")
         await until_seen(pilot, "it is gone")
+
+
+@SIZES
+def test_picture_of_whom_to_send_it_to(snap_compare: Any, size: tuple[int, int]) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        await open_screen(pilot)
+        await pilot.press("s")
+        await until_seen(pilot, "grace@example.com")
+
+    assert snap_compare(console(made()), terminal_size=size, run_before=steps)
+
+
+async def test_s_sends_to_whoever_is_chosen_after_asking() -> None:
+    control = made()
+    async with console(control).run_test(size=WIDE, notifications=True) as pilot:
+        await open_screen(pilot)
+        await pilot.press("s")
+        await until_seen(pilot, "by webhook")
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog), "the question")
+        await pilot.press("y")
+        await until_seen(pilot, "done")
+    sent = {"file": "market-40-0a1b2c3d.pdf", "endpoint": "board"}
+    assert ("perform", ("reports.send", sent)) in [(name, args[:2]) for name, args in control.calls]
+
+
+async def test_nobody_to_send_to_says_where_to_declare_one() -> None:
+    control = made()
+    control.answers["webhooks.list"] = lambda _: EndpointList(at=control.clock.now())
+    async with console(control).run_test(size=WIDE, notifications=True) as pilot:
+        await open_screen(pilot)
+        await pilot.press("s")
+        await until_seen(pilot, "[webhooks.NAME]")
+
+
+async def test_e_writes_a_copy_that_came_over_control(tmp_path: Path) -> None:
+    target = tmp_path / "copy.pdf"
+    async with console(made()).run_test(size=WIDE, notifications=True) as pilot:
+        await open_screen(pilot)
+        await pilot.press("e")
+        await until_seen(pilot, "Export the report")
+        pilot.app.screen.query_one(Input).value = str(target)
+        await pilot.press("enter")
+        await until_seen(pilot, "Written to")
+        assert target.read_bytes() == FILE
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+        await pilot.press("e")
+        await until_seen(pilot, "Export the report")
+        pilot.app.screen.query_one(Input).value = str(target)
+        await pilot.press("enter")
+        await until_seen(pilot, "Enter again overwrites it")
+        pilot.app.screen.query_one(Input).value = str(tmp_path)
+        await pilot.press("enter")
+        await until_seen(pilot, "is a directory")
+
+
+async def test_o_opens_a_copy_where_there_is_a_desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = tmp_path / "opened"
+    program = tmp_path / "xdg-open"
+    program.write_text(f'#!/bin/sh\ncp "$1" {opened}.new && mv {opened}.new {opened}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    async with console(made()).run_test(size=WIDE, notifications=True) as pilot:
+        await open_screen(pilot)
+        await pilot.press("o")
+        await until_seen(pilot, "There is no desktop here")
+        monkeypatch.setenv("DISPLAY", ":7")
+        await pilot.press("o")
+        await until(pilot, opened.exists, "the program's copy")
+        assert opened.read_bytes() == FILE
+
+
+async def test_shift_d_removes_after_asking() -> None:
+    control = made()
+    async with console(control).run_test(size=WIDE, notifications=True) as pilot:
+        await open_screen(pilot)
+        await pilot.press("down", "D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog), "the question")
+        await pilot.press("y")
+        await until_seen(pilot, "done")
+    removed = {"file": "performance-39-0a1b2c3d.pdf"}
+    assert ("perform", ("reports.remove", removed)) in [(name, args[:2]) for name, args in control.calls]
+
+
+async def test_t_tells_of_one_job_and_takes_it_back() -> None:
+    control = made()
+    async with console(control).run_test(size=WIDE, notifications=True) as pilot:
+        await pilot.press("2")
+        await until_seen(pilot, "426  backfill")
+        await focused(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, JobScreen), "the job's page")
+        for steps, operation in ((("enter",), "jobs.tell"), (("j", "enter"), "jobs.untell")):
+            await pilot.press("t")
+            await until_seen(pilot, "is told already: Enter takes that back")
+            await pilot.press(*steps)
+            await until_seen(pilot, f"{operation} is done")

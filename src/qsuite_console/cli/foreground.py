@@ -18,7 +18,7 @@ from qsuite_console.cli.progress import ProgressLine
 from qsuite_console.cli.signals import Signals
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
-from qsuite_console.model.errors import EngineGone
+from qsuite_console.model.errors import Conflict, EngineGone
 from qsuite_console.model.jobs import TERMINAL, Job, JobDetail, Receipt, Submission
 from qsuite_console.model.kinds import KindInfo, Plan
 
@@ -91,7 +91,10 @@ class Foreground:
         receipt = await control.submit(self._submission)
         self.job_id = receipt.job_id
         for name in self._tell:
-            await control.perform("jobs.tell", {"job": receipt.job_id, "endpoint": name}, origin=ORIGIN)
+            try:
+                await control.perform("jobs.tell", {"job": receipt.job_id, "endpoint": name}, origin=ORIGIN)
+            except Conflict as error:  # it asked not to be told any more; the job is wanted all the same
+                self._line.say(f"{error.message}: job {receipt.job_id} is not told there")
         self._announce(control, (await control.job(receipt.job_id)).job, receipt)
         follower = Follower(control, receipt.job_id, signals=self._signals, line=self._line, origin=ORIGIN)
         return await follower.to_the_end()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +23,8 @@ from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError, UsageProblem
 from qsuite_console.model.reports import ReportInfo, ReportList
 from qsuite_console.reports.storage import Storage
+from qsuite_console.screens.files import open_file
 
-_OPENERS: Final = ("xdg-open", "open", "wslview")
 _MIB: Final = 1024 * 1024
 
 
@@ -101,18 +99,8 @@ def open_report(invocation: Invocation, *, report: str) -> None:
     """Open a report with its program, or print its path."""
     found = storage_of(invocation).find(report)
     output.line(found.path)
-    opener = next((path for name in _OPENERS if (path := shutil.which(name))), None)
-    has_desktop = sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    if opener is None or not has_desktop:
-        output.note("there is no desktop here; copy it with scp, or see it as text: qsuite-console reports show")
-        return
-    subprocess.Popen(
-        [opener, found.path],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    if why := open_file(found.path):
+        output.note(f"{why}; copy it with scp, or see it as text: qsuite-console reports show")
 
 
 @reports.command("export", epilog=examples("qsuite-console reports export last ~/market.pdf"))
@@ -167,8 +155,8 @@ def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: b
 def send_report(invocation: Invocation, /, *, report: str, endpoint: str, **given: bool) -> int:
     """Send a report with its file to a webhook, program or e-mail.
 
-    ENDPOINT is its name in the configuration. It is tried again until it has arrived: qsuite-console webhooks log. Every time a report is made it is sent with
-    run report --send ENDPOINT, also by a schedule.
+    ENDPOINT is its name in the configuration. It is tried again until it has arrived: qsuite-console webhooks log.
+    What a schedule makes is sent by run report --send ENDPOINT, which schedules take as send=ENDPOINT.
     """
     return perform(
         invocation,

@@ -23,7 +23,7 @@ from qsuite_console.model.errors import ConsoleError, NotFound
 from qsuite_console.model.events import AnyEvent, JobChanged, JobDeleted
 from qsuite_console.model.jobs import TERMINAL, Attempt, Job, JobAction, JobDetail, RatePoint
 from qsuite_console.model.text import clean
-from qsuite_console.screens import acting
+from qsuite_console.screens import acting, telling
 from qsuite_console.screens.base import ConsoleScreen
 from qsuite_console.screens.dialogs.text import TextDialog
 from qsuite_console.widgets import job_facts
@@ -44,7 +44,7 @@ PAGES: Final = (
 POINTS: Final = 2000
 
 
-class JobScreen(acting.JobActions, ConsoleScreen):
+class JobScreen(acting.JobActions, telling.Telling, ConsoleScreen):
     """The page of one job, pushed over a main screen."""
 
     SCOPE = "job"

@@ -5,8 +5,11 @@ A new one is a job of the kind ``report``, filled in by the form that all kinds 
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from textual import work
@@ -17,9 +20,11 @@ from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.jobs import Job
 from qsuite_console.model.reports import ReportInfo, ReportList, ReportPreview
 from qsuite_console.model.text import clean
-from qsuite_console.screens import running
+from qsuite_console.screens import files, running, telling
+from qsuite_console.screens.dialogs.file import FileDialog
 from qsuite_console.screens.dialogs.text import TextDialog
 from qsuite_console.screens.listing import Listing
+from qsuite_console.screens.operating import announced, operate
 from qsuite_console.screens.panes import Pane, PaneScreen
 from qsuite_console.widgets import figures
 from qsuite_console.widgets.live_table import Cell, Column, Key, Row
@@ -49,6 +54,10 @@ class ReportsPane(Listing[ReportList, ReportInfo]):
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("report-list")
     BINDING_GROUP_TITLE = commands.SCOPES["report-list"]
     COLUMNS: ClassVar[tuple[Column, ...]] = _COLUMNS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copied: tempfile.TemporaryDirectory[str] | None = None
 
     def parameters(self) -> Mapping[str, Any]:
         """Return the filter."""
@@ -96,6 +105,63 @@ class ReportsPane(Listing[ReportList, ReportInfo]):
         if self.table.entry is not None:
             self.paned.console.copy_text(self.table.entry.path)
             self.paned.tell("Copied the path")
+
+    @work(exclusive=True, group="operate")
+    async def action_send(self) -> None:
+        """Send it to somebody of the configuration."""
+        if self.table.entry is not None:
+            await telling.send_report(self.paned, self.table.entry)
+
+    @work(exclusive=True, group="operate")
+    async def action_remove(self) -> None:
+        """Remove it, after asking."""
+        entry = self.table.entry
+        if entry is not None and await operate(self.paned, "reports.remove", {"file": entry.file}):
+            self.reload()
+
+    @work(exclusive=True, group="operate")
+    async def action_export(self) -> None:
+        """Write a copy of it to a file of the operator's choice."""
+        entry = self.table.entry
+        content = None if entry is None else await self._fetched(entry)
+        if entry is None or content is None:
+            return
+        what = f"{entry.title}, {figures.size(len(content))}; readable by you only"
+        dialog = FileDialog(
+            "Export the report",
+            what,
+            entry.file,
+            lambda path, is_forced: files.write(path, content, is_forced=is_forced),
+        )
+        written = await self.app.push_screen_wait(dialog)
+        if written is not None:
+            self.paned.tell(f"Written to {written.path}")
+
+    @work(exclusive=True, group="operate")
+    async def action_launch(self) -> None:
+        """Open it with the desktop's program: the file itself, or a copy where the engine is elsewhere."""
+        entry = self.table.entry
+        if entry is None:
+            return
+        path = Path(entry.path)
+        if not files.is_here(entry):
+            content = await self._fetched(entry)
+            if content is None:
+                return
+            path = self._copies() / entry.file
+            files.write(path, content, is_forced=True)
+        why = await asyncio.to_thread(files.open_file, str(path))
+        self.paned.tell(f"{why.capitalize()}: e exports it, Enter reads it as text" if why else f"Opening {entry.file}")
+
+    async def _fetched(self, entry: ReportInfo) -> bytes | None:
+        screen = self.paned
+        return await screen.attempt(announced(screen, files.fetch(screen.control, entry), "Fetching the file …"))
+
+    def _copies(self) -> Path:
+        """Return a directory for copies that go with the console."""
+        if self._copied is None:
+            self._copied = tempfile.TemporaryDirectory(prefix="qsuite-console-")
+        return Path(self._copied.name)
 
     @work(exclusive=True, group="preview")
     async def on_live_table_opened(self) -> None:

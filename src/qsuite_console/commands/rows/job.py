@@ -31,6 +31,8 @@ ROWS: Final[tuple[Command, ...]] = (
             action="act('retry')", is_shown=True, when="retry"),
     Command(id="job.delete", keys="D", title="Delete", help="Delete the job with its log and result.", scope="job",
             action="act('delete')", is_shown=True, when="delete"),
+    Command(id="job.tell", keys="t", title="Tell", scope="job", action="tell", is_shown=True,
+            help="Tell a webhook, program or e-mail of the configuration when the job has ended; at once if it has."),
     Command(id="job.profile", keys="P", title="Profile", scope="job", action="act('profile')", when="profile",
             help="Have the job say at the end of its log where its time went."),
     Command(id="job.copy", keys="y", title="Copy", help="Copy the page: id, parameters, error, result or log.",
