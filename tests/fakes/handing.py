@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.fakes.jobs import running
+from fakes.jobs import running
 
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.acceptance.product import PROGRAM
-from tests.fakes.jobs import until
+from acceptance.product import PROGRAM
+from fakes.jobs import until
 
 from qsuite_console.attach import RemoteControl
 from qsuite_console.model.errors import ConsoleError

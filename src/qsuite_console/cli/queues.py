@@ -86,8 +86,13 @@ def print_queues(queues: Iterable[QueueView]) -> None:
     """Print queues as a table."""
     output.table(
         ("queue", "slots", "running", "queued", "scheduled", ""),
-        [(q.name, q.concurrency, q.running, q.queued, q.scheduled, "paused" if q.is_paused else "") for q in queues],
+        [(q.name, q.concurrency, q.running, q.queued, q.scheduled, _remark(q)) for q in queues],
     )
+
+
+def _remark(queue: QueueView) -> str:
+    away = f"done by {'nodes' if queue.execution == 'nodes' else 'Celery workers'}" * (queue.execution != "local")
+    return ", ".join(filter(None, ("paused" if queue.is_paused else "", away)))
 
 
 def _print(queues: Iterable[QueueView], *, is_json: bool) -> None:

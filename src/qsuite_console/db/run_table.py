@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
 
 from qsuite_console.db.database import Database
 from qsuite_console.db.errors import DatabaseError, DatabaseSchemaMismatch
+from qsuite_console.db.locks import lock_key
 from qsuite_console.db.queries import load
 from qsuite_console.db.schema import quote_table
 
@@ -79,21 +80,22 @@ class RunTable:
             for number in range(await self._version(connection) + 1, _VERSION + 1):
                 await connection.execute(self.sql(f"runs_migration_{number}"))
 
-    async def listen(self, heard: Callable[[str], None]) -> None:
+    async def listen(self, heard: Callable[[str], None], *, serves: Sequence[str] = ()) -> None:
         """Call ``heard`` with each word of the others ("put nodes", "wish", "end"), until cancelled.
 
-        Returns at once behind a pooler that shares connections, where nothing can be listened to.
+        ``serves``: queues that this process serves as a node, for as long as its connection lives. Returns at once
+        behind a pooler that shares connections, where nothing can be listened to.
         """
         if self.database.settings.pgbouncer:
             return
         while True:
             try:
-                await self._listen_once(heard)
+                await self._listen_once(heard, serves)
             except DatabaseError as error:
                 log.debug("not listening to runs: %s", error.message)
             await asyncio.sleep(_REOPEN_S)
 
-    async def _listen_once(self, heard: Callable[[str], None]) -> None:
+    async def _listen_once(self, heard: Callable[[str], None], serves: Sequence[str]) -> None:
         lost = asyncio.Event()
 
         def on_word(_: object, _pid: int, _channel: str, payload: str) -> None:
@@ -104,12 +106,26 @@ class RunTable:
         async with self.database.session("runs: listen") as connection:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, on_word)
+            for queue in serves:
+                await connection.execute("SELECT pg_advisory_lock_shared($1)", self._presence(queue))
             heard("open")
             try:
                 await lost.wait()
             finally:
                 if not connection.is_closed():
                     await connection.remove_listener(CHANNEL, on_word)
+
+    async def nodes(self, queues: Sequence[str]) -> Mapping[str, int] | None:
+        """Return how many nodes serve each queue; None behind a pooler, where nodes can't say that they do."""
+        if self.database.settings.pgbouncer:
+            return None
+        keys = {self._presence(queue): queue for queue in queues}
+        async with self.database.session("runs: nodes", 8.0) as connection:
+            rows = await connection.fetch(load("runs_nodes"), list(keys))
+        return {queue: 0 for queue in queues} | {keys[row["key"]]: row["nodes"] for row in rows}
+
+    def _presence(self, queue: str) -> int:
+        return lock_key("node", self.table, queue)
 
     async def tell(self, connection: asyncpg.Connection, word: str) -> None:
         """Say a word to whoever listens, when the transaction is over."""

@@ -41,7 +41,8 @@ class Node:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Claim and do runs until the block ends; those still under way then are left to their leases."""
-        listening = asyncio.create_task(self._claimer.book.listen(self._hear), name="node-listen")
+        serves = [name for name, count in self._slots.items() if count]
+        listening = asyncio.create_task(self._claimer.book.listen(self._hear, serves=serves), name="node-listen")
         serving = asyncio.create_task(self._serve(), name="node")
         log.info("node %s serves %s", self._claimer.owner, ", ".join(f"{n} ({s})" for n, s in self._slots.items()))
         try:

@@ -295,6 +295,7 @@ class Engine:
         for name, count in slots.items():
             concurrency, is_paused = changed.get(name, (count, False))
             queue = core.dispatcher.add(name, concurrency, is_paused=is_paused)
+            queue.execution = self._executors[name].execution if name in self._executors else queue.execution
             queue.queued, queue.scheduled = depths.get(name, (0, 0))
 
     def _start_tasks(self, core: Core, lag: LagMeter) -> list[asyncio.Task[None]]:

@@ -50,6 +50,11 @@ class Executor(Protocol):
     """Has the jobs of a queue done by others."""
 
     @property
+    def execution(self) -> str:
+        """Return who does them: "nodes", "celery"."""
+        ...
+
+    @property
     def in_flight(self) -> int:
         """Return how many of them may be in their hands at once: the queue's slots in this engine."""
         ...

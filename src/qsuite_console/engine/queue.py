@@ -36,6 +36,7 @@ class Queue:
     queued: int = 0
     scheduled: int = 0
     may_have_work: bool = True
+    execution: str = "local"
 
     @property
     def free(self) -> int:
@@ -51,6 +52,7 @@ class Queue:
             queued=self.queued,
             scheduled=self.scheduled,
             is_paused=self.is_paused,
+            execution=self.execution,
         )
 
 

@@ -6,8 +6,8 @@ import asyncio
 
 import asyncpg
 import pytest
-from tests.fakes.handing import NOW, claim_of, open_book
 
+from fakes.handing import NOW, claim_of, open_book
 from qsuite_console.db.errors import DatabaseSchemaMismatch
 from qsuite_console.db.runs import RunBook
 from qsuite_console.model.errors import Conflict

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.fakes.handing import ToldWorker, claim_of, open_book
-
+from fakes.handing import ToldWorker, claim_of, open_book
 from qsuite_console.db.runs import RunBook
 from qsuite_console.distributed.claimer import Claimer
 from qsuite_console.engine.ports import Ending

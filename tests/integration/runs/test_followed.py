@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.fakes.handing import Told, ToldWorker, console, node, open_book
-from tests.fakes.jobs import reaches, until
 
-from qsuite_console.distributed import follower
+from fakes.handing import Told, ToldWorker, console, node, open_book
+from fakes.jobs import reaches, until
+from qsuite_console.distributed import followed
 from qsuite_console.engine.engine import Engine
 from qsuite_console.engine.ports import JobKind
 from qsuite_console.model.jobs import JobAction, JobDetail, JobState, Outcome, Submission
@@ -85,11 +85,15 @@ async def test_failures_are_retried_or_final_as_ever(tmp_path: Path, database_ds
     async with node(database_dsn, ToldWorker()):
         with console(tmp_path, database_dsn, ToldWorker()) as engine:
             passing, final = await submit(engine, fails="passing"), await submit(engine, fails="for good")
-            scheduled = await ended(engine, passing, JobState.SCHEDULED)
+
+            async def tried() -> JobDetail | None:
+                detail = await engine.control.job(passing)
+                return detail if detail.attempts and detail.attempts[0].outcome is Outcome.RETRY else None
+
+            retried = await until(tried, FAR)
             failed = await ended(engine, final, JobState.FAILED)
-    assert scheduled.job.error == "it may pass"
-    assert scheduled.job.reason is not None
-    assert scheduled.job.reason.startswith("try 2 of 4 at ")
+    assert retried.attempts[0].error == "it may pass"
+    assert retried.job.max_attempts == 4
     assert failed.job.error == "never again (do something else)"
     assert "attempt 1: never again (do something else)" in messages(failed)
 
@@ -164,7 +168,12 @@ async def test_a_job_nobody_has_taken_is_cancelled_at_once_and_never_begun(tmp_p
     with console(tmp_path, database_dsn, ToldWorker()) as engine:
         job_id = await submit(engine)
         await until(lambda: _waits(database_dsn), FAR)
-        assert (await engine.control.job(job_id)).job.progress.message == "waits for a node"
+
+        async def alone() -> bool:
+            return "none serves general" in (await engine.control.job(job_id)).job.progress.message
+
+        await until(alone, FAR)
+        assert next(q for q in engine.control.state.queues if q.name == "general").execution == "nodes"
         await engine.control.act(JobAction.CANCEL, [job_id])
         await ended(engine, job_id, JobState.CANCELLED)
         async with node(database_dsn, there):
@@ -176,7 +185,7 @@ async def test_a_job_nobody_has_taken_is_cancelled_at_once_and_never_begun(tmp_p
 async def test_a_run_that_heeds_nothing_is_given_up(
     tmp_path: Path, database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "UNHEEDED_S", 0.5)
+    monkeypatch.setattr(followed, "UNHEEDED_S", 0.5)
     with console(tmp_path, database_dsn, ToldWorker()) as engine:
         job_id = await submit(engine)
         async with open_book(database_dsn) as book:

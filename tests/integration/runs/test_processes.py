@@ -16,11 +16,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.acceptance.product import Exchange
-from tests.fakes.backfill import fill_tickers
-from tests.fakes.jobs import until
-from tests.fakes.nodes import FAR, Processes
 
+from acceptance.product import Exchange
+from fakes.backfill import fill_tickers
+from fakes.jobs import until
+from fakes.nodes import FAR, Processes
 from qsuite_console.model.jobs import JobAction, JobQuery, JobState, Submission
 from qsuite_console.sandbox.exchange.server import Exchange as SampleExchange
 
@@ -185,7 +185,7 @@ async def test_backfills_of_two_nodes_keep_one_limit_and_fill_one_table_in_turn(
     assert not any(each.status == 429 for each in bars)
     assert [result["http_429"] for result in results] == [0, 0, 0]
     assert all(result["verified"] for result in results)
-    observer = Exchange(environment)
+    observer = Exchange(dict((await exchange(symbols=12)).environment))  # the same market without the limit
     truth = await asyncio.to_thread(
         observer.truth, ["AAPL", "MSFT", "NVDA"], "1Min", "2025-06-02T04:00:00Z", "2025-06-07T03:59:59Z"
     )

@@ -215,3 +215,12 @@ SELECT pg_notify($1, $2);
 -- $1 schema: may this role make a table in it, or the schema itself where there is none.
 SELECT CASE WHEN to_regnamespace(quote_ident($1)) IS NULL THEN has_database_privilege(current_database(), 'CREATE')
             ELSE has_schema_privilege($1, 'CREATE') END;
+
+-- @name runs_nodes @pg 13-18
+-- $1 keys of queues: how many connections hold each of them as nodes that serve it.
+SELECT ((l.classid::bigint << 32) | l.objid::bigint) AS key, count(*) AS nodes
+  FROM pg_locks l
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.mode = 'ShareLock'
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND ((l.classid::bigint << 32) | l.objid::bigint) = ANY ($1::bigint[])
+ GROUP BY 1;
