@@ -177,7 +177,9 @@ class TcpDoor:
         """Refuse a name that is not ours (DNS rebinding) and web pages that nobody let in."""
         named = request.headers.getall("Host", [])
         host = named[0].lower() if len(named) == 1 else ""
-        if host not in self._hosts and host.rpartition(":")[0] not in self._hosts:
+        name, _, port = host.rpartition(":")
+        is_own = host in self._hosts or (port.isascii() and port.isdigit() and name in self._hosts)
+        if not is_own:
             raise NotAllowed(
                 f"this interface is not called {clean(host, 100) or 'nothing'}",
                 hint="use the address it listens on, or add the name to api.hosts",
@@ -221,11 +223,9 @@ class _Bucket:
 
 
 def _names(host: str, port: int, further: tuple[str, ...]) -> frozenset[str]:
+    """Return the names it answers to; one without a port stands for all of its ports, as a tunnel has another."""
     shown = f"[{host}]" if ":" in host else host.lower()
-    own = {f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]", shown)}
-    if port == 80:
-        own |= {"localhost", "127.0.0.1", "[::1]", shown}
-    return frozenset({*own, *further})
+    return frozenset({"localhost", "127.0.0.1", "[::1]", f"{shown}:{port}", *further})
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], str]:

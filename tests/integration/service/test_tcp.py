@@ -181,9 +181,19 @@ async def test_a_robot_sees_and_changes_its_own_jobs_only(client: Client, contro
         assert (status, body["error"]["type"]) == (403, "NotAllowed"), route
 
 
-@pytest.mark.parametrize(
-    "own", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "console.lan:1", "a.lan:8443"]
+OWN = (
+    "127.0.0.1:{port}",
+    "localhost:{port}",
+    "LOCALHOST:{port}",
+    "[::1]:{port}",
+    "localhost:9000",  # the other end of a tunnel
+    "localhost",
+    "console.lan:1",
+    "a.lan:8443",
 )
+
+
+@pytest.mark.parametrize("own", OWN)
 async def test_it_answers_to_its_names(control: FakeControl, path: Path, own: str) -> None:
     settings = ApiSettings(listen="127.0.0.1:0", hosts="Console.lan, a.lan:8443")
     async with served(control, path, settings) as (client, _):
@@ -195,8 +205,9 @@ FOREIGN = (
     "evil.example",
     "evil.example:{port}",
     "127.0.0.1.evil.example:{port}",
-    "127.0.0.1:1",
-    "localhost",
+    "localhost.evil.example",
+    "localhost:",
+    "localhost:8x",
     "",
     "localhost:{port}@evil.example",
     "[::ffff:127.0.0.1]:{port}",
