@@ -55,6 +55,15 @@ async def test_a_job_comes_back_as_it_was_stored(store: Store) -> None:
     assert detail.attempts == ()
 
 
+async def test_a_page_holds_jobs_as_they_were_stored(store: Store) -> None:
+    odd = "\"'\\ \n\t\x1b\u2028 é 漢 🙂 {[null]} \x00 end"
+    texts = {"parameters": {"t": odd, "n": 2**60, "f": 0.1, "none": None}, "title": odd, "origin": odd}
+    stored = [await insert(store, **{**texts, "queue": f"q{n % 2}"}) for n in range(5)]
+    for query in (JobQuery(), JobQuery(states=(JobState.QUEUED, JobState.FAILED)), JobQuery(queues=("q0", "q1"))):
+        assert (await store.jobs(query)).jobs == tuple(reversed(stored))
+    assert (await store.jobs(JobQuery(text="漢 🙂"))).jobs == tuple(reversed(stored))
+
+
 async def test_equal_live_jobs_are_joined_and_finished_ones_are_not(store: Store) -> None:
     first = await insert(store, "same")
     again = await store.insert(new_job(), dedupe_key="same")

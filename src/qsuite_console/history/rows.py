@@ -28,6 +28,7 @@ _NO_PROGRESS: Final = Progress()
 _encode: Final = msgspec.json.Encoder().encode
 _progress: Final = msgspec.json.Decoder(Progress).decode
 _mapping: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_rows: Final = msgspec.json.Decoder(list[Row]).decode
 
 
 def stamp(moment: datetime) -> int:
@@ -95,6 +96,11 @@ def job_of(row: Row) -> Job:
         origin=row[19],
         cancel_requested=bool(row[20]),
     )
+
+
+def rows_of(text: str) -> list[Row]:
+    """Return rows that SQLite has put together as JSON."""
+    return _rows(text)
 
 
 def attempt_of(row: Row) -> Attempt:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST: Final = 500
 LIVES: Final = Lives(memory_s=1.0, shared_s=2.0)
 _CACHE_BUDGET_S: Final = 0.5
+_FEW: Final = 50
 
 
 class PricesParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ class PricesProbe:
             found = await load()
         else:
             asked = {"symbols": sorted(symbols), "source": wanted.source}
-            found = await answers.ask(self.name, LatestPrices, load, asked, about=bars_of(), lives=LIVES)
+            found = await answers.ask(self.name, LatestPrices, load, asked, about=_about(symbols), lives=LIVES)
         known = {price.symbol: price for price in found.prices}
         return msgspec.structs.replace(
             found,
@@ -95,6 +96,13 @@ class PricesProbe:
                 for symbol, (price, at) in stored.items()
             ]
         return LatestPrices(at=now, prices=tuple(prices), cache_problem=problem)
+
+
+def _about(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return what an answer is made of: a few symbols' own bars, so that a backfill of others leaves it alone."""
+    if len(symbols) > _FEW:
+        return bars_of()
+    return bars_of(symbols[0])[0], *(bars_of(symbol)[-1] for symbol in symbols)
 
 
 def _symbols(given: Sequence[str]) -> list[str]:
