@@ -7,7 +7,7 @@ import os
 os.environ.pop("NO_COLOR", None)
 os.environ.update(TEXTUAL_ANIMATIONS="none", TEXTUAL_COLOR_SYSTEM="truecolor", TZ="UTC")
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from textual.app import App
 from textual.css import stylesheet
 from textual.widgets import Input
 
+from screens.attached import ATTACHED
 from screens.seeing import FRAMES
 
 _parse = stylesheet.parse
@@ -48,3 +49,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def still_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def hung_up() -> Iterator[None]:
+    """End the fake engines that a test has served."""
+    yield
+    ATTACHED.close()

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from fakes.control import FakeControl
 from qsuite_console.app import ConsoleApp
 from qsuite_console.config.settings import InterfaceSettings
+from screens.attached import ATTACHED
 
 DEADLINE_S = 10.0
 FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
@@ -19,7 +20,7 @@ FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often e
 
 def console(control: FakeControl) -> ConsoleApp:
     """The console on a fake engine, at its clock, in the dark theme whatever terminal the tests run in."""
-    return ConsoleApp(control, clock=control.clock, interface=InterfaceSettings(theme="dark"))
+    return ConsoleApp(ATTACHED.reached(control), clock=control.clock, interface=InterfaceSettings(theme="dark"))
 
 
 _drawn: tuple[object, int, str] = (None, -1, "")  # screen, its number of frames, what they show

@@ -102,8 +102,8 @@ class Moving(Keystrokes):
             return
         lines = [
             *_jobs_here(screen),
-            "A process of its own runs the engine from then on; this console attaches to it.",
-            "It goes on when this terminal is left or lost. qsuite-console stop ends it.",
+            "A process of its own runs the engine; this console attaches to it.",
+            "It stays when this terminal goes; end it with qsuite-console stop.",
         ]
         if await screen.agrees(ConfirmDialog("Go on in the background?", lines, do="hand over")):
             moved = await host.hand_over()

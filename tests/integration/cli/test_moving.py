@@ -63,10 +63,10 @@ def test_the_engine_moves_to_the_background_and_back_and_its_job_goes_on(
     first.see("runs the engine now; 1 job goes on")
     background = owner_of(console)
     assert background != first.pid
-    assert f"engine: pid {background}" in first.text
+    first.see(f"engine: pid {background}")
     console.wait_for_job("running", saved=True)
-    os.kill(first.pid, signal.SIGKILL)  # the terminal is lost
-    first.close()
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
     assert owner_of(console) == background
 
     second = open_terminal("attach")
