@@ -52,7 +52,7 @@ class QueuesPane(CacheListing[CeleryQueues, CeleryQueue]):
         Column("glyph", "", 1, keep=100),
         Column("name", "Queue", 16, is_flexible=True, keep=100),
         Column("waiting", "Waiting", 8, is_right=True, keep=98),
-        Column("steps", "By priority", 22, narrow=14, keep=60),
+        Column("steps", "By priority", 22, narrow=16, keep=60),
         Column("growth", "Change", 9, is_right=True, keep=80),
         Column("drain", "Empty in", 10, is_right=True, keep=85),
         Column("workers", "Workers", 7, is_right=True, keep=90),

@@ -207,7 +207,7 @@ def quiet(workers: tuple[str, ...]) -> tuple[str, ...]:
     """Return that some workers tell nothing, where that is so."""
     if not workers:
         return ()
-    return (f"▲ {workers[0] if len(workers) == 1 else f'{len(workers)} workers'} tell of no task",)
+    return (f"▲ {f'{workers[0]} tells' if len(workers) == 1 else f'{len(workers)} workers tell'} of no task",)
 
 
 def _span(entry: CeleryTask, now: datetime) -> Cell:

@@ -132,8 +132,10 @@ async def looking(url: str, *, read_only: bool = False, prefix: str = "") -> Asy
 @pytest.fixture
 async def look(shop: Shop) -> AsyncIterator[Look]:
     async with looking(shop.url) as found:
-        found.services.celery.listen()  # type: ignore[union-attr]
-        await until(lambda: found.services.celery.tally.since is not None, "events are heard")  # type: ignore[union-attr]
+        watch = found.services.celery
+        assert watch is not None
+        watch.listen()
+        await until(lambda: watch.tally.since is not None, "events are heard")
         yield found
 
 

@@ -13,6 +13,8 @@ from qsuite_console.metrics.from_celery import CelerySource
 from qsuite_console.model.celery import Presence
 from qsuite_console.model.errors import Conflict, NotFound
 
+pytestmark = pytest.mark.xdist_group("celery of others")  # one broker, two workers for all of them
+
 VICTIM = "three@shop"
 
 

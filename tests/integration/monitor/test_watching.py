@@ -14,6 +14,8 @@ from qsuite_console.config.settings import CacheSettings
 from qsuite_console.model.celery import Presence
 from qsuite_console.model.errors import Conflict
 
+pytestmark = pytest.mark.xdist_group("celery of others")  # one broker, two workers for all of them
+
 
 async def commands_of(url: str) -> dict[str, int]:
     """How often each command was called so far, by the server's own count."""
@@ -157,13 +159,15 @@ async def test_looking_reads_no_argument_writes_nothing_but_answers_and_misses_n
     everything = [await look.ask(f"celery.{name}") for name in ("queues", "workers", "tasks", "kinds", "history")]
     assert secret not in repr(everything)
 
+    watch = look.services.celery
+    assert watch is not None
     before = await _stats(shop.url)
     for _ in range(5):
-        look.services.celery._sampled = -10.0  # type: ignore[union-attr]
-        await look.services.celery.sample()  # type: ignore[union-attr]
+        watch._sampled = -10.0
+        await watch.sample()
     after = await _stats(shop.url)
     assert after["misses"] - before["misses"] == 0, "an idle queue must not spoil the server's hit rate"
-    exchange = look.services.celery.broker.exchange  # type: ignore[union-attr]
+    exchange = watch.broker.exchange
     left = (await exchange([("KEYS", "*qsuite-console*")]))[0]
     assert left
     assert all(0 < seconds <= 120 for seconds in await exchange([("TTL", name) for name in left]))
