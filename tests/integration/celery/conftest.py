@@ -43,6 +43,11 @@ class Platform:
             engine=EngineSettings(drain_s=3.0),
         )
 
+    @property
+    def serving(self) -> list[WorkerProcess]:
+        """The workers that live."""
+        return [worker for worker in self.workers if worker.process.poll() is None]
+
     def start(self) -> WorkerProcess:
         """Start one more, which the caller ends."""
         return WorkerProcess(self.environment, *SERVED)

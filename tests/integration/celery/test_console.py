@@ -105,7 +105,7 @@ async def test_a_failed_attempt_is_tried_again(runtime: Runtime) -> None:
 async def test_a_flushed_broker_loses_no_job(
     platform: Platform, runtime: Runtime, connection: asyncpg.Connection
 ) -> None:
-    for worker in platform.workers:
+    for worker in platform.serving:
         worker.pause()
     try:
         await submit(runtime.control, 40)
@@ -116,7 +116,7 @@ async def test_a_flushed_broker_loses_no_job(
                 await asyncio.sleep(0.02)
             broker.flushdb()
     finally:
-        for worker in platform.workers:
+        for worker in platform.serving:
             worker.resume()
     await finished(runtime.control, 40, 60)
     assert await connection.fetchval("SELECT count(*) FROM began") == 40
@@ -130,8 +130,8 @@ async def test_killed_workers_lose_no_job_and_double_none(
     submitting = asyncio.create_task(submit(control, JOBS, wait_s=WAIT_S))
     for kill in range(KILLS):
         await finished(control, (kill + 1) * JOBS // (KILLS + 2), 120)
+        victim = platform.serving[0]
         platform.workers.append(fresh := platform.start())
-        victim = next(worker for worker in platform.workers if worker.process.poll() is None)
         victim.kill()
         await asyncio.to_thread(fresh.wait_ready)
     await submitting

@@ -34,10 +34,10 @@ class Sender:
         self.book = book
         self.outlet = CeleryOutlet(platform.settings, SystemClock())
 
-    async def put(self, kind: str = "effect", *, priority: int = 5, **what: Any) -> Run:
+    async def put(self, kind: str = "effect", *, priority: int = 5, queue: str = "general", **what: Any) -> Run:
         number, now = next(_ids), datetime.now(UTC)
         job = Job(
-            id=number, kind=kind, title=kind, queue="general", priority=priority, state=JobState.RUNNING,
+            id=number, kind=kind, title=kind, queue=queue, priority=priority, state=JobState.RUNNING,
             parameters={"n": number, **what}, created_at=now, run_at=now, attempt=1, tries=1,
             max_attempts=4, correlation_id=f"c{number}",
         )  # fmt: skip
@@ -113,11 +113,13 @@ async def test_a_message_that_is_gone_is_sent_again(sender: Sender, connection: 
 
 
 async def test_urgent_jobs_go_first(sender: Sender, connection: asyncpg.Connection) -> None:
-    holding = [await sender.send(wait_s=2.0) for _ in range(4)]
+    holding = [await sender.send(steps=10_000, wait_s=0.05) for _ in range(4)]
     while await connection.fetchval("SELECT count(*) FROM began") < 4:
         await asyncio.sleep(0.02)
     low = [await sender.send(priority=1, wait_s=0.2) for _ in range(12)]
     high = [await sender.send(priority=9, wait_s=0.2) for _ in range(3)]
+    for run in holding:
+        await sender.book.wish(run.token, cancel=True)
     await sender.ended(*holding, *low, *high)
     rows = await connection.fetch("SELECT n FROM began ORDER BY id OFFSET 4")
     order = [row["n"] for row in rows]
@@ -147,14 +149,19 @@ async def test_limits_are_the_jobs_own(sender: Sender) -> None:
     assert news.ending.outcome is Outcome.SOFT_TIMEOUT
 
 
-async def test_a_job_that_blocks_its_process_is_not_run_beside_itself(
+async def test_a_job_that_blocks_its_process_and_a_worker_that_ends(
     platform: Platform, sender: Sender, connection: asyncpg.Connection
 ) -> None:
+    """Both take their time: they are looked at together."""
+    await asyncio.gather(is_not_run_beside_itself(platform, sender, connection), lets_its_jobs_save(platform, sender))
+
+
+async def is_not_run_beside_itself(platform: Platform, sender: Sender, connection: asyncpg.Connection) -> None:
     run = await sender.send(block_s=60.0)
     await sender.until(run, RunState.RUNNING)
-    (pid,) = [row["pid"] for row in await connection.fetch("SELECT pid FROM began")]
+    (pid,) = [row["pid"] for row in await connection.fetch("SELECT pid FROM began WHERE n = $1", run.claim.job.id)]
     deadline = time.monotonic() + 40
-    while any(pid == process.pid for worker in platform.workers for process in worker.pool):
+    while any(pid == process.pid for worker in platform.serving for process in worker.pool):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
     assert (await sender.news(run)).state is RunState.RUNNING  # its process is gone, its lease is not over yet
@@ -163,22 +170,16 @@ async def test_a_job_that_blocks_its_process_is_not_run_beside_itself(
         await asyncio.sleep(0.2)
 
 
-async def test_a_worker_that_ends_lets_its_jobs_save(
-    platform: Platform, sender: Sender, connection: asyncpg.Connection
-) -> None:
-    with worker_processes(platform.environment, 1, "--queues", "general", "--concurrency", "1", "--name", "x@y") as (
-        worker,
-    ):
-        for each in platform.workers:
-            each.pause()
-        try:
-            run = await sender.send(steps=1000, wait_s=0.05)
-            while ((await sender.news(run)).checkpoint or {}).get("step", 0) < 3:
-                await asyncio.sleep(0.05)
-            assert await asyncio.to_thread(worker.end) == 0
-        finally:
-            for each in platform.workers:
-                each.resume()
+async def lets_its_jobs_save(platform: Platform, sender: Sender) -> None:
+    served = ("--queues", "ai", "--concurrency", "1", "--name", "x@y")
+    with worker_processes(platform.environment, 1, *served) as (worker,):
+        run = await sender.send(queue="ai", steps=1000, wait_s=0.05)
+        await sender.until(run, RunState.RUNNING)
+        deadline = time.monotonic() + 30
+        while ((await sender.news(run)).checkpoint or {}).get("step", 0) < 3:
+            assert time.monotonic() < deadline, worker.lines
+            await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(worker.end) == 0
     (news,) = await sender.ended(run)
     assert news.ending is not None
     assert news.ending.outcome is Outcome.INTERRUPTED

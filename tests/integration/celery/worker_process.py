@@ -68,10 +68,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it as the kernel would; its pool dies with it."""
-        children = self.pool if self.process.poll() is None else []
         self.process.kill()
         self.process.wait(10)
-        psutil.wait_procs(children, 10)
+        self._reader.join(10)  # the last of its pool has let go of the pipe
 
     def end(self, limit_s: float = 30.0) -> int:
         """Ask it to stop and return its exit code."""
@@ -86,7 +85,8 @@ class WorkerProcess:
             for each in (*self.pool, psutil.Process(self.process.pid)):
                 each.send_signal(signal.SIGCONT)
             self.kill()
-        self._reader.join(5)
+        self._reader.join(10)
+        assert not self._reader.is_alive(), "something it started lives on"
         assert self.process.stderr is not None
         self.process.stderr.close()
 
