@@ -1,17 +1,72 @@
-"""A crowd at a stream: readers that note how late they hear things, and some that connect and never read."""
+"""Readers of streams: one that keeps what it is told, and a crowd that notes how late it hears or never reads."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from fakes.control import FakeControl
 from qsuite_console.model.events import EngineTrouble
+
+NO_LIMIT = aiohttp.ClientTimeout(total=None)
+
+
+@dataclass
+class Told:
+    """What one stream has told so far."""
+
+    events: list[tuple[str, str, Any]] = field(default_factory=list)  # (id, name, data)
+    is_over: bool = False
+
+    def names(self) -> list[str]:
+        return [name for _, name, _ in self.events]
+
+    def last_id(self) -> str:
+        return self.events[-1][0]
+
+
+async def read(answer: aiohttp.ClientResponse, told: Told) -> None:
+    """Read server-sent events as the standard says, until the stream ends."""
+    fields: dict[str, str] = {}
+    async for raw in answer.content:
+        line = raw.decode().rstrip("\n")
+        if line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+        elif "event" in fields:
+            told.events.append((fields["id"], fields["event"], json.loads(fields["data"])))
+            fields = {}
+    told.is_over = True
+
+
+@asynccontextmanager
+async def reading(http: aiohttp.ClientSession, path: str, **options: Any) -> AsyncIterator[Told]:
+    """Follow a stream until the block ends."""
+    told = Told()
+    async with http.get(path, timeout=NO_LIMIT, **options) as answer:
+        assert answer.status == 200, await answer.text()
+        assert answer.content_type == "text/event-stream"
+        reader = asyncio.create_task(read(answer, told))
+        try:
+            yield told
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+
+def session(path: Path) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession("http://engine", connector=aiohttp.UnixConnector(str(path), limit=0))
+
 
 EVERY_S = 0.02
 _SENT = re.compile(rb'"message":"(\d+) ')

@@ -40,6 +40,10 @@ class Door(Protocol):
         """Return who asks; ``route`` is None where nothing answers to the path."""
         ...
 
+    def holds(self, request: web.Request, caller: Caller) -> bool:
+        """Return whether who was let in with ``request`` still would be: streams outlast tokens."""
+        ...
+
     def allows_origin(self, request: web.Request) -> str:
         """Return the Origin of a web page that may read the answer, "" for everyone else."""
         ...
@@ -57,6 +61,10 @@ class LocalDoor:
         if request.headers.get("Origin"):
             raise NotAllowed("web pages may not use the engine's socket", hint="see [api] for the interface over TCP")
         return LOCAL
+
+    def holds(self, _request: web.Request, _caller: Caller) -> bool:
+        """Return True: the socket is this user's for good."""
+        return True
 
     def allows_origin(self, _request: web.Request) -> str:
         """Return nothing."""
@@ -154,15 +162,24 @@ class TcpDoor:
         if route is not None and route.is_open:
             self._take_turn(NOBODY)
             return NOBODY
-        given = request.headers.getall("Authorization", [])
-        kind, _, value = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        if not given:
+        if "Authorization" not in request.headers:
             raise NotAuthenticated("this interface wants a token", hint=_HINT)
-        if kind.lower() != "bearer" or (token := self._book.find(value.strip())) is None:
+        token = self._token_of(request)
+        if token is None:
             raise NotAuthenticated("this token is not valid", hint=_HINT)
         caller = Caller(name=token.name, scope=token.scope, is_local=False, own_jobs_only=token.own_jobs_only)
         self._take_turn(caller)
         return caller
+
+    def holds(self, request: web.Request, caller: Caller) -> bool:
+        """Return whether the token that was given is still the caller's."""
+        token = self._token_of(request)
+        return token is not None and token.name == caller.name
+
+    def _token_of(self, request: web.Request) -> ApiToken | None:
+        given = request.headers.getall("Authorization", [])
+        kind, _, value = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        return self._book.find(value.strip()) if kind.lower() == "bearer" else None
 
     def allows_origin(self, request: web.Request) -> str:
         """Return the Origin where it is one of those configured."""

@@ -27,7 +27,7 @@ from qsuite_console.headless.door import NOBODY, Door, LocalDoor, TcpDoor, Token
 from qsuite_console.headless.keeping import KeptAnswers
 from qsuite_console.headless.listening import answering, identity, listen, listen_tcp
 from qsuite_console.headless.routes import ROUTES
-from qsuite_console.headless.table import CALLER, HELD, Api, Call, Route
+from qsuite_console.headless.table import CALLER, HELD, PASS, Api, Call, Pass, Route
 from qsuite_console.model import errors
 from qsuite_console.model.access import Caller
 from qsuite_console.model.tally import counting
@@ -162,6 +162,7 @@ def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..
                     return _preflight()
                 caller = request[CALLER] = door.admit(request, route)
                 is_in = True
+                request[PASS] = Pass(lambda: door.holds(request, caller))
                 if route is not None:
                     _check_scope(route, caller)
                 response = await handler(request)

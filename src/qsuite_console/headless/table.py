@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 CALLER: Final = web.RequestKey("caller", Caller)
+
+
+class Pass:
+    """What somebody was let in with; a stream that outlasts it ends."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self.holds = holds
+
+
+PASS: Final = web.RequestKey("pass", Pass)
 HELD: Final = web.RequestKey("held_s", float)  # seconds that a row waited for news at the caller's wish: no cost
 EVENT_STREAM: Final = "text/event-stream"
 WEBSOCKET: Final = "websocket"

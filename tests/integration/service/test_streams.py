@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
@@ -18,62 +14,13 @@ import pytest
 
 from contracts.engines import running_engine, until
 from fakes.control import FakeControl, demo
-from fakes.readers import Crowd, resident_mib, speak
+from fakes.readers import NO_LIMIT, Crowd, Told, read, reading, resident_mib, session, speak
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.http import serve_socket
 from qsuite_console.headless.streams import Hub
 from qsuite_console.model.events import EngineTrouble
 from qsuite_console.model.jobs import JobAction, JobState, Progress, Submission
-
-NO_LIMIT = aiohttp.ClientTimeout(total=None)
-
-
-@dataclass
-class Told:
-    """What one stream has told so far."""
-
-    events: list[tuple[str, str, Any]] = field(default_factory=list)  # (id, name, data)
-    is_over: bool = False
-
-    def names(self) -> list[str]:
-        return [name for _, name, _ in self.events]
-
-    def last_id(self) -> str:
-        return self.events[-1][0]
-
-
-async def read(answer: aiohttp.ClientResponse, told: Told) -> None:
-    """Read server-sent events as the standard says, until the stream ends."""
-    fields: dict[str, str] = {}
-    async for raw in answer.content:
-        line = raw.decode().rstrip("\n")
-        if line:
-            name, _, value = line.partition(":")
-            fields[name] = value.removeprefix(" ")
-        elif "event" in fields:
-            told.events.append((fields["id"], fields["event"], json.loads(fields["data"])))
-            fields = {}
-    told.is_over = True
-
-
-@asynccontextmanager
-async def reading(http: aiohttp.ClientSession, path: str, **options: Any) -> AsyncIterator[Told]:
-    """Follow a stream until the block ends."""
-    told = Told()
-    async with http.get(path, timeout=NO_LIMIT, **options) as answer:
-        assert answer.status == 200, await answer.text()
-        assert answer.content_type == "text/event-stream"
-        reader = asyncio.create_task(read(answer, told))
-        try:
-            yield told
-        finally:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-
-
-def session(path: Path) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession("http://engine", connector=aiohttp.UnixConnector(str(path), limit=0))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -17,8 +18,9 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from qsuite_console.headless.facts import GAP, EventName, Fact, Wish, sse
+from qsuite_console.headless.routes import owning
 from qsuite_console.headless.streams import Reader
-from qsuite_console.headless.table import EVENT_STREAM, Api, Call, Query, Route
+from qsuite_console.headless.table import EVENT_STREAM, PASS, Api, Call, Query, Route
 from qsuite_console.model.access import Caller
 from qsuite_console.model.errors import ConsoleError, NotFound
 from qsuite_console.model.events import AnyEvent, JobChanged
@@ -26,6 +28,7 @@ from qsuite_console.model.jobs import TERMINAL, Job, JobState
 from qsuite_console.model.text import clean
 
 BEAT_S: Final = 15.0  # proxies close what is silent for a minute
+PASS_S: Final = 5.0  # how long a stream may outlast its token
 WRITE_S: Final = 5.0
 LOOK_S: Final = 0.5  # between two looks at a running job's log
 LINES: Final = 500  # of a log at once
@@ -46,6 +49,26 @@ _encoder: Final = msgspec.json.Encoder()
 _log: Final = logging.getLogger(__name__)
 
 
+class _TokenGoneError(Exception):
+    """Who reads may not come in any more."""
+
+
+class _Guard:
+    """Looks now and then whether who reads would still be let in."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._pass = request[PASS]
+        self._looked_at = time.monotonic()
+
+    def check(self) -> None:
+        """Raise _TokenGoneError where its token has been replaced or taken away."""
+        now = time.monotonic()
+        if now - self._looked_at >= PASS_S:
+            self._looked_at = now
+            if not self._pass.holds():
+                raise _TokenGoneError
+
+
 class _Line:
     """One server-sent stream and the deadline of its writes."""
 
@@ -53,6 +76,7 @@ class _Line:
         self._request = request
         self.response = web.StreamResponse(headers=_HEADERS)
         self._written_at = 0.0
+        self._guard = _Guard(request)
 
     async def open(self) -> None:
         """Begin to answer."""
@@ -67,7 +91,8 @@ class _Line:
         self._written_at = asyncio.get_running_loop().time()
 
     async def write_or_beat(self, data: bytes) -> None:
-        """Write what there is, or after a long silence a sign of life."""
+        """Write what there is, or after a long silence a sign of life; raises _TokenGoneError."""
+        self._guard.check()
         if data:
             await self.write(data)
         elif asyncio.get_running_loop().time() - self._written_at >= BEAT_S:
@@ -83,7 +108,7 @@ async def _everything(api: Api, call: Call) -> web.StreamResponse:
     ):
         await line.open()
         while True:
-            batch = await reader.next(BEAT_S)
+            batch = await reader.next(PASS_S)
             if batch is None and reader.is_over:
                 break
             await line.write_or_beat(b"" if batch is None else batch.sse)
@@ -91,17 +116,13 @@ async def _everything(api: Api, call: Call) -> web.StreamResponse:
 
 
 async def _one_job(api: Api, call: Call) -> web.StreamResponse:
-    job_id = call.job_id()
-    job = (await api.control.job(job_id)).job
-    owner = _own(call.caller)
-    if owner and job.origin != owner:
-        raise NotFound(f"there is no job {job_id}")
+    job = (await owning.detail(api, call, call.job_id())).job
     after = _after(call)
     if after.endswith(_END) and job.state in TERMINAL:
         return web.Response(status=204)  # all was told: a browser stops asking at this
     line = _Line(call.request)
     with (
-        api.hub.reading(Wish(job_id=job_id), after, lambda: _abort(call.request)) as reader,
+        api.hub.reading(Wish(job_id=job.id), after, lambda: _abort(call.request)) as reader,
         _leaving(reader, call),
     ):
         await line.open()
@@ -128,7 +149,7 @@ class _Telling:
         loop = asyncio.get_running_loop()
         while True:
             follows_log = self._has_log and self._job.state is JobState.RUNNING
-            patience_s = LOOK_S if follows_log else BEAT_S
+            patience_s = LOOK_S if follows_log else PASS_S
             batch = await self._reader.next(0.0 if self._job.state in TERMINAL else patience_s)
             if batch is None and self._reader.is_over:
                 return
@@ -183,10 +204,12 @@ async def _socket(api: Api, call: Call) -> web.StreamResponse:
     ):
         await answer.prepare(call.request)
         _narrow(call.request)
+        guard = _Guard(call.request)
         listening = asyncio.create_task(_listen(answer, reader))
         try:
             while not (reader.is_over and not reader.waiting):
-                batch = await reader.next(BEAT_S)
+                guard.check()
+                batch = await reader.next(PASS_S)
                 for fact in batch.facts if batch is not None else ():
                     async with asyncio.timeout(WRITE_S):
                         await answer.send_str(fact.text)
@@ -214,6 +237,8 @@ def _leaving(reader: Reader, call: Call) -> Iterator[None]:
         reader.drop()
     except ConnectionError:
         pass
+    except _TokenGoneError:
+        _log.info("a stream of %s ended: its token is no longer valid", clean(call.request.path, 100))
     except ConsoleError as error:
         _log.warning("a stream of %s ended early: %s", clean(call.request.path, 100), error.message)
     if reader.is_dropped:
