@@ -29,7 +29,7 @@ from qsuite_console.runtime import Runtime, open_runtime
 
 pytestmark = pytest.mark.xdist_group("celery")
 FULL = bool(os.environ.get("QSUITE_FULL"))
-JOBS, KILLS, WAIT_S = (1000, 5, 0.1) if FULL else (120, 2, 0.05)
+JOBS, KILLS, WAIT_S = (1000, 5, 0.1) if FULL else (100, 1, 0.05)
 LEASE_S = 12.0
 
 
@@ -134,17 +134,18 @@ async def test_killed_workers_lose_no_job_and_double_none(
         platform.workers.append(fresh := platform.start())
         victim.kill()
         await asyncio.to_thread(fresh.wait_ready)
+        platform.serving[-1].pool[0].kill()  # and one process of a pool, that its worker replaces
     await submitting
     await finished(control, JOBS, 180)
     took_s = time.monotonic() - started
     began = await connection.fetch("SELECT n, count(*) AS times FROM began GROUP BY n")
     again = sum(row["times"] - 1 for row in began)
-    print(f"{JOBS} jobs, {KILLS} kills: {took_s:.1f} s, {again} begun again")
+    print(f"{JOBS} jobs, {KILLS} workers and {KILLS} pool processes killed: {took_s:.1f} s, {again} begun again")
     page = await control.jobs(JobQuery(limit=1))
     assert control.state.counts == {**control.state.counts, JobState.SUCCEEDED: JOBS}
     assert page.jobs
     assert len(began) == JOBS
-    assert again <= KILLS * 2  # only what the killed processes had in hand
+    assert again <= KILLS * 3  # only what the killed processes had in hand
     assert await connection.fetchval("SELECT count(*) FROM effect") == JOBS
     assert await connection.fetchval("SELECT sum(times) - count(*) FROM effect") <= again
 
