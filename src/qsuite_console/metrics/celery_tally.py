@@ -29,6 +29,7 @@ _UNDER_WAY: Final = 20_000
 _ENDS: Final = 2000
 _WORKERS: Final = 1000
 _KEPT_S: Final = 1800.0  # a worker that is gone
+_LONGEST_ID: Final = 200
 _BUFFERED_S: Final = 3.0  # how long a worker may keep events of tasks back
 _BEATS: Final = 3.0  # heartbeats that may be missing
 _LEAST_SILENCE_S: Final = 6.0
@@ -137,7 +138,7 @@ class Tally:
             self.events += 1
             if event.type.startswith("worker-"):
                 self._worker(event, now)
-            elif event.type.startswith("task-") and event.uuid:
+            elif event.type.startswith("task-") and 0 < len(event.uuid) <= _LONGEST_ID:
                 self._task(event, now)
 
     def kinds(self) -> list[CeleryKind]:
@@ -203,7 +204,7 @@ class Tally:
             del self.workers[min(self.workers.values(), key=lambda one: one.heard).name]
 
     def _task(self, event: Event, now: float) -> None:
-        worker = self.workers.get(event.hostname)
+        worker = self.workers.get(clean(event.hostname, 200))
         if worker is not None and event.type != "task-sent":
             worker.task_told = now
         if (state := _ENDINGS.get(event.type)) is not None:
