@@ -1,76 +1,26 @@
-"""The HTTP interface over TCP, as programs of other users and web pages meet it: tokens, scopes, names, rates."""
+"""Who may ask over TCP, and by which names: tokens, scopes, hosts, origins, rates."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
-from yarl import URL
 
 from fakes.control import FakeControl, demo
+from integration.service.tcp_client import JOB, TOKENS, Client, served
 from qsuite_console.config.api import ApiSettings, ApiToken
-from qsuite_console.config.secrets import Secret
 from qsuite_console.headless import listening
-from qsuite_console.headless.http import Interface
 from qsuite_console.headless.listening import listen_tcp
 from qsuite_console.headless.routes import ROUTES
 from qsuite_console.headless.table import Route
 from qsuite_console.model.access import Scope
 from qsuite_console.model.errors import Conflict, UsageProblem
-from qsuite_console.model.jobs import JobDetail, JobPage, JobQuery, Receipt
+from qsuite_console.model.jobs import JobDetail, JobPage, Receipt
 from qsuite_console.model.operations import OperationInfo, Proposal
-from qsuite_console.model.traffic import RequestsView
-
-TOKENS = {name: f"{name}-{'x' * 40}" for name in ("reader", "operator", "admin", "robot")}
-JOB = {"kind": "backfill", "parameters": {"symbols": "AAPL", "start": "2025-01-02"}}
-
-
-def token(name: str, scope: Scope, *, own: bool = False) -> ApiToken:
-    return ApiToken(name=name, reference=f"env:{name}", scope=scope, own_jobs_only=own, value=Secret(TOKENS[name]))
-
-
-ALL = {
-    "reader": token("reader", Scope.READ),
-    "operator": token("operator", Scope.OPERATE),
-    "admin": token("admin", Scope.ADMIN),
-    "robot": token("robot", Scope.OPERATE, own=True),
-}
-
-
-class Client:
-    """Asks as the holder of a token, or as nobody."""
-
-    def __init__(self, session: aiohttp.ClientSession, address: tuple[str, int]) -> None:
-        self.session = session
-        self.base = f"http://127.0.0.1:{address[1]}"
-        self.port = address[1]
-
-    async def ask(
-        self, method: str, path: str, who: str = "", *, headers: dict[str, str] | None = None, body: Any = None
-    ) -> tuple[int, Any, Any]:
-        sent = {"Authorization": f"Bearer {TOKENS[who]}"} if who else {}
-        url = URL(self.base + path, encoded=True)
-        async with self.session.request(method, url, headers=sent | (headers or {}), json=body) as answer:
-            content = await answer.read()
-            return answer.status, msgspec.json.decode(content) if content else None, answer.headers
-
-
-@asynccontextmanager
-async def served(
-    control: FakeControl, path: Path, settings: ApiSettings | None = None, tokens: dict[str, ApiToken] | None = None
-) -> AsyncIterator[tuple[Client, Interface]]:
-    api = settings or ApiSettings(listen="127.0.0.1:0")
-    interface = Interface(path, origin="test", api=api, tokens=ALL if tokens is None else tokens)
-    async with interface.serve(control), aiohttp.ClientSession() as session:
-        assert interface.address is not None
-        yield Client(session, interface.address), interface
 
 
 @pytest.fixture
@@ -283,69 +233,6 @@ async def test_whom_nobody_let_in_has_to_wait(
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         assert len(waiting) > 5
-
-
-async def test_what_did_not_change_is_not_sent_again(client: Client, control: FakeControl) -> None:
-    for target in ("/jobs", "/state", "/kinds", "/openapi.json", "/operations"):
-        status, _, headers = await client.ask("GET", target, "reader")
-        assert status == 200
-        again = {"If-None-Match": headers["ETag"]}
-        status, body, headers = await client.ask("GET", target, "reader", headers=again)
-        assert (status, body) == (304, None), target
-        assert headers["Vary"] == "Authorization, Origin"
-        weak = {"If-None-Match": f'"other", W/{again["If-None-Match"]}'}
-        assert (await client.ask("GET", target, "reader", headers=weak))[0] == 304
-    tag = (await client.ask("GET", "/jobs", "reader"))[2]["ETag"]
-    await client.ask("POST", "/jobs", "operator", body={**JOB, "join": False})
-    assert (await client.ask("GET", "/jobs", "reader", headers={"If-None-Match": tag}))[0] == 200
-    _, _, headers = await client.ask("POST", "/check", "reader", body=JOB)
-    assert headers["Cache-Control"] == "no-store"
-
-
-async def test_an_answer_is_made_once_for_many(client: Client, control: FakeControl) -> None:
-    control.calls.clear()
-    answers = await asyncio.gather(*(client.ask("GET", "/statistics", "reader") for _ in range(20)))
-    assert {status for status, _, _ in answers} == {200}
-    assert len([call for call in control.calls if call[0] == "statistics"]) == 1
-    assert len([headers for _, _, headers in answers if "Age" in headers]) == 19
-
-
-async def test_what_each_route_took_is_told(client: Client) -> None:
-    for _ in range(3):
-        await client.ask("GET", "/jobs", "reader")
-    await client.ask("GET", "/jobs?limit=0", "reader")
-    await client.ask("POST", "/jobs", "reader", body=JOB)
-    await client.ask("GET", "/jobs")
-    view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
-    jobs = next(row for row in view.routes if row.route == "GET /jobs")
-    assert (jobs.answered, jobs.refused, jobs.failed) == (4, 1, 0)
-    assert jobs.p95_ms is not None
-    assert jobs.body_bytes > 0
-    assert next(row for row in view.routes if row.route == "POST /jobs").refused == 1
-    assert view.turned_away == {"NotAuthenticated": 1}
-    assert view.callers["reader"] == 5
-    assert [place for place in view.listens_on if str(client.port) in place]
-
-
-async def test_a_slow_request_is_told_and_a_wait_for_news_is_none(
-    client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 0.2)
-    answer = control.jobs
-
-    async def late(query: JobQuery) -> JobPage:
-        await asyncio.sleep(0.3)
-        return await answer(query)
-
-    monkeypatch.setattr(control, "jobs", late)
-    await client.ask("GET", "/jobs?text=slow", "operator")
-    await client.ask("GET", f"/state?wait=0.5&after={control.state.sequence}", "reader")
-    view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
-    assert [(slow.route, slow.path, slow.caller, slow.status) for slow in view.slow] == [
-        ("GET /jobs", "/jobs", "operator", 200)
-    ]
-    waited = next(row for row in view.routes if row.route == "GET /state")
-    assert waited.worst_ms < view.slow[0].ms
 
 
 async def test_a_replaced_token_holds_without_a_restart(
