@@ -168,6 +168,8 @@ def _entrance(api: Api, door: Door, rows: Mapping[object, Route]) -> Callable[..
                 response = await handler(request)
             except errors.ConsoleError as error:
                 response = answers.failure(error)
+                if is_in and isinstance(error, errors.NotAllowed):  # refused before the gate could write it down
+                    _log.info("%s may not %s %s", caller.origin, request.method, clean(request.path, 200))
                 if not is_in:
                     api.costs.turn_away(type(error).__name__)
                     await asyncio.sleep(door.penalty_s())

@@ -322,3 +322,5 @@ async def test_no_token_is_ever_logged(client: Client, caplog: pytest.LogCapture
     await client.ask("GET", "/jobs", headers={"Authorization": "Bearer canary-" + "y" * 40})
     assert not [name for name, secret in TOKENS.items() if secret in caplog.text]
     assert "canary" not in caplog.text
+    await client.ask("POST", "/jobs", "reader", body=JOB)
+    assert "http:reader may not POST /jobs" in caplog.text
