@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from qsuite_console.config.settings import Settings
 from qsuite_console.model.errors import ConsoleError, UsageProblem
@@ -72,7 +72,7 @@ def broker_url(settings: Settings) -> str:
         return url
     query = dict(parse_qsl(parts.query))
     database = query.pop("db", "0")
-    return urlunsplit(("redis+socket", parts.netloc, parts.path, urlencode({"virtual_host": database, **query}), ""))
+    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode({'virtual_host': database, **query})}"
 
 
 def make_app(settings: Settings, queues: Iterable[str] = ()) -> Celery:
