@@ -15,7 +15,7 @@ from qsuite_console.model import errors
 from qsuite_console.model.text import clean
 from qsuite_console.model.wire import ErrorAnswer, ErrorBody, pack_error
 
-MAX_BODY: Final = 2 * 1024 * 1024  # a list of 10,000 symbols is 60 kB
+MAX_BODY: Final = 4 * 1024 * 1024  # a batch of 10,000 bars is 1.5 MB
 STATUS: Final[tuple[tuple[type[errors.ConsoleError], int], ...]] = (
     (errors.InvalidParameters, 422),
     (errors.NotFound, 404),

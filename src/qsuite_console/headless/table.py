@@ -39,7 +39,7 @@ class Pass:
 
 
 PASS: Final = web.RequestKey("pass", Pass)
-HELD: Final = web.RequestKey("held_s", float)  # seconds that a row waited for news at the caller's wish: no cost
+HELD: Final = web.RequestKey("held_s", float)  # seconds spent on the caller's wish or line: no cost
 EVENT_STREAM: Final = "text/event-stream"
 WEBSOCKET: Final = "websocket"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})

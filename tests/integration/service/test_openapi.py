@@ -42,7 +42,7 @@ from qsuite_console.workers import PROBES
 
 _log = logging.getLogger(__name__)
 TOKEN = "fuzz-" + "x" * 40
-TIMES = int(os.environ.get("QSUITE_CONSOLE_FUZZ", "3"))
+TIMES = int(os.environ.get("QSUITE_CONSOLE_FUZZ", "2"))
 STREAMING = {route.name for route in ROUTES if route.is_streaming}
 # Each is answered by a real engine; names that nobody could guess are put where the document says only "string".
 NAMES = {

@@ -27,7 +27,7 @@ async def _state(api: Api, call: Call) -> ConsoleState:
     while api.control.state.sequence == after and loop.time() < until and not api.closing.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(api.closing.wait(), POLL_S)
-    call.request[HELD] = loop.time() - began
+    call.request[HELD] += loop.time() - began
     return api.control.state
 
 
