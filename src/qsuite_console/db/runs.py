@@ -232,6 +232,7 @@ def _run(row: Mapping[str, Any]) -> Run:
         state=RunState(row["state"]),
         owner=row["owner"],
         rescues=row["rescues"],
+        heard=row["heard"],
         claim=Claim(job=job, number=row["attempt"], checkpoint=checkpoint),
     )
 

@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.runs import RunBook
+from qsuite_console.engine import parameters
 from qsuite_console.engine.ports import Ending, Worker
 from qsuite_console.engine.solo import Solo
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import Conflict
 from qsuite_console.model.handing import Run, Wishes
-from qsuite_console.model.jobs import LogLine, Progress
+from qsuite_console.model.jobs import LogLine, Outcome, Progress
 
 TICK_S: Final = 1.0
 BEAT_S: Final = 5.0
@@ -94,10 +95,18 @@ class Claimer:
         held.solo = solo
         self._held[run.token] = held
         try:
-            ending = await solo.run()
+            ending = self._refusal(run) or await solo.run()
             return ending if await self._end(held, ending) else None
         finally:
             self._held.pop(run.token, None)
+
+    def _refusal(self, run: Run) -> Ending | None:
+        """Return the ending of a run that nobody should have handed out: what it names is not on this machine."""
+        job = run.claim.job
+        worker = self.workers.get(job.kind)
+        if worker is None or not parameters.needs_host(worker.kind, job.parameters):
+            return None
+        return Ending(outcome=Outcome.FAILED, error=f"{job.kind} needs the machine of its console: it is not done here")
 
     def drain(self, patience_s: float) -> None:
         """Ask all runs to end at a safe point, as this process ends."""

@@ -34,7 +34,7 @@ class Followed:
         self._book = book
         self._max_rescues = max_rescues
         self._owner = run.owner
-        self._lines = 0
+        self._lines = run.heard
         self._is_troubled = False
         self._news: asyncio.Queue[RunNews] = asyncio.Queue()
         self._unheeded: float | None = None

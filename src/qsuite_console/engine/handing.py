@@ -53,7 +53,6 @@ class Hands:
     def __init__(self, executors: Mapping[str, Executor], slots: Mapping[str, int], around: Surroundings) -> None:
         self._executors = executors
         self._around = around
-        self._paths: dict[str, tuple[str, ...]] = {}  # kind -> its parameters that name files
         self._here = {name: asyncio.Semaphore(max(1, slots.get(name, 1))) for name in executors}
 
     def over(self, job: Job, *, is_followed: bool) -> None:
@@ -67,16 +66,9 @@ class Hands:
         executor = self._executors.get(claim.job.queue)
         if executor is None or worker is None:
             return Attempt(claim, worker, self._around)
-        if self._needs_host(worker.kind, claim.job.parameters):
+        if parameters.needs_host(worker.kind, claim.job.parameters):
             return _Here(Attempt(claim, worker, self._around), self._here[claim.job.queue], self._around)
         return Handoff(claim, worker.kind, executor, self._around)
-
-    def _needs_host(self, kind: JobKind, given: Mapping[str, Any]) -> bool:
-        """Say whether a job can be done on this machine only: files that it names are here."""
-        if kind.name not in self._paths:
-            specs = parameters.describe(kind.parameters)
-            self._paths[kind.name] = tuple(spec.name for spec in specs if spec.type == "path")
-        return kind.needs_host or any(given.get(name) for name in self._paths[kind.name])
 
 
 class _Here:

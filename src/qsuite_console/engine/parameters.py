@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import inspect
 
+from qsuite_console.engine.ports import JobKind
 from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.kinds import PATH, ParameterSpec
 from qsuite_console.model.text import clean
@@ -49,6 +50,11 @@ def describe(parameters: type[msgspec.Struct]) -> tuple[ParameterSpec, ...]:
     """Return what a form or a flag needs of each field, in the order of the struct."""
     hints = _hints(parameters)
     return tuple(_spec(field, hints[field.name]) for field in _fields(parameters))
+
+
+def needs_host(kind: JobKind, given: Mapping[str, Any]) -> bool:
+    """Say whether a job can be done only on the machine that took it in: its kind says so, or it names files there."""
+    return kind.needs_host or any(given.get(spec.name) for spec in describe(kind.parameters) if spec.type == "path")
 
 
 def _fields(parameters: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:

@@ -127,12 +127,12 @@ def rescue(
     at = stamp(now)
     rescued: list[Job] = []
     for job_id, number, started, wait_us, holder, kind, queue, rescues, is_cancel_requested in found:
+        is_away = queue in away
         connection.execute(
             "INSERT OR REPLACE INTO attempts (job_id, number, started_at, finished_at, outcome, error, wait_us, owner)"
             " VALUES (?, ?, ?, ?, 'interrupted', ?, ?, ?)",
-            (job_id, number, started, at, DIED, wait_us, holder),
+            (job_id, number, started, at, DIED_ALONE if is_away else DIED, wait_us, holder),
         )
-        is_away = queue in away
         state, error, reason = JobState.INTERRUPTED, None, DIED_ALONE if is_away else DIED
         if is_cancel_requested:
             state, reason = JobState.CANCELLED, f"cancelled while it ran; {DIED}"

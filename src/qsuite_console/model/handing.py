@@ -40,6 +40,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     owner: str
     rescues: int = 0  # how many owners died with this job before
+    heard: int = 0  # lines of its log that its console has taken in
     claim: Claim
 
 

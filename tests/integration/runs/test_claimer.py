@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fakes.handing import ToldWorker, claim_of, open_book
+from fakes.handing import Told, ToldWorker, claim_of, open_book
 from qsuite_console.db.runs import RunBook
 from qsuite_console.distributed.claimer import Claimer
-from qsuite_console.engine.ports import Ending
+from qsuite_console.engine.ports import Ending, JobKind
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.jobs import Outcome
@@ -69,3 +69,16 @@ async def test_a_run_that_was_given_to_another_is_stopped_and_does_not_count(dat
                 await connection.execute("UPDATE qsuite.job_run SET state = 'lost' WHERE token = $1", token)
 
         assert await do(book, ToldWorker(), lose, steps=1000, wait_s=0.05) is None
+
+
+class HereOnly(ToldWorker):
+    kind = JobKind(name="told", title="Told", description="", parameters=Told, needs_host=True)
+
+
+async def test_what_needs_its_console_s_machine_is_refused_whoever_wrote_the_row(database_dsn: str) -> None:
+    worker = HereOnly()
+    async with open_book(database_dsn) as book:
+        ending = await do(book, worker)
+    assert ending is not None
+    assert (ending.outcome, worker.ran) == (Outcome.FAILED, [])
+    assert ending.error == "told needs the machine of its console: it is not done here"

@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from fakes.handing import Told, ToldWorker, console, node, open_book
@@ -109,7 +110,8 @@ async def test_an_engine_that_comes_back_joins_the_run(tmp_path: Path, database_
     assert len(there.ran) == 1
     assert [attempt.outcome for attempt in detail.attempts] == [Outcome.INTERRUPTED, Outcome.SUCCEEDED]
     assert "joins its run that is under way" in messages(detail)
-    assert sum(m.startswith("step ") for m in messages(detail)) >= 100
+    steps = [message for message in messages(detail) if message.startswith("step ")]
+    assert len(steps) == len(set(steps)) == 100  # nothing is told twice, nothing is left out
 
 
 async def test_what_was_done_while_no_engine_ran_is_taken_as_done(tmp_path: Path, database_dsn: str) -> None:
@@ -231,6 +233,26 @@ async def test_jobs_wait_for_a_server_that_is_away_and_can_be_cancelled_meanwhil
         await engine.control.act(JobAction.CANCEL, [job_id])
         detail = await ended(engine, job_id, JobState.CANCELLED)
     assert any("it is handed out once that works" in message for message in messages(detail))
+
+
+async def test_cut_connections_cost_nothing(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    cutter = await asyncpg.connect(database_dsn)
+    async with node(database_dsn, there):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, steps=60, wait_s=0.05)
+            await until(lambda: there.ran, FAR)
+            for _ in range(4):
+                await cutter.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                await asyncio.sleep(0.3)  # the time between two cuts is the test's own
+            await reaches(engine.control, job_id, JobState.SUCCEEDED, JobState.SCHEDULED, timeout_s=FAR)
+            detail = await ended(engine, job_id, JobState.SUCCEEDED)
+    await cutter.close()
+    assert detail.result == {"steps": 60, "word": ""}
+    assert len({attempt for _, attempt, _ in there.ran}) == len(there.ran)  # no attempt was begun twice
 
 
 class AtHome(ToldWorker):

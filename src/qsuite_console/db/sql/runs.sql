@@ -38,6 +38,7 @@ CREATE TABLE {{runs}} (
     changes          bigint      NOT NULL DEFAULT 0,
     saves            integer     NOT NULL DEFAULT 0,
     lines            integer     NOT NULL DEFAULT 0,
+    heard            integer     NOT NULL DEFAULT 0,
     progress         json,
     checkpoint       json,
     outcome          text,
@@ -58,7 +59,7 @@ COMMENT ON TABLE {{runs}} IS 'qsuite-console runs 1';
 
 -- @part runs_columns @pg 13-18
        r.run_id, r.token, r.execution, r.state, r.owner, r.attempt, r.rescues, r.home, r.queue, r.job::text AS job,
-       r.checkpoint::text AS checkpoint, r.collected_at, r.outcome, r.lease_until < clock_timestamp() AS is_late
+       r.checkpoint::text AS checkpoint, r.collected_at, r.outcome, r.heard, r.lease_until < clock_timestamp() AS is_late
 
 -- @name runs_last @pg 13-18
 -- $1 home, $2 job, $3 correlation. The newest run of a job, held until the end of the transaction.
@@ -153,8 +154,13 @@ SELECT known.token, coalesce(r.run_id, 0) AS run_id, coalesce(r.state, 'lost') A
  WHERE r.token IS NULL OR r.changes > known.changes OR r.state = 'running' AND r.lease_until < clock_timestamp();
 
 -- @name runs_lines @pg 13-18
--- $1 run, $2 after this number, $3 how many.
-SELECT number, at, level, message FROM {{lines}} WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3;
+-- $1 run, $2 after this number, $3 how many. Notes how far they were heard, so that none is told twice.
+WITH found AS (
+    SELECT number, at, level, message FROM {{lines}} WHERE run_id = $1 AND number > $2 ORDER BY number LIMIT $3),
+noted AS (
+    UPDATE {{runs}} SET heard = greatest(heard, (SELECT max(number) FROM found))
+     WHERE run_id = $1 AND EXISTS (SELECT FROM found))
+SELECT number, at, level, message FROM found ORDER BY number;
 
 -- @name runs_wish @pg 13-18
 -- $1 token, $2 cancel, $3 pause. A wish is added, never taken back.
