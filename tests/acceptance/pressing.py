@@ -1,0 +1,104 @@
+"""How long a person waits for a key: from the byte that is typed to the row that is marked, seen in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from acceptance.product import Console
+from acceptance.terminal import Terminal
+from qsuite_console.attach import RemoteControl
+from qsuite_console.engine.control import Control
+from qsuite_console.model.jobs import TERMINAL, JobState, Submission
+from qsuite_console.paths import resolve
+
+FIRST = 3
+QUERY = "SELECT n, md5(n::text) AS words, n * 1.5 AS half FROM generate_series(1, {rows}) n"
+
+
+@dataclass
+class Engine:
+    """What the console's own engine says over its socket, asked from a thread of its own."""
+
+    made: list[int] = field(default_factory=list)
+    states: list[JobState] = field(default_factory=list)
+    lags_ms: list[float] = field(default_factory=list)  # the worst of each sample, while reports are made
+    submitted_ms: list[float] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.states) and TERMINAL.issuperset(self.states)
+
+
+def marked(terminal: Terminal) -> int:
+    """Return the row with the cursor's colour: the one that differs from the rows around it."""
+    colours = [terminal.screen.buffer[row][20].bg for row in range(FIRST, terminal.screen.lines - 4)]
+    usual = max(set(colours), key=colours.count)  # the rows of tabs and headings are above
+    return next((row for row, colour in enumerate(colours) if colour != usual), -1)
+
+
+def waits_ms(terminal: Terminal, keys: int) -> list[float]:
+    """Press j and k in turn and return how long each took to be seen."""
+    found = []
+    for number in range(keys):
+        before, began = marked(terminal), time.perf_counter()
+        os.write(terminal.master, b"j" if number % 2 == 0 else b"k")
+        while marked(terminal) in (before, -1):
+            assert time.perf_counter() - began < 20, f"a key had no effect:\n{terminal.text}"
+            assert terminal.read(0.5)
+        found.append(1000 * (time.perf_counter() - began))
+        pause = time.perf_counter() + 0.03
+        while time.perf_counter() < pause:  # a person is not faster; what is drawn meanwhile is read
+            terminal.read(0.005)
+    return found
+
+
+def p99(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=100)[-1] if len(values) > 1 else max(values, default=0.0)
+
+
+@contextmanager
+def making_reports(console: Console, number: int, rows: int) -> Iterator[Engine]:
+    """Let the console's engine make PDF reports; it is over when ``is_over``."""
+    engine, leave = Engine(), threading.Event()
+
+    async def work(control: Control) -> None:
+        for each in range(number):
+            given = {"name": "custom", "query": QUERY.format(rows=rows), "title": f"number {each}"}
+            began = time.perf_counter()
+            receipt = await control.submit(Submission(kind="report", parameters=given))
+            engine.submitted_ms.append(1000 * (time.perf_counter() - began))
+            engine.made.append(receipt.job_id)
+        while not engine.is_over and not leave.is_set():
+            await asyncio.sleep(0.25)
+            engine.states = [(await control.job(job)).job.state for job in engine.made]
+            snapshot = control.state.snapshot
+            for reading in snapshot.readings:
+                engine.lags_ms += [1000 * one.value for one in reading.figures if one.name == "loop_lag" and one.value]
+
+    def run() -> None:
+        with RemoteControl(resolve(str(console.home)).socket) as control:
+            asyncio.run(work(control))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield engine
+    finally:
+        leave.set()
+        thread.join(60)
+
+
+def open_list(terminal: Terminal) -> None:
+    """Go to a list that stays as it is, whatever the engine does: the schedules."""
+    terminal.wait_for("● PostgreSQL", 60)
+    terminal.press("9")
+    terminal.wait_for("warm-prices", 30)
+    terminal.wait_until(lambda _: marked(terminal) >= 0, "a marked row")
+    waits_ms(terminal, 10)

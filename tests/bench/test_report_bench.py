@@ -1,0 +1,49 @@
+"""A person's keys and the engine's loop while ten PDF reports are made: key to paint and lag, against a quiet console.
+
+In a real terminal with the engine in the console's own process; the reports are submitted over its socket.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from acceptance.conftest import short_directory, start_sandbox
+from acceptance.pressing import making_reports, open_list, p99, waits_ms
+from acceptance.product import Console
+from acceptance.terminal import Terminal
+from qsuite_console.model.jobs import JobState
+
+__all__ = ["short_directory", "start_sandbox"]
+KEY_MS, LAG_MS, SUBMIT_MS = 50.0, 40.0, 50.0
+
+
+@pytest.mark.timeout(600)
+def test_keys_and_engine_while_ten_reports_are_made(
+    start_sandbox: Callable[..., Console], short_directory: Path
+) -> None:
+    console = start_sandbox("--symbols", "50", "--sessions", "1").with_environment(short_directory)
+    with Terminal([], console.variables) as terminal:
+        open_list(terminal)
+        quiet = waits_ms(terminal, 300)
+        with making_reports(console, 10, rows=200) as engine:
+            busy = waits_ms(terminal, 300)
+            while not engine.is_over:
+                busy += waits_ms(terminal, 20)
+        assert engine.states == [JobState.SUCCEEDED] * 10
+        terminal.press("q")
+        assert terminal.wait() == 0
+    submitted, lag = statistics.median(engine.submitted_ms), statistics.median(engine.lags_ms)
+    sys.stdout.write(
+        f"key to paint, {len(busy)} keys while ten reports are made: median {statistics.median(busy):.1f} ms,"
+        f" p99 {p99(busy):.1f} ms; quiet: median {statistics.median(quiet):.1f} ms, p99 {p99(quiet):.1f} ms\n"
+        f"engine lag, the longest wait of each sample: median {lag:.1f} ms, p99 {p99(engine.lags_ms):.1f} ms\n"
+        f"submitting answers in {submitted:.1f} ms (median), {max(engine.submitted_ms):.1f} ms at most\n"
+    )
+    assert p99(busy) < KEY_MS
+    assert lag < LAG_MS, "the longest of some forty waits: their 98th percentile"
+    assert submitted < SUBMIT_MS
