@@ -39,6 +39,7 @@ class Pass:
 
 
 PASS: Final = web.RequestKey("pass", Pass)
+ANSWERED: Final = web.RequestKey("answered", float)  # when its answer began to be sent
 HELD: Final = web.RequestKey("held_s", float)  # seconds spent on the caller's wish or line: no cost
 EVENT_STREAM: Final = "text/event-stream"
 WEBSOCKET: Final = "websocket"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from fakes.control import FakeControl, demo
-from integration.service.tcp_client import JOB, Client, served
+from fakes.platform import NOW
+from integration.service.tcp_client import JOB, TOKENS, Client, served
 from qsuite_console.model.jobs import JobPage, JobQuery
+from qsuite_console.model.reports import ReportInfo, ReportPart
 from qsuite_console.model.traffic import RequestsView
 
 
@@ -92,3 +96,35 @@ async def test_a_slow_request_is_told_and_a_wait_for_news_is_none(
     ]
     waited = next(row for row in view.routes if row.route == "GET /state")
     assert waited.worst_ms < view.slow[0].ms
+
+
+async def test_a_file_that_is_read_slowly_is_no_slow_request(
+    client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 0.2)
+    report = ReportInfo(
+        file="jobs-1-a.csv",
+        path="/reports/jobs-1-a.csv",
+        name="jobs",
+        format="csv",
+        title="Jobs",
+        target="sandbox",
+        window="today, UTC",
+        created_at=NOW,
+        expires_at=NOW,
+        job_id=1,
+    )
+
+    def part(parameters: Mapping[str, Any]) -> ReportPart:
+        if parameters["offset"]:
+            time.sleep(0.3)
+        return ReportPart(at=NOW, report=report, offset=parameters["offset"], data=b"ab", size=4)
+
+    control.answers["reports.content"] = part
+    async with client.session.get(
+        client.base + "/reports/jobs-1-a.csv/download", headers={"Authorization": f"Bearer {TOKENS['reader']}"}
+    ) as answer:
+        assert await answer.read() == b"abab"
+    view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
+    assert view.slow == ()
+    assert [row.answered for row in view.routes if row.route == "GET /reports/{file}/download"] == [1]
