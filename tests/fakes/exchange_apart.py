@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 
 from qsuite_console.sandbox.exchange.options import ExchangeOptions
@@ -13,6 +14,7 @@ from qsuite_console.sandbox.exchange.server import Exchange
 
 
 async def main() -> None:
+    os.nice(10)  # a real one has a machine of its own
     async with Exchange(ExchangeOptions(**json.loads(sys.argv[1]))) as exchange:
         sys.stdout.write(json.dumps(exchange.environment) + "\n")
         sys.stdout.flush()

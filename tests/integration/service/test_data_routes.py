@@ -5,11 +5,13 @@ in short, schedules, alerts, figures, reports and webhooks; each change through 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ from fakes.served import Served, serving
 from qsuite_console.config.settings import Settings, TargetSettings
 from qsuite_console.history.reader import open_reader
 from qsuite_console.model.audit import AuditQuery
+from qsuite_console.sandbox.exchange.server import Exchange
 
 SYMBOLS = ("AAPL", "MSFT", "S000")
 
@@ -400,3 +403,34 @@ async def test_production_and_read_only_hold_here_too(
                 assert (status, refused["error"]["type"]) == (403, "Unconfirmed")
             assert (await served.ask("POST", path, {**body, "confirmation": "prod"}))[0] in (200, 201)
     assert await connection.fetchval("SELECT count(*) FROM market_data_marketdata") == 1
+
+
+async def test_programs_are_answered_while_a_backfill_runs(
+    database_dsn: str,
+    valkey_url: str,
+    connection: asyncpg.Connection,
+    exchange: Callable[..., Awaitable[Exchange]],
+    tmp_path: Path,
+) -> None:
+    """The absolute figures are in tests/bench; here a median that no slow machine reaches, and never a failure."""
+    source = await exchange(symbols=20)
+    settings = make_settings(database_dsn, source.environment, redis=valkey_url, rate_limit=100_000)
+    async with serving(settings, tmp_path / "home") as served:
+        await served.ask("POST", "/bars", {"records": [bar(symbol, 0) for symbol in SYMBOLS]})
+        wanted = {"symbols": "all", "timeframe": "1Min", "start": "2024-01-02", "end": "2025-06-30"}
+        _, receipt = await served.ask("POST", "/jobs", {"kind": "backfill", "parameters": wanted})
+        path = f"/jobs/{receipt['job_id']}/status"
+        async with asyncio.timeout(60):
+            while not (await served.ask("GET", path))[1]["done"]:
+                await asyncio.sleep(0.05)
+        waited: dict[str, list[float]] = {}
+        for _ in range(25):
+            for asked in ("/jobs?limit=50", path, "/prices/latest?symbols=AAPL,MSFT,S000"):
+                begun = time.perf_counter()
+                status, told = await served.ask("GET", asked)
+                waited.setdefault(asked, []).append(time.perf_counter() - begun)
+                assert status == 200, told
+        _, told = await served.ask("GET", path)
+        assert (told["status"], told["is_over"]) == ("running", False), "the backfill outlasts what is measured"
+        assert {asked: median(times) for asked, times in waited.items() if median(times) > 0.25} == {}
+        assert (await served.ask("POST", path.replace("status", "cancel")))[0] == 200
