@@ -16,6 +16,7 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
 from qsuite_console.headless.http import Interface
+from qsuite_console.headless.journal import journaled
 from qsuite_console.model.errors import EngineGone
 from qsuite_console.runtime import Runtime, open_runtime
 
@@ -75,7 +76,7 @@ def own_engine(invocation: Invocation, stack: ExitStack) -> Runtime:
             paths,
             claim=Claiming.ALL,
             origin=ORIGIN,
-            extra_services=[interface.serve],
+            extra_services=[interface.serve, journaled],
             requests=interface.costs.view,
         )
     )

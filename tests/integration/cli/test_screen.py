@@ -104,6 +104,9 @@ def test_it_opens_serves_others_and_quits(console: Console, open_terminal: Calla
     assert f"pid {terminal.pid}" in console.json("status")["owner"]
     assert console.run("run", "test.count", "--steps", "2", "--json").returncode == 0
     terminal.see("count to 2")
+    terminal.press(b"gl")
+    terminal.see("engine ready: pid")
+    terminal.see("succeeded: count to 2")
     terminal.press(b"q")
     assert terminal.wait() == 0
     assert console.json("status")["is_running"] is False
