@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qsuite_console.headless.table import Api, Call, Query, Route
+from qsuite_console.model.access import Scope
 from qsuite_console.model.jobs import Statistics
 from qsuite_console.model.kinds import FieldProblem, KindInfo, Plan
 from qsuite_console.model.wire import AskRequest, KindRequest, ProbeAnswer, pack_answer
@@ -51,7 +52,17 @@ ROUTES: Final = (
         answers=tuple[FieldProblem, ...],
         is_for_own=True,
     ),
-    Route("POST", "/plan", _plan, "what a job would do", takes=KindRequest, answers=Plan, is_for_own=True),
+    # A plan looks at what the job would be given, files of this machine too: it is for those who may start the job.
+    Route(
+        "POST",
+        "/plan",
+        _plan,
+        "what a job would do",
+        scope=Scope.OPERATE,
+        takes=KindRequest,
+        answers=Plan,
+        is_for_own=True,
+    ),
     Route(
         "GET",
         "/statistics",
