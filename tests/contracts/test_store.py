@@ -183,6 +183,15 @@ async def test_a_job_that_keeps_killing_its_process_is_given_up(store: Store) ->
     assert "died 3 times" in (rescued.error or "")
 
 
+async def test_a_job_that_others_do_did_not_die_with_its_engine(store: Store) -> None:
+    job = await insert(store)
+    for round_number in range(3):
+        assert await store.claim_one(job.id, owner=f"dead {round_number}", now=now())
+        (rescued,) = await store.rescue(owner=ME, now=now(), max_rescues=1, away=("general",))
+        assert (rescued.state, rescued.rescues) == (JobState.INTERRUPTED, 0)
+        assert rescued.reason == "the engine died; the work goes on elsewhere"
+
+
 async def test_holding_and_releasing(store: Store) -> None:
     job = await insert(store)
     assert (await store.hold(job.id, now=now())).job.state is JobState.PAUSED

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from fakes.jobs import running
 
+from fakes.jobs import running
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db.database import Database
@@ -90,8 +90,10 @@ def claim_of(number: int = 1, *, attempt: int = 1, checkpoint: dict[str, Any] | 
 
 
 @asynccontextmanager
-async def open_book(dsn: str, *, lease_s: float = 30.0, pool_max: int = 5) -> AsyncIterator[RunBook]:
-    database = Database(DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=pool_max), application="runs-test")
+async def open_book(dsn: str, *, lease_s: float = 30.0, is_pooled: bool = False) -> AsyncIterator[RunBook]:
+    """Open the table; ``is_pooled``: as behind a pooler, where nothing is heard and all is looked for."""
+    settings = DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=5, pgbouncer=is_pooled)
+    database = Database(settings, application="runs-test")
     try:
         book = RunBook(database, lease_s=lease_s)
         await book.prepare()
@@ -122,9 +124,11 @@ def console(
 
 
 @asynccontextmanager
-async def node(dsn: str, *workers: Worker, slots: int = 4, lease_s: float = 30.0) -> AsyncIterator[Node]:
+async def node(
+    dsn: str, *workers: Worker, slots: int = 4, lease_s: float = 30.0, is_pooled: bool = False
+) -> AsyncIterator[Node]:
     """A node on the loop of the test."""
-    async with open_book(dsn, lease_s=lease_s) as book:
+    async with open_book(dsn, lease_s=lease_s, is_pooled=is_pooled) as book:
         named = {worker.kind.name: worker for worker in workers}
         claimer = Claimer(book, named, owner=f"host:{id(workers)}:x", target=TargetView(), clock=SystemClock())
         served = Node(claimer, {"general": slots})

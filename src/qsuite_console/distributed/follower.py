@@ -25,6 +25,7 @@ from qsuite_console.model.jobs import Job
 
 POLL_S: Final = 0.5
 LOOK_S: Final = 5.0
+LAST_S: Final = 3.0  # for a word that ends a run of a job that is over
 PRUNE_S: Final = 3600.0
 _DONE_BY: Final = {Execution.NODES: "a node", Execution.CELERY: "a Celery worker"}
 log = logging.getLogger(__name__)
@@ -76,6 +77,8 @@ class Follower:
         try:
             yield
         finally:
+            if self._chores:
+                await asyncio.wait(self._chores, timeout=LAST_S)
             for task in (*tasks, *self._chores):
                 task.cancel()
             await asyncio.gather(*tasks, *self._chores, return_exceptions=True)

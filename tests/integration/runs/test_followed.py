@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -233,6 +235,32 @@ async def test_jobs_wait_for_a_server_that_is_away_and_can_be_cancelled_meanwhil
         await engine.control.act(JobAction.CANCEL, [job_id])
         detail = await ended(engine, job_id, JobState.CANCELLED)
     assert any("it is handed out once that works" in message for message in messages(detail))
+
+
+async def test_behind_a_pooler_runs_are_looked_for(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn, there, is_pooled=True):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            await ended(engine, await submit(engine), JobState.SUCCEEDED)
+            job_id = await submit(engine, steps=1000, wait_s=0.05)
+            await until(lambda: len(there.ran) == 2, FAR)
+            await engine.control.act(JobAction.CANCEL, [job_id])
+            await ended(engine, job_id, JobState.CANCELLED)
+
+
+async def test_a_table_that_may_not_be_made_fails_the_job_in_words(tmp_path: Path, database_dsn: str) -> None:
+    owner = await asyncpg.connect(database_dsn)
+    role = f"poor_{os.getpid()}"
+    await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'poor'")
+    try:
+        parts = urlsplit(database_dsn)
+        dsn = urlunsplit(parts._replace(netloc=f"{role}:poor@{parts.hostname}:{parts.port}"))
+        with console(tmp_path, dsn, ToldWorker()) as engine:
+            detail = await ended(engine, await submit(engine), JobState.FAILED)
+    finally:
+        await owner.execute(f"DROP ROLE {role}")
+        await owner.close()
+    assert "permission denied" in (detail.job.error or "")
 
 
 async def test_cut_connections_cost_nothing(tmp_path: Path, database_dsn: str) -> None:

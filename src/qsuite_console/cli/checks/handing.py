@@ -23,6 +23,8 @@ async def handing(settings: Settings) -> list[Finding]:
     if not away:
         return []
     findings = [await _table(settings)]
+    if served := [name for name, execution in away.items() if execution is Execution.NODES]:
+        findings += await _nodes(settings, served)
     queues = [name for name, execution in away.items() if execution is Execution.CELERY]
     if queues:
         findings += [_extra(), *await _broker(settings, queues)]
@@ -46,6 +48,22 @@ async def _table(settings: Settings) -> Finding:
         f"{settings.runs.table} is missing, and this role may not create it",
         "GRANT CREATE ON DATABASE … to the role, or let an owner start a worker once",
     )
+
+
+async def _nodes(settings: Settings, queues: Sequence[str]) -> list[Finding]:
+    database = Database(settings.database, application="qsuite-console")
+    try:
+        found = await RunTable(database, settings.runs.table).nodes(queues)
+    except ConsoleError:
+        return []  # the check of the table has said it
+    finally:
+        await database.close()
+    if found is None:
+        return [ok("nodes", "behind a pooler they can't be counted")]
+    if alone := [queue for queue, count in found.items() if not count]:
+        hint = "qsuite-console --headless, with the same settings, on a machine that shall do them"
+        return [warn("nodes", f"none serves {', '.join(alone)}: its jobs wait", hint)]
+    return [ok("nodes", ", ".join(f"{queue}: {count}" for queue, count in found.items()))]
 
 
 def _extra() -> Finding:

@@ -208,12 +208,6 @@ DELETE FROM {{runs}} WHERE run_id IN (
     SELECT run_id FROM {{runs}} WHERE finished_at < clock_timestamp() - make_interval(secs => $1::float8 * 86400)
      ORDER BY finished_at LIMIT $2);
 
--- @name runs_survey @pg 13-18
--- What is under way, by execution, queue and owner.
-SELECT execution, queue, state, owner, count(*) AS runs, min(enqueued_at) AS oldest, max(heartbeat_at) AS heard_at,
-       min(lease_until) AS lease_until
-  FROM {{runs}} WHERE state IN ('handed_off', 'running') GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
-
 -- @name runs_notify @pg 13-18
 SELECT pg_notify($1, $2);
 
