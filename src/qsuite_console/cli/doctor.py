@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,7 +57,7 @@ def examine(invocation: Invocation) -> list[Finding]:
     findings += _configuration(loaded, invocation.paths)
     findings += _commands(loaded)
     findings += _endpoints(loaded)
-    findings += _tokens(loaded)
+    findings += tokens(loaded)
     findings += _interface(loaded.settings)
     findings.append(_engine(invocation.paths))
     return [*findings, *asyncio.run(_services(loaded.settings))]
@@ -127,7 +128,7 @@ def _endpoints(loaded: Loaded) -> list[Finding]:
     return findings
 
 
-def _tokens(loaded: Loaded) -> list[Finding]:
+def tokens(loaded: Loaded) -> list[Finding]:
     """Check that the HTTP interface can be asked where it is to listen, and that every token can be used."""
     settings = loaded.settings
     if not (settings.api.listen or settings.tokens):
@@ -139,6 +140,10 @@ def _tokens(loaded: Loaded) -> list[Finding]:
     for name, why in book.problems.items():
         where = clean(loaded.origins[f"tokens.{name}"], 300)
         findings.append(warn("HTTP interface", f"nobody can use the token {name}: {clean(why, 300)}", f"see {where}"))
+    for name, token in settings.tokens.items():
+        path = Path(token.path)
+        if token.path and path.exists() and path.stat().st_mode & 0o007:
+            findings.append(warn("HTTP interface", f"anyone can read the token {name}", f"chmod 600 {path}"))
     where = clean(settings.api.listen, 100)
     if where and not book.usable:
         todo = f"declare [tokens.NAME]; {ADVICE}"
