@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from qsuite_console.model.reports import ReportInfo, ReportList, ReportPart, Rep
 from qsuite_console.model.requests import ReportRequest, SendRequest
 
 FILE: Final = "application/octet-stream"
+_log: Final = logging.getLogger(__name__)
 _MEDIA: Final = {"pdf": "application/pdf", "html": "text/html", "json": "application/json", "csv": "text/csv"}
 
 
@@ -76,17 +78,28 @@ async def _download(api: Api, call: Call) -> web.StreamResponse:
         }
     )
     await response.prepare(call.request)
-    sent = 0
+    try:
+        await _send_parts(api, response, part)
+    except ConsoleError as error:  # the head is sent: all that can be told is that this is not the whole file
+        _log.warning("%s was not sent whole: %s", report.file, error.message)
+        if call.request.transport is not None:
+            call.request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
+
+
+async def _send_parts(api: Api, response: web.StreamResponse, part: ReportPart) -> None:
+    report, sent = part.report, 0
     while part.data:
         await response.write(part.data)
         sent += len(part.data)
         if sent >= part.size:
-            break
+            return
         part = await _part(api, report.file, sent)
         if part.report.created_at != report.created_at:
-            raise ConsoleError(f"{report.file} was made anew while it was sent", hint="ask again")
-    await response.write_eof()
-    return response
+            break
+    raise ConsoleError(f"{report.file} was removed or made anew while it was sent")
 
 
 async def _part(api: Api, file: str, offset: int) -> ReportPart:
