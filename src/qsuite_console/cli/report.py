@@ -12,8 +12,9 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.kinds import find_kind
 from qsuite_console.cli.lazy import examples
-from qsuite_console.cli.reports import checked_copy, copy, extent, storage_of
+from qsuite_console.cli.reports import checked_copy, copy, extent
 from qsuite_console.cli.run import Options, run_one
+from qsuite_console.cli.shelf import Shelf
 from qsuite_console.model.errors import UsageProblem
 from qsuite_console.reports.storage import FORMATS
 
@@ -64,19 +65,21 @@ def report(
     parameters = {"name": name, "format": wanted, **{key: value for key, value in given.items() if value is not None}}
     if template:
         parameters["template"] = str(Path(template).expanduser().absolute())
+    shelf = Shelf(invocation)
     options = Options(kind=find_kind("report"), parameters=parameters, is_json=is_json)
 
     def show(result: dict[str, Any]) -> None:
-        storage = storage_of(invocation)
-        found = storage.find(str(result["file"]))
-        for line in storage.preview(found):
+        seen = shelf.preview(str(result["file"]))
+        found = seen.report
+        for line in seen.lines:
             output.line(line)
         output.line()
         output.pairs([("file", found.path), ("size", extent(found)), ("expires", output.instant(found.expires_at))])
 
     def take(result: dict[str, Any]) -> None:
         if target is not None:
-            copy(Path(str(result["path"])), target, is_forced=force)
+            with shelf.file(shelf.find(str(result["file"]))) as source:
+                copy(source, target, is_forced=force)
 
     options.show, options.take = show, take
     return run_one(invocation, options)

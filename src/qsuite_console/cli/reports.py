@@ -1,4 +1,4 @@
-"""``reports``: what was made and is still there; read from the directory, beside whoever owns the engine."""
+"""``reports``: what was made and is still there; read from the directory, or from the engine elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -18,14 +17,12 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.jobs import json_option
 from qsuite_console.cli.lazy import examples
 from qsuite_console.cli.operations import find_operation
+from qsuite_console.cli.shelf import Shelf
 from qsuite_console.engine.control import Control
 from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError, UsageProblem
-from qsuite_console.model.reports import ReportInfo, ReportList
-from qsuite_console.reports.storage import Storage
+from qsuite_console.model.reports import ReportInfo
 from qsuite_console.screens.files import open_file
-
-_MIB: Final = 1024 * 1024
 
 
 @click.group(
@@ -44,14 +41,7 @@ def reports() -> None:
 @click.pass_obj
 def list_reports(invocation: Invocation, *, is_json: bool) -> None:
     """List the reports that are there, newest first."""
-    storage, now = storage_of(invocation), datetime.now(UTC)
-    found = ReportList(
-        at=now,
-        reports=tuple(storage.reports()),
-        directory=str(storage.directory),
-        bytes=storage.size(),
-        limit=invocation.loaded.settings.reports.total_mb * _MIB,
-    )
+    found, now = Shelf(invocation).list(), datetime.now(UTC)
     if is_json:
         output.document(found)
         return
@@ -83,12 +73,11 @@ def list_reports(invocation: Invocation, *, is_json: bool) -> None:
 @click.pass_obj
 def show_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
     """Print a report as text."""
-    storage = storage_of(invocation)
-    found = storage.find(report)
+    found = Shelf(invocation).preview(report)
     if is_json:
-        output.document({"report": found, "lines": storage.preview(found)})
+        output.document({"report": found.report, "lines": found.lines})
         return
-    for line in storage.preview(found):
+    for line in found.lines:
         output.line(line)
 
 
@@ -97,7 +86,12 @@ def show_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
 @click.pass_obj
 def open_report(invocation: Invocation, *, report: str) -> None:
     """Open a report with its program, or print its path."""
-    found = storage_of(invocation).find(report)
+    shelf = Shelf(invocation)
+    found = shelf.find(report)
+    if shelf.where:
+        raise ConsoleError(
+            f"{found.file} is on the machine of {shelf.where}", hint=f"qsuite-console reports export {found.file} ."
+        )
     output.line(found.path)
     if why := open_file(found.path):
         output.note(f"{why}; copy it with scp, or see it as text: qsuite-console reports show")
@@ -110,10 +104,12 @@ def open_report(invocation: Invocation, *, report: str) -> None:
 @click.pass_obj
 def export_report(invocation: Invocation, *, report: str, file: str, force: bool) -> None:
     """Copy a report to FILE, or into the directory FILE."""
-    found = storage_of(invocation).find(report)
+    shelf = Shelf(invocation)
+    found = shelf.find(report)
     wanted = Path(file).expanduser()
     target = checked_copy(str(wanted / found.file if wanted.is_dir() else wanted), is_forced=force)
-    copy(Path(found.path), target, is_forced=force)
+    with shelf.file(found) as source:
+        copy(source, target, is_forced=force)
 
 
 @reports.command(
@@ -127,9 +123,9 @@ def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: b
     """Remove reports."""
     if not names and not expired:
         raise UsageProblem("no report is named", hint="qsuite-console reports list shows them; or --expired")
-    storage, now = storage_of(invocation), datetime.now(UTC)
-    files = [found.file for found in storage.reports() if found.expires_at <= now] if expired else []
-    files += [storage.find(name).file for name in names]
+    shelf, now = Shelf(invocation), datetime.now(UTC)
+    files = [found.file for found in shelf.list().reports if found.expires_at <= now] if expired else []
+    files += [shelf.find(name).file for name in names]
 
     async def remove(control: Control) -> None:
         for file in dict.fromkeys(files):
@@ -137,7 +133,7 @@ def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: b
 
     if files:
         changing(invocation, remove)
-    gone = [*dict.fromkeys(files), *(stored.path.name for stored in (storage.remove_expired(now) if expired else ()))]
+    gone = [*dict.fromkeys(files), *(shelf.remove_expired(now) if expired else ())]
     if is_json:
         output.document({"removed": gone})
     else:
@@ -167,11 +163,6 @@ def send_report(invocation: Invocation, /, *, report: str, endpoint: str, **give
             **given,
         ),
     )
-
-
-def storage_of(invocation: Invocation) -> Storage:
-    """Return where this instance's reports are."""
-    return Storage(invocation.paths)
 
 
 def extent(report: ReportInfo) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from integration.cli.conftest import Console
 from integration.cli.test_screen import Terminal
 from qsuite_console.cli import background
 from qsuite_console.cli.invocation import Invocation
+from qsuite_console.cli.main import cli
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.sandbox.servers import free_port
 
@@ -170,9 +174,24 @@ def test_the_verbs_and_the_console_of_a_target_use_its_engine_elsewhere(
     configured.wait_for(lambda: configured.json("--target", "here", "status")["is_running"], "the engine")
     done = configured.run("--target", "far", "run", "test.count", "--steps", "2", "--json")
     assert done.returncode == 0, done.stderr
-    assert [job["title"] for job in configured.json("--target", "far", "jobs", "list")["jobs"]] == ["count to 2"]
-    assert configured.json("--target", "far", "audit")["lines"]
-    assert configured.json("--target", "far", "schedules", "list")["schedules"]
+    copy = configured.home / "jobs.csv"
+    made = configured.run("--target", "far", "report", "jobs", "--export", str(copy))
+    assert made.returncode == 0, made.stderr
+    assert "test.count" in copy.read_text()
+
+    def far(*arguments: str) -> Any:
+        answer = CliRunner(env=configured.environ).invoke(cli, ["--target", "far", *arguments, "--json"])
+        assert answer.exit_code == 0, answer
+        return json.loads(answer.stdout)
+
+    assert [job["title"] for job in far("jobs", "list")["jobs"]][1:] == ["count to 2"]
+    assert [line["origin"] for line in far("audit")["lines"]]
+    assert far("status")["is_running"]
+    assert far("schedules", "list")["schedules"]
+    [report] = far("reports", "list")["reports"]
+    assert far("reports", "show", "last")["report"] == report
+    with pytest.raises(ConsoleError, match="is on the machine of http://"):
+        cli.main(["--home", str(configured.home), "--target", "far", "reports", "open", "last"], standalone_mode=False)
     assert not any(configured.home.glob("state/targets/far/*.sqlite"))  # nothing of it is kept here
     refused = configured.run("--target", "stranger", "jobs", "list")
     assert refused.returncode == 1
