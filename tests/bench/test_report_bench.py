@@ -37,13 +37,14 @@ def test_keys_and_engine_while_ten_reports_are_made(
         assert engine.states == [JobState.SUCCEEDED] * 10
         terminal.press("q")
         assert terminal.wait() == 0
-    submitted, lag = statistics.median(engine.submitted_ms), statistics.median(engine.lags_ms)
+    submitted = statistics.median(engine.submitted_ms)
+    lag = statistics.quantiles(engine.lags_ms, n=100)[91]  # a sample tells the longest of eight waits: their p99
     sys.stdout.write(
         f"key to paint, {len(busy)} keys while ten reports are made: median {statistics.median(busy):.1f} ms,"
         f" p99 {p99(busy):.1f} ms; quiet: median {statistics.median(quiet):.1f} ms, p99 {p99(quiet):.1f} ms\n"
-        f"engine lag, the longest wait of each sample: median {lag:.1f} ms, p99 {p99(engine.lags_ms):.1f} ms\n"
+        f"engine lag: p99 {lag:.1f} ms, at most {max(engine.lags_ms):.1f} ms\n"
         f"submitting answers in {submitted:.1f} ms (median), {max(engine.submitted_ms):.1f} ms at most\n"
     )
     assert p99(busy) < KEY_MS
-    assert lag < LAG_MS, "the longest of some forty waits: their 98th percentile"
+    assert lag < LAG_MS
     assert submitted < SUBMIT_MS

@@ -205,6 +205,6 @@ async def test_t_tells_of_one_job_and_takes_it_back() -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, JobScreen), "the job's page")
         for steps, operation in ((("enter",), "jobs.tell"), (("j", "enter"), "jobs.untell")):
             await pilot.press("t")
-            await until_seen(pilot, "is told already: Enter takes that back")
+            await until_seen(pilot, "told already; Enter takes it back")
             await pilot.press(*steps)
             await until_seen(pilot, f"{operation} is done")

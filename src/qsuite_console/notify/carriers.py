@@ -11,6 +11,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -109,7 +110,7 @@ def _carried(answer: Answer) -> Carried:
     status = answer.status
     if 200 <= status < 300:
         return Carried(status=status)
-    said = f"answered {status} {answer.reason}".rstrip()
+    said = f"answered {status} {_phrase(status)}".rstrip()  # not in its own words: they may echo a secret address
     return Carried(
         error=f"{said}: a redirect is not followed" if 300 <= status < 400 else said,
         status=status,
@@ -117,6 +118,13 @@ def _carried(answer: Answer) -> Carried:
         is_gone=status == 410,
         is_throttled=status in _THROTTLED,
     )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def secrets_of(listed: Sequence[SigningSecret]) -> tuple[bytes, ...]:

@@ -5,10 +5,11 @@ the platform changes.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from qsuite_console.config.notices import Way
 from qsuite_console.engine.ports import OperationKind
 from qsuite_console.model import units
 from qsuite_console.model.errors import ConsoleError
@@ -30,6 +31,7 @@ class JobEndpointParameters(EndpointParameters, frozen=True, kw_only=True):
     job: Annotated[int, msgspec.Meta(ge=1, title="Job", description="its number", examples=[412])]
 
 
+_WAYS: Final = {Way.COMMAND: "program"}
 File = Annotated[
     str,
     msgspec.Meta(
@@ -132,7 +134,7 @@ class SendReport(Notifying):
         problem = await asyncio.to_thread(self._courier.problem, endpoint)
         lines = (
             *_lines(report),
-            f"to {endpoint.name} by {endpoint.way}: {clean(where_of(endpoint), 200)}",
+            f"to {endpoint.name} by {_WAYS.get(endpoint.way, endpoint.way)}: {clean(where_of(endpoint), 200)}",
             *([problem] if problem else []),
         )
         given = msgspec.structs.replace(parameters, file=report.file)

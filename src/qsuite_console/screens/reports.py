@@ -51,6 +51,7 @@ class ReportsPane(Listing[ReportList, ReportInfo]):
     EMPTY = "No report was made yet\nn makes one"
     FILTER = "words of the title, the target or the file"
     SCOPE = "report-list"
+    DEFAULT_CSS = "ReportsPane .listing--foot { max-height: 5; }"  # a window in words, a warning and a path
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("report-list")
     BINDING_GROUP_TITLE = commands.SCOPES["report-list"]
     COLUMNS: ClassVar[tuple[Column, ...]] = _COLUMNS

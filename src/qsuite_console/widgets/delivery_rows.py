@@ -89,4 +89,5 @@ def delivery_facts(
 def _next(one: Delivery, now: datetime) -> str:
     if one.state is not DeliveryState.WAITING or one.next_at is None:
         return "no more"
-    return f"the next in {figures.duration(max(0.0, (one.next_at - now).total_seconds()))}"
+    left_s = (one.next_at - now).total_seconds()
+    return f"the next in {figures.duration(left_s)}" if left_s >= 1 else "the next now"

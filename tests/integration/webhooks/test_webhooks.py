@@ -12,7 +12,7 @@ import aiohttp.web as web
 import pytest
 
 from integration.calls.canary import open_canary, serving
-from integration.webhooks.desk import NEW, OLD, TARGET, HandClock, Verifier, desk, webhook
+from integration.webhooks.desk import NEW, OLD, TARGET, HandClock, Verifier, desk, told, webhook
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.deliveries import DeliveryState
 from qsuite_console.model.errors import NotFound
@@ -133,6 +133,15 @@ async def test_410_ends_it_until_it_is_enabled_again(tmp_path: Path) -> None:
         await found.job()
         await found.tick(1)
         assert len(receiver.verified) == 2
+
+
+async def test_a_receiver_that_echoes_its_address_puts_it_into_no_log(tmp_path: Path) -> None:
+    async with told(tmp_path) as (receiver, found, _):
+        receiver.answers = [web.Response(status=404, reason="no /canary-path here")]
+        await found.job()
+        await found.tick()
+        (kept,) = await found.deliveries()
+        assert kept.error == "answered 404 Not Found"
 
 
 async def test_a_throttled_receiver_gets_a_pause(tmp_path: Path) -> None:

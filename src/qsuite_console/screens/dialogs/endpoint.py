@@ -75,7 +75,7 @@ class EndpointDialog(Dialog[EndpointView | None]):
 def _entry(one: EndpointView) -> Content:
     """Return two lines: how it is called and told, and where it is or why nothing gets there."""
     mark = ("✔ ", "bold $success") if one.is_told_of_job else ("  ", "")
-    said = ("  is told already: Enter takes that back", "$dim") if one.is_told_of_job else ("", "")
+    said = ("  told already; Enter takes it back", "$dim") if one.is_told_of_job else ("", "")
     first = Content.assemble(
         mark, (f"{clean(one.name, 24):<14} ", "bold"), f"by {_WAYS.get(one.way, clean(one.way, 20))}", said
     )
