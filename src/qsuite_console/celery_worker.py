@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from celery import signals
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import CPendingDeprecationWarning, SoftTimeLimitExceeded
 from celery.platforms import SecurityWarning
 
 from qsuite_console import logs, workers
@@ -56,6 +56,7 @@ def serve(settings: Settings, paths: Paths, *, queues: Sequence[str], concurrenc
     """Work until SIGTERM, let jobs reach a safe point, and return the exit code; call from the main thread."""
     logging.captureWarnings(True)
     warnings.simplefilter("ignore", SecurityWarning)  # it speaks of a flag that is not ours
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)  # and of settings that are chosen with care
     if os.geteuid() == 0:
         log.warning("the worker runs as root, and so do all of its jobs: give it a user of its own")
     _prepare(settings)

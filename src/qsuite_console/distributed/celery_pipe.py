@@ -92,7 +92,7 @@ def make_app(settings: Settings, queues: Iterable[str] = ()) -> Celery:
         broker_transport_options={
             "global_keyprefix": own.key_prefix,
             "priority_steps": list(range(LOWEST + 1)),
-            "queue_order_strategy": "priority",
+            "queue_order_strategy": "round_robin",  # of equal urgency: no queue starves another
             "visibility_timeout": own.visibility_timeout_s,
             "unacked_key": f"{prefix}unacked",
             "unacked_index_key": f"{prefix}unacked_index",
@@ -198,7 +198,7 @@ class Pipe:
             known = (*known, *connection.connection_errors, *connection.channel_errors)
         if isinstance(error, known):
             raise BrokerGone(
-                f"the broker {self.where} refuses or is away: {clean(error, 200)}",
+                f"the broker {self.where} refuses or is away: {clean(error, 200).rstrip('.')}",
                 hint="start it, or correct celery.broker_url",
             ) from error
 

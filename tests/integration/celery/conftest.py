@@ -69,14 +69,16 @@ async def execute(dsn: str, *statements: str) -> None:
     await connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(postgres: Server, valkey: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Two workers with two processes each that serve the queue "general"."""
     name = f"celery_{os.getpid()}"
     dsn = urlunsplit(urlsplit(postgres.url)._replace(path=f"/{name}"))
     home = tmp_path_factory.mktemp("home")
     (home / "config").mkdir()
-    (home / "config" / "config.toml").write_text("[engine]\ndrain_s = 3.0\n[runs]\nlease_s = 12.0\n")
+    (home / "config" / "config.toml").write_text(
+        "[engine]\ndrain_s = 3.0\n[runs]\nlease_s = 12.0\n[celery]\ntasks_per_child = 10\n"
+    )
     apart(execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE qsuite_template"))
     try:
         apart(execute(dsn, TABLES))

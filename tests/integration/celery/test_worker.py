@@ -157,10 +157,11 @@ async def test_a_job_that_blocks_its_process_and_a_worker_that_ends(
 
 
 async def is_not_run_beside_itself(platform: Platform, sender: Sender, connection: asyncpg.Connection) -> None:
-    run = await sender.send(block_s=60.0)
-    await sender.until(run, RunState.RUNNING)
-    (pid,) = [row["pid"] for row in await connection.fetch("SELECT pid FROM began WHERE n = $1", run.claim.job.id)]
-    deadline = time.monotonic() + 40
+    run, deadline = await sender.send(block_s=60.0), time.monotonic() + 60
+    began = "SELECT pid FROM began WHERE n = $1"
+    while (pid := await connection.fetchval(began, run.claim.job.id)) is None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
     while any(pid == process.pid for worker in platform.serving for process in worker.pool):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)

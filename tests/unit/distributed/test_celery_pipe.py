@@ -92,7 +92,7 @@ class TestMissing:
 
     @pytest.fixture
     def outlet(self, valkey_url: str) -> Iterator[CeleryOutlet]:
-        found = CeleryOutlet(settings(valkey_url, resend_s=1.0), SystemClock())
+        found = CeleryOutlet(settings(valkey_url, resend_s=1.0, queue_prefix="test."), SystemClock())
         yield found
         found._pipe.close()
 
