@@ -25,7 +25,8 @@ from qsuite_console.model.jobs import JobAction, JobQuery, JobState, Submission
 from qsuite_console.sandbox.exchange.server import Exchange as SampleExchange
 
 FULL = bool(os.environ.get("QSUITE_FULL"))
-JOBS, KILLS, LEASE_S = (1000, 5, 30.0) if FULL else (150, 2, 5.0)
+JOBS, KILLS, LEASE_S = (1000, 5, 30.0) if FULL else (90, 2, 5.0)
+pytestmark = pytest.mark.timeout(1800 if FULL else 180)
 
 
 @pytest.fixture
