@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -152,6 +153,30 @@ async def test_many_scrapers_cost_what_one_does(http: aiohttp.ClientSession, mon
     for _ in range(20):
         await scrape(http)
     assert len(made) == 1
+
+
+async def test_a_busy_engine_is_scraped_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition, "FRESH_S", 0.0)
+    with running_engine(tmp_path) as (engine, path):
+        async with session(path) as http:
+            await scrape(http)
+            await engine.control.submit(Submission(kind="hold"))
+            names = ({"name": f"n{number}"} for number in range(500))
+            flood = asyncio.gather(
+                *(engine.control.submit(Submission(kind="greet", parameters=name)) for name in names)
+            )
+            took = []
+            for _ in range(10):
+                began = time.perf_counter()
+                await scrape(http)
+                took.append(time.perf_counter() - began)
+            await flood
+            print(f"\nslowest of 10 scrapes in a flood of jobs: {max(took) * 1000:.0f} ms")
+            assert max(took) < 3.0
+            await until(lambda: engine.control.state.counts.get("succeeded") == 500, 60)
+            samples = await scrape(http)
+            assert value(samples, "jobs_ended_total", kind="greet", state="succeeded") == 500
+            assert value(samples, "events_missed_total") == 0
 
 
 async def test_readiness_says_why_not(http: aiohttp.ClientSession, control: FakeControl) -> None:
