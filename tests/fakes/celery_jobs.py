@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from qsuite_console import workers
-from qsuite_console.engine.ports import JobContext, JobKind, Permanent
+from qsuite_console.engine.ports import JobContext, JobKind, Permanent, SoftTimeLimit
 
 TABLES = """
 CREATE TABLE began (id bigserial PRIMARY KEY, n integer, attempt integer, step integer, pid integer,
@@ -29,7 +30,7 @@ class Effecting(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float = 0.0  # of each step
     block_s: float = 0.0  # of each step, holding the loop
     fails: int = 0  # attempts that fail
-    dies: bool = False  # its process, in the first attempt
+    ignores: bool = False  # that it shall end
 
 
 class EffectWorker:
@@ -56,8 +57,9 @@ class EffectWorker:
         step = int((context.checkpoint or {}).get("step", 0))
         await self._write("INSERT INTO began (n, attempt, step, pid) VALUES ($1, $2, $3, $4)",
                           parameters.n, context.attempt, step, os.getpid())  # fmt: skip
-        if parameters.dies and context.attempt == 1:
-            os._exit(3)
+        while parameters.ignores:
+            with contextlib.suppress(asyncio.CancelledError, SoftTimeLimit):
+                await asyncio.sleep(3600)
         try:
             while step < parameters.steps:
                 await asyncio.sleep(parameters.wait_s)

@@ -8,7 +8,7 @@ from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.lazy import examples
 from qsuite_console.config.settings import QUEUES, Settings
 from qsuite_console.distributed.celery_pipe import broker_url, require_celery
-from qsuite_console.model.errors import UsageProblem
+from qsuite_console.model.errors import ReadOnly, UsageProblem
 from qsuite_console.model.handing import Execution
 
 
@@ -31,6 +31,11 @@ def celery_worker(invocation: Invocation, *, queues: str | None, concurrency: in
     """
     require_celery()
     settings = invocation.loaded.settings
+    if settings.target.read_only:
+        raise ReadOnly(
+            f"the target {settings.target.name} is read-only: no job is taken from it",
+            hint="what a worker does is written to its database; take read_only away, or run it elsewhere",
+        )
     chosen = _chosen(settings, queues)
     broker_url(settings)
     from qsuite_console.celery_worker import serve

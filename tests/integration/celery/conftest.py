@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class Platform:
     def serving(self) -> list[WorkerProcess]:
         """The workers that live."""
         return [worker for worker in self.workers if worker.process.poll() is None]
+
+    async def gone(self, pid: int, limit_s: float = 60.0) -> None:
+        """Return when a process of a pool has ended."""
+        deadline = time.monotonic() + limit_s
+        while any(pid == process.pid for worker in self.serving for process in worker.pool):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
 
     def start(self) -> WorkerProcess:
         """Start one more, which the caller ends."""

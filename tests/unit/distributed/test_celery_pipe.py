@@ -17,7 +17,7 @@ from qsuite_console.config.settings import CacheSettings, CelerySettings, Settin
 from qsuite_console.distributed.celery_outlet import CeleryOutlet
 from qsuite_console.distributed.celery_pipe import BrokerGone, Order, Pipe, broker_url, make_app
 from qsuite_console.model.clock import SystemClock
-from qsuite_console.model.errors import UsageProblem
+from qsuite_console.model.errors import ReadOnly, UsageProblem
 from qsuite_console.model.handing import Message
 from qsuite_console.sandbox.servers import free_port
 
@@ -154,3 +154,7 @@ class TestCommandLine:
         (home / "config" / "config.toml").write_text('[queues.general]\nexecution = "celery"\n')
         assert run(["celery-worker"]) == 2
         assert "no broker is configured for Celery" in capsys.readouterr().err
+
+    def test_on_a_read_only_target(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["--read-only", "celery-worker", "--queues", "general"]) == ReadOnly.exit_code
+        assert "is read-only: no job is taken from it" in capsys.readouterr().err
