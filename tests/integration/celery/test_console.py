@@ -123,6 +123,7 @@ async def test_a_flushed_broker_loses_no_job(
     assert await connection.fetchval("SELECT sum(times) FROM effect") == 40
 
 
+@pytest.mark.timeout(900 if FULL else 180)
 async def test_killed_workers_lose_no_job_and_double_none(
     platform: Platform, runtime: Runtime, connection: asyncpg.Connection
 ) -> None:
