@@ -169,3 +169,16 @@ async def test_a_limit_is_asked_for_and_proposed() -> None:
         await pilot.press(*"10", "slash", "m", "enter")
         await until_seen(pilot, "Limit it?")
         assert seen_by == [{"task": "orders.check", "rate": "10/m"}]
+
+
+async def test_a_job_of_a_queue_that_others_work_on_says_so() -> None:
+    control = watched()
+    views = control.state.queues
+    away = tuple(msgspec.structs.replace(view, execution="celery") for view in views)
+    control.set_state(queues=away)
+    async with console(control).run_test(size=(160, 40)) as pilot:
+        await pilot.press("2")
+        await until_seen(pilot, "⇄")
+        await focused(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "priority 5, done by")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NOW: Final = ("active", "reserved", "scheduled")  # what workers do
 SELF: Final = ("stats", "active_queues", "registered")  # what workers are
+_ARGUMENTS: Final = {"active": {"safe": True}}  # arguments of tasks come cut short
 NOW_S: Final = 1.5  # how long such answers are shared
 SELF_S: Final = 10.0
 SAMPLE_S: Final = 1.0
@@ -114,7 +115,7 @@ class CeleryWatch:
             self._asking[methods].add_done_callback(_observed)
 
     async def _ask(self, methods: tuple[str, ...]) -> Answers:
-        answers = await self.broker.ask({method: {} for method in methods})
+        answers = await self.broker.ask({method: _ARGUMENTS.get(method, {}) for method in methods})
         self._asked[methods] = (self._clock.monotonic(), answers)
         if "active_queues" in methods:
             self.broker.queues.learn(

@@ -146,8 +146,9 @@ class JobScreen(acting.JobActions, telling.Telling, ConsoleScreen):
 
     def _render_facts(self) -> None:
         if self._job is not None:
-            view = self.query_one("#facts", TextView)
-            view.show(job_facts.facts(self._job, self.now, self.console.zone, view.text_width))
+            view, queue = self.query_one("#facts", TextView), self._job.queue
+            execution = next((one.execution for one in self.state.queues if one.name == queue), "local")
+            view.show(job_facts.facts(self._job, self.now, self.console.zone, view.text_width, execution))
 
     def _render_throughput(self) -> None:
         if self._job is not None:

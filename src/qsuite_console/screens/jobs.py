@@ -54,7 +54,9 @@ class JobsScreen(acting.JobActions, ConsoleScreen):
         """The list, and the filter under it."""
 
         def row(key: Key) -> Row:
-            return job_rows.job_row(self._jobs[int(key)], self.now, self.console.zone)
+            job = self._jobs[int(key)]
+            is_away = any(one.name == job.queue and one.execution != "local" for one in self.state.queues)
+            return job_rows.job_row(job, self.now, self.console.zone, is_away=is_away)
 
         table = LiveTable(job_rows.JOB_COLUMNS, row, id="jobs", classes="panel", empty="Loading…")
         table.border_title = "Jobs"

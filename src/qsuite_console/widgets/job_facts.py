@@ -31,8 +31,11 @@ _GOOD = ("succeeded",)
 _NEUTRAL = ("cancelled", "paused", "interrupted")
 
 
-def facts(job: Job, now: datetime, zone: tzinfo | None, width: int) -> Content:
-    """Return who, when, where and why of a job in lines of ``width`` cells."""
+_DONE_BY = {"nodes": ", done by nodes", "celery": ", done by Celery workers"}
+
+
+def facts(job: Job, now: datetime, zone: tzinfo | None, width: int, execution: str = "local") -> Content:
+    """Return who, when, where and why of a job in lines of ``width`` cells; ``execution`` is its queue's."""
     look = looks.of_job(job.state, attempt=job.tries, is_cancelling=job.cancel_requested)
     entries = [("state", f"{look.glyph} {look.word}", looks.TONES[look.tone])]
     if job.reason:
@@ -52,7 +55,7 @@ def facts(job: Job, now: datetime, zone: tzinfo | None, width: int) -> Content:
         ("started", figures.instant(job.started_at, zone), ""),
         ("finished", figures.instant(job.finished_at, zone), ""),
         ("kind", job.kind, ""),
-        ("queue", f"{job.queue}, priority {job.priority}", ""),
+        ("queue", f"{job.queue}, priority {job.priority}{_DONE_BY.get(execution, '')}", ""),
         ("from", job.origin or figures.DASH, ""),
         ("correlation", job.correlation_id, ""),
     ]

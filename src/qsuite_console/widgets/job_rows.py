@@ -109,8 +109,8 @@ def finished_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
     }
 
 
-def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
-    """Return a job for the list of all jobs."""
+def job_row(job: Job, now: datetime, zone: tzinfo | None, *, is_away: bool = False) -> Row:
+    """Return a job for the list of all jobs; ``is_away``: others than this engine do the jobs of its queue."""
     look = look_of(job)
     is_over = job.state in TERMINAL
     plain = "dim" if is_over else ""
@@ -124,7 +124,7 @@ def job_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:
         "progress": _progress(job),
         "rate": Cell(_rate(job), plain),
         "left": Cell(_time(job, now), plain),
-        "queue": Cell(job.queue, "dim"),
+        "queue": Cell(f"⇄ {job.queue}" if is_away else job.queue, "dim"),
         "try": Cell(str(job.tries) if job.tries else "", "warn" if job.tries > 1 else "dim"),
         "started": Cell(figures.moment(job.started_at, zone, now) if job.started_at else "", "dim"),
         "origin": Cell(job.origin, "dim"),
