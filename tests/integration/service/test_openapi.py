@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,21 @@ def base(database_dsn: str, valkey_url: str, tmp_path: Path) -> Iterator[str]:
         requests=interface.costs.view,
     ):
         assert interface.address is not None
-        yield f"http://127.0.0.1:{interface.address[1]}"
+        address = f"http://127.0.0.1:{interface.address[1]}"
+        wait_for_the_first_look(address)
+        yield address
+
+
+def wait_for_the_first_look(base: str) -> None:
+    """Return once the platform is scored: before, the engine rightly answers that it can't tell yet."""
+    until = time.monotonic() + 150
+    while time.monotonic() < until:
+        answer = requests.post(f"{base}/ask/scores.explain", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+        if answer.status_code == 200:
+            return
+        assert answer.status_code in (503, 504), answer.text
+        time.sleep(0.2)
+    raise AssertionError("the platform was not scored in time")
 
 
 def good_and_bad(operation: schemathesis.APIOperation[Any, Any, Any, Any]) -> SearchStrategy[Any]:
@@ -110,9 +125,10 @@ def test_the_reference_page_is_current() -> None:
     assert page.read_text(encoding="utf-8") == markdown(ROUTES), "run: make docs"
 
 
-@pytest.mark.timeout(180 + 20 * TIMES)
+@pytest.mark.timeout(300 + 20 * TIMES)
 def test_everything_it_describes_is_answered_without_a_server_error(base: str) -> None:
     described = ask(base, "/openapi.json")
+    failed_before = sum(row["failed"] for row in ask(base, "/requests")["routes"])  # nothing was scored yet
     schema = schemathesis.openapi.from_dict(described)
     schema.config.update(base_url=base)
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -152,9 +168,10 @@ def test_everything_it_describes_is_answered_without_a_server_error(base: str) -
     view = ask(base, "/requests")
     answered, refused, failed = (sum(row[what] for row in view["routes"]) for what in ("answered", "refused", "failed"))
     _log.info("%d routes: %d answers, %d of them refusals, %d failures", len(asked), answered, refused, failed)
-    assert not failed
+    assert failed == failed_before
 
 
+@pytest.mark.timeout(300)
 def test_every_question_and_operation_refuses_nonsense_politely(base: str) -> None:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {TOKEN}"
@@ -170,5 +187,7 @@ def test_every_question_and_operation_refuses_nonsense_politely(base: str) -> No
             if answer.status_code >= 500:
                 found[f"{target} {body!r}"] = (answer.status_code, answer.text[:200])
     assert not found
+    asked = session.post(base + "/ask/database.tables", data=b"{}", timeout=60)
+    assert asked.status_code == 200, asked.text
     questions = next(row for row in ask(base, "/requests")["routes"] if row["route"] == "POST /ask/{probe}")
     assert questions["queries"] > 0
