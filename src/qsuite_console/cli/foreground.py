@@ -66,7 +66,8 @@ class Foreground:
                 except EngineGone:
                     if not self.job_id or self._signals.leaving:
                         raise
-                    self._line.say(f"the engine that ran job {self.job_id} has ended; going on here")
+                    how = "going on here" if self._invocation.engine is None else "waiting for it to come back"
+                    self._line.say(f"the engine that ran job {self.job_id} has ended; {how}")
         finally:
             self._line.close()
         if detail is None and self._is_here:  # closed meanwhile: what it did within its grace is in the history

@@ -152,7 +152,8 @@ def _jobs_here(screen: ConsoleScreen) -> list[str]:
     running = screen.state.counts.get(JobState.RUNNING, 0)
     if not running:
         return []
-    return [f"{figures.plural(running, 'job saves its', 'jobs save their')} work and go on there from the checkpoint."]
+    save = figures.plural(running, "job saves its work and goes", "jobs save their work and go")
+    return [f"{save} on there from the checkpoint."]
 
 
 def _resumed(moved: Moved) -> str:
