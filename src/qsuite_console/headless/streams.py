@@ -158,6 +158,7 @@ class Hub:
         kept = self._lines.get((job_id, after))
         if kept is None:
             kept = now, asyncio.create_task(self._look(job_id, after))
+            kept[1].add_done_callback(_heard)
             self._lines[job_id, after] = kept
         return await asyncio.shield(kept[1])
 
@@ -267,6 +268,12 @@ class Hub:
         self._origins[job.id] = job.origin
         if len(self._origins) > _ORIGINS:
             del self._origins[next(iter(self._origins))]
+
+
+def _heard(look: asyncio.Task[tuple[LogLine, ...]]) -> None:
+    """Take note of a look that failed after everybody who waited for it had left."""
+    if not look.cancelled():
+        look.exception()
 
 
 def own(state: ConsoleState, origin: str) -> ConsoleState:
