@@ -55,4 +55,6 @@ def sample(specs: tuple[ParameterSpec, ...]) -> str:
 
 
 def _sample(spec: ParameterSpec) -> str:
+    if spec.placeholder.startswith(("[", "{")):  # JSON is too long for a line of examples
+        return f'"$(cat {spec.name}.json)"'
     return (spec.placeholder or next(iter(spec.choices), "…")).split()[0]

@@ -29,7 +29,7 @@ async def _list(api: Api, call: Call) -> ReportList:
         raise ConsoleError("the engine answered with something else than reports")
     if not call.caller.own_jobs_only:
         return found
-    own = [report for report in found.reports if await _is_own(api, call, report)]
+    own = [msgspec.structs.replace(report, path="") for report in found.reports if await _is_own(api, call, report)]
     return msgspec.structs.replace(found, reports=tuple(own), bytes=sum(report.bytes for report in own), directory="")
 
 

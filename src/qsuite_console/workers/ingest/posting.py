@@ -109,7 +109,7 @@ class StoreBars:
         bad = "one bad record refuses all of them" if wanted.strict else "bad ones are named and left out"
         return Proposal(
             operation=self.kind.name,
-            title=f"Store {units.count(len(records))} bars in {table.destination.table}?",
+            title=f"Store {units.count(len(records))} bar{'s' * (len(records) != 1)} in {table.destination.table}?",
             lines=(
                 f"{wanted.timeframe} bars of {', '.join(named[:_SHOWN]) or 'no symbol'}{more}",
                 f"Bars of the same symbol and time are replaced; {bad}.",
