@@ -32,7 +32,7 @@ _KEPT_S: Final = 1800.0  # a worker that is gone
 _LONGEST_ID: Final = 200
 _BUFFERED_S: Final = 3.0  # how long a worker may keep events of tasks back
 _BEATS: Final = 3.0  # heartbeats that may be missing
-_LEAST_SILENCE_S: Final = 6.0
+_LEAST_SILENCE_S: Final = 10.0
 _ENDINGS: Final = {
     "task-succeeded": "succeeded",
     "task-failed": "failed",
@@ -205,8 +205,8 @@ class Tally:
 
     def _task(self, event: Event, now: float) -> None:
         worker = self.workers.get(clean(event.hostname, 200))
-        if worker is not None and event.type != "task-sent":
-            worker.task_told = now
+        if worker is not None and event.type != "task-sent":  # it lives: heartbeats may be late where it is busy
+            worker.task_told = worker.heard = now
         if (state := _ENDINGS.get(event.type)) is not None:
             self._end(event, state, now)
             return

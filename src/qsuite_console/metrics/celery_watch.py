@@ -32,6 +32,7 @@ _ARGUMENTS: Final = {"active": {"safe": True}}  # arguments of tasks come cut sh
 NOW_S: Final = 1.5  # how long such answers are shared
 SELF_S: Final = 10.0
 SAMPLE_S: Final = 1.0
+LOST_S: Final = 1800.0  # for so long a lost worker is an alert
 GROWTH_S: Final = 600.0
 _LEAST_GROWTH_S: Final = 20.0
 _APART_S: Final = 5.0
@@ -164,6 +165,19 @@ class CeleryWatch:
             for name in celery_answers.names(value) or ():
                 found.setdefault(name, []).append(celery_answers.text(worker))
         return {name: sorted(workers) for name, workers in found.items()}
+
+    def lost(self) -> int | None:
+        """Return how many workers fell silent without a goodbye and don't answer either; None: being asked now."""
+        now, known = self._clock.monotonic(), self._asked.get(SELF)
+        silent = [one for one in self.tally.workers.values() if not one.is_offline and one.is_silent(now)]
+        lately = [one for one in silent if now - one.heard < LOST_S]
+        if not lately or not self.may_ask:
+            return len(lately)
+        if known is None or known[0] < max(one.heard for one in lately):
+            self.refresh(SELF, 0.0)
+            return None
+        answered = known[1].of("stats")
+        return sum(one.name not in answered for one in lately)
 
     def visibility_s(self) -> float | None:
         """Return the shortest visibility timeout by workers' newest answers, None when nobody told it."""

@@ -14,7 +14,6 @@ from qsuite_console.model.clock import Clock
 from qsuite_console.model.health import Figure
 
 _ASKED_S: Final = 30.0  # between questions to workers while nobody looks
-_GONE_S: Final = 1800.0
 
 
 class CelerySource:
@@ -61,11 +60,7 @@ class CelerySource:
     def _sample(self, sample: BrokerSample, queues: list[CeleryQueue]) -> Sample:
         tally, now = self._watch.tally, self._clock.monotonic()
         there = [one for one in tally.workers.values() if not one.is_offline and not one.is_silent(now)]
-        lost = sum(
-            1
-            for one in tally.workers.values()
-            if not one.is_offline and one.is_silent(now) and now - one.heard < _GONE_S
-        )
+        lost = self._watch.lost()
         pace = self._watch.pace([one.name for one in there]) if there else 0.0
         visibility_s = self._watch.visibility_s() or celery_answers.DEFAULT_VISIBILITY_S
         oldest = 0.0 if sample.oldest_s is None else share(sample.oldest_s, visibility_s)
@@ -80,7 +75,14 @@ class CelerySource:
                 figure("in_flight", "taken by workers", units.count(sample.in_flight), sample.in_flight),
                 judged("oldest", "oldest of those", age, sample.oldest_s, "celery.oldest", oldest),
                 figure("workers", "workers", units.count(len(there)), len(there)),
-                judged("lost", "workers lost", units.count(lost), lost, "celery.lost", lost),
+                judged(
+                    "lost",
+                    "workers lost",
+                    "being asked" if lost is None else units.count(lost),
+                    lost,
+                    "celery.lost",
+                    lost,
+                ),
                 judged(
                     "failures",
                     "tasks failed",

@@ -114,7 +114,7 @@ class WorkersPane(CacheListing[CeleryWorkers, CeleryWorker]):
         elif entry.presence is Presence.OFFLINE:
             yield "dim", f"it said goodbye {figures.age(entry.heard_s)} ago"
         elif entry.presence is Presence.MUTE:
-            yield "warn", "it answers, but no heartbeat is heard: started a moment ago, or --without-heartbeat"
+            yield "warn", "it answers, but no heartbeat is heard: just started, too busy, or --without-heartbeat"
         else:
             asks = "tells of its tasks" if entry.has_events else "told of no task lately"
             holds = "" if entry.prefetch is None else f" · may hold {entry.prefetch}"

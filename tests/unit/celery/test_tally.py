@@ -93,7 +93,11 @@ def test_workers_come_fall_silent_say_goodbye_and_start_anew() -> None:
     clock.advance(2)
     beat(made, 3)
     assert worker.rate(clock.monotonic()) is None, "it was restarted: its counter began anew"
-    clock.advance(7)
+    clock.advance(9)
+    run(made, "alive")
+    clock.advance(9)
+    assert not worker.is_silent(clock.monotonic()), "who tells of tasks lives"
+    clock.advance(2)
     assert worker.is_silent(clock.monotonic())
     made.take([Event(type="worker-offline", hostname="a@b", freq=2.0)])
     assert worker.is_offline
