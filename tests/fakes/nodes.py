@@ -11,7 +11,6 @@ from pathlib import Path
 
 from acceptance.product import PROGRAM
 from fakes.jobs import until
-
 from qsuite_console.attach import RemoteControl
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.paths import resolve

@@ -143,11 +143,9 @@ class Archive:
         busy: Mapping[str, int],
     ) -> tuple[QueueView, ...]:
         views = []
-        for name, slots in self._settings.engine.queues.items():
-            plan = self._settings.queues.get(name)
-            is_away = plan is not None and plan.execution != "local" and not self._settings.target.read_only
-            usual = plan.in_flight if plan is not None and is_away else slots
-            concurrency, is_paused = changed.get(name, (usual, False))
+        away = self._settings.away
+        for name, slots in self._settings.at_once.items():
+            concurrency, is_paused = changed.get(name, (slots, False))
             queued, scheduled = depths.get(name, (0, 0))
             views.append(
                 QueueView(
@@ -157,7 +155,7 @@ class Archive:
                     queued=queued,
                     scheduled=scheduled,
                     is_paused=is_paused,
-                    execution=str(plan.execution) if plan is not None and is_away else "local",
+                    execution=str(away[name].execution) if name in away else "local",
                 )
             )
         return tuple(views)

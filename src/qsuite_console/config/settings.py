@@ -14,6 +14,7 @@ from qsuite_console.config.outgoing import NamedSecret, OutgoingSettings
 from qsuite_console.config.queues import QueuePlan, RunSettings
 from qsuite_console.config.rules import RULES, Rule
 from qsuite_console.config.secrets import Secret
+from qsuite_console.model.handing import Execution
 
 # queue -> (slots, priority of its jobs): requirement C2
 QUEUES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
@@ -183,6 +184,18 @@ class Settings:
     notify: Mapping[str, Endpoint] = field(default_factory=dict)  # told by a command or by e-mail
     tokens: Mapping[str, ApiToken] = field(default_factory=dict)  # who may ask over TCP
     log_level: str = "INFO"
+
+    @property
+    def away(self) -> Mapping[str, QueuePlan]:
+        """Return the queues whose jobs others do; none of a read-only target, where nothing is handed out."""
+        if self.target.read_only:
+            return {}
+        return {name: plan for name, plan in self.queues.items() if plan.execution is not Execution.LOCAL}
+
+    @property
+    def at_once(self) -> Mapping[str, int]:
+        """Return how many jobs of each queue run at once, here or in the hands of others."""
+        return {**self.engine.queues, **{name: plan.in_flight for name, plan in self.away.items()}}
 
     @property
     def broker_url(self) -> Secret:

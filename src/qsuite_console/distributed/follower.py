@@ -100,12 +100,17 @@ class Follower:
         chore.add_done_callback(self._chores.discard)
 
     async def _drop(self, job: Job) -> None:
-        try:
-            await self.book.prepare()
-            if await self.book.drop(self.home, job.id, job.correlation_id):
-                log.info("job %d is over: its run elsewhere was told to end", job.id)
-        except DatabaseError as error:
-            log.warning("job %d is over, but its run elsewhere can't be told: %s", job.id, error.message)
+        while True:
+            try:
+                await self.book.prepare()
+                if await self.book.drop(self.home, job.id, job.correlation_id):
+                    log.info("job %d is over: its run elsewhere was told to end", job.id)
+                return
+            except DatabaseError as error:
+                log.warning("job %d is over, but its run elsewhere can't be told: %s", job.id, error.message)
+                if not error.is_transient:
+                    return
+            await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
         while True:
@@ -197,6 +202,8 @@ class RunExecutor:
         follower = self._follower
         put = await self._put(following)
         if put is None:
+            if following.is_cancel_wished and following.claim.number > 1:
+                follower.drop(following.claim.job)  # a run of an earlier attempt may be under way
             return unbegun(following)
         followed = Followed(follower.book, put.run, following, max_rescues=follower.max_rescues)
         if put.is_adopted:

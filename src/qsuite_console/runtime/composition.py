@@ -76,7 +76,8 @@ def open_runtime(
     _make_directories(paths)
     clock = clock or SystemClock()
     with ExitStack() as stack:
-        store = open_store(paths.history, settings=settings.engine, clock=clock)
+        kept = dataclasses.replace(settings.engine, queues=settings.at_once)
+        store = open_store(paths.history, settings=kept, clock=clock)
         stack.callback(store.close)
         monitoring = None
         if claim is not Claiming.NONE:

@@ -37,8 +37,7 @@ class Distribution:
         self._settings = settings
         self._clock = clock
         self._target = target
-        away = {name: plan for name, plan in settings.queues.items() if plan.execution is not Execution.LOCAL}
-        self._plans = {} if settings.target.read_only else away  # nothing is written on a read-only target
+        self._plans = settings.away
         connections = dataclasses.replace(settings.database, pool_min=0, pool_max=CONNECTIONS)
         self._database = Database(connections, application="qsuite-console/runs")
         self.book = RunBook(self._database, settings.runs.table, lease_s=settings.runs.lease_s)

@@ -6,16 +6,20 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from fakes.handing import Told, ToldWorker, console, node, open_book
+from fakes.handing import Told, ToldWorker, claim_of, console, node, open_book
 from fakes.jobs import reaches, until
 from qsuite_console.distributed import followed
+from qsuite_console.distributed.follower import Follower
 from qsuite_console.engine.engine import Engine
+from qsuite_console.engine.handing_ports import Following
 from qsuite_console.engine.ports import JobKind
+from qsuite_console.model.handing import Execution
 from qsuite_console.model.jobs import JobAction, JobDetail, JobState, Outcome, Submission
 
 FAR = 40.0  # seconds: how long a loaded machine may take
@@ -324,3 +328,29 @@ async def test_a_stopped_node_gives_its_runs_back(tmp_path: Path, database_dsn: 
     assert second.ran[0][:2] == (job_id, 2)
     assert second.ran[0][2] > 0
     assert detail.attempts[0].outcome is Outcome.INTERRUPTED
+
+
+class Cancelled:
+    """An attempt that is cancelled before its executor has even looked for its run."""
+
+    kind = ToldWorker.kind
+    is_cancel_wished = True
+    is_pause_wished = False
+
+    def __init__(self) -> None:
+        self.claim = claim_of(1, attempt=2)
+
+
+async def test_a_cancel_that_comes_first_reaches_the_run_of_an_earlier_attempt(database_dsn: str) -> None:
+    async with open_book(database_dsn) as book:
+        first = (await book.put(claim_of(1), home="h", execution="nodes")).run
+        await book.claim({"general": 1}, kinds=["told"], owner="n")
+        follower = Follower(book, "h", max_rescues=5, keep_days=7.0)
+        async with follower.open():
+            ending = await follower.executor(Execution.NODES, 4).run(cast("Following", Cancelled()))
+            assert ending.outcome is Outcome.CANCELLED
+
+            async def told() -> bool:
+                return (await book.wishes([first.token], owner="n"))[first.token].cancel
+
+            await until(told, FAR)

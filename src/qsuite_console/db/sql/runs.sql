@@ -46,7 +46,7 @@ CREATE TABLE {{runs}} (
     UNIQUE (home, job_id, correlation_id, attempt)
 ) WITH (fillfactor = 70);
 CREATE INDEX "{{runs.name}}_waiting" ON {{runs}} (execution, queue, priority DESC, run_id) WHERE state = 'handed_off';
-CREATE INDEX "{{runs.name}}_finished" ON {{runs}} (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX "{{runs.name}}_finished" ON {{runs}} (finished_at);
 CREATE TABLE {{lines}} (
     run_id  bigint      NOT NULL REFERENCES {{runs}} ON DELETE CASCADE,
     number  integer     NOT NULL,
@@ -203,9 +203,10 @@ SELECT job_id, attempt, token, queue, priority, sends FROM {{runs}}
 UPDATE {{runs}} SET sent_at = clock_timestamp(), sends = sends + 1 WHERE token = ANY ($1::text[]);
 
 -- @name runs_prune @pg 13-18
--- $1 days, $2 how many: forget runs that ended long ago.
+-- $1 days, $2 how many: forget runs that ended long ago, and those that their console and their owner have both left.
 DELETE FROM {{runs}} WHERE run_id IN (
-    SELECT run_id FROM {{runs}} WHERE finished_at < clock_timestamp() - make_interval(secs => $1::float8 * 86400)
+    SELECT run_id FROM {{runs}}
+     WHERE coalesce(finished_at, lease_until) < clock_timestamp() - make_interval(secs => $1::float8 * 86400)
      ORDER BY finished_at LIMIT $2);
 
 -- @name runs_notify @pg 13-18
