@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -148,7 +149,7 @@ def remove_reports(invocation: Invocation, *, names: tuple[str, ...], expired: b
 @click.argument("endpoint")
 @sure_options
 @click.pass_obj
-def send_report(invocation: Invocation, /, *, report: str, endpoint: str, **given: bool) -> int:
+def send_report(invocation: Invocation, /, *, report: str, endpoint: str, **given: Any) -> int:
     """Send a report with its file to a webhook, program or e-mail.
 
     ENDPOINT is its name in the configuration. It is tried again until it has arrived: qsuite-console webhooks log.

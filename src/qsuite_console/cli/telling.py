@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from qsuite_console.cli.act import Request, perform, sure_options
@@ -15,7 +17,7 @@ from qsuite_console.cli.operations import find_operation
 @click.argument("endpoint")
 @sure_options
 @click.pass_obj
-def tell(invocation: Invocation, /, *, job_id: int, endpoint: str, **given: bool) -> int:
+def tell(invocation: Invocation, /, *, job_id: int, endpoint: str, **given: Any) -> int:
     """Tell ENDPOINT, a webhook, program or e-mail of the configuration, when a job has ended; now if it has."""
     return _perform(invocation, "jobs.tell", job_id, endpoint, given)
 
@@ -25,12 +27,12 @@ def tell(invocation: Invocation, /, *, job_id: int, endpoint: str, **given: bool
 @click.argument("endpoint")
 @sure_options
 @click.pass_obj
-def untell(invocation: Invocation, /, *, job_id: int, endpoint: str, **given: bool) -> int:
+def untell(invocation: Invocation, /, *, job_id: int, endpoint: str, **given: Any) -> int:
     """Take back that ENDPOINT is told of a job's end."""
     return _perform(invocation, "jobs.untell", job_id, endpoint, given)
 
 
-def _perform(invocation: Invocation, operation: str, job_id: int, endpoint: str, given: dict[str, bool]) -> int:
+def _perform(invocation: Invocation, operation: str, job_id: int, endpoint: str, given: dict[str, Any]) -> int:
     request = Request(
         operation=find_operation(operation),
         parameters={"job": job_id, "endpoint": endpoint},
