@@ -8,6 +8,7 @@ signals. A job that blocks the loop for nearly as long as its lease ends its pro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import os
@@ -134,7 +135,8 @@ class PoolProcess:
 
     def stop(self) -> None:
         """Close what is open and end the thread."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with contextlib.suppress(RuntimeError):  # the loop has ended already, with what was open
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(_STOP_S)
 
     def work(self, job_id: int, attempt: int, token: str) -> str:
