@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from fakes.celery import celery_answers
 from fakes.control import FakeControl
 from fakes.made_reports import report_answers
 from fakes.optimizing import plan
@@ -33,7 +34,7 @@ def everything() -> FakeControl:
     """A platform that answers the questions of every screen."""
     control = machine()
     now = control.clock.now
-    control.answers |= {**pipeline_answers(now), **report_answers(now), "optimize": plan(now)}
+    control.answers |= {**pipeline_answers(now), **celery_answers(now), **report_answers(now), "optimize": plan(now)}
     return scheduled(control=control)
 
 
