@@ -48,6 +48,7 @@ class OwnLookups:
 
     hits: int = 0
     misses: int = 0
+    commands: int = 0  # that panels sent, whatever they are
 
     def add(self, *, hits: int, misses: int = 0) -> None:
         """Count lookups that were made."""

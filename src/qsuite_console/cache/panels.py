@@ -96,6 +96,7 @@ class Panel:
 
     async def _exchange(self, connection: Connection, commands: Sequence[Command]) -> list[Any]:
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        self.lookups.commands += len(commands)
         answers: list[Any] = []
         for command in commands:
             try:

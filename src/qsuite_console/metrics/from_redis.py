@@ -59,13 +59,15 @@ class RedisSource:
 
     def _sample(self, info: Mapping[str, Any]) -> Sample:
         counters = {name: float(info[name]) for name in _COUNTERS if name in info}
-        counters |= {"own_hits": self._cache.lookups.hits, "own_misses": self._cache.lookups.misses}
+        own = self._cache.lookups
+        counters |= {"own_hits": own.hits, "own_misses": own.misses, "own_commands": own.commands}
         # A restart shows as a new run_id; the clock is ours because INFO has only whole seconds.
         grown = self._rates.advance(self._clock.monotonic(), counters, epoch=info.get("run_id"))
         seconds = self._rates.seconds
         ops = hit = evicted = None
         if grown is not None:
-            ops = max(0.0, grown.get("total_commands_processed", 0.0) - _OWN_COMMANDS) / seconds
+            ours = grown["own_commands"] + _OWN_COMMANDS
+            ops = max(0.0, grown.get("total_commands_processed", 0.0) - ours) / seconds
             evicted = grown.get("evicted_keys", 0.0) / seconds
             hits = max(0.0, grown.get("keyspace_hits", 0.0) - grown["own_hits"])
             lookups = hits + max(0.0, grown.get("keyspace_misses", 0.0) - grown["own_misses"])

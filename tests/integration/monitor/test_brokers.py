@@ -18,6 +18,7 @@ from qsuite_console.cache.client import Cache
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings
 from qsuite_console.metrics.from_celery import CelerySource
+from qsuite_console.metrics.from_redis import RedisSource
 from qsuite_console.sandbox import servers
 
 STEP = "\x06\x16"
@@ -157,3 +158,21 @@ async def test_a_broker_that_went_away_is_said_and_heard_again_when_it_is_back(o
             await until(lambda: heard(look, "far@away"), "a heartbeat is heard")
         finally:
             await cache.close()
+
+
+async def test_what_watching_asks_is_no_load_of_the_platform(own: servers.Server) -> None:
+    async with looking(own.url) as look:
+        watch, clock = look.services.celery, look.services.clock
+        assert watch is not None
+        source = RedisSource(look.services.cache, clock)
+        await source.read()
+        for _ in range(20):
+            await watch.broker.sample()
+        began = clock.monotonic()
+        ops = (await source.read()).headline.value
+        assert ops is not None
+        for _ in range(20):
+            await watch.broker.sample()
+        ops = (await source.read()).headline.value
+        assert ops is not None
+        assert ops * (clock.monotonic() - began) < 20, "some 300 commands were ours"
