@@ -161,7 +161,7 @@ def _run_all(home: Path) -> dict[str, tuple[int, str]]:
         for name, value in _runnable(kind.name).items():
             words += [f"--{name.replace('_', '-')}", str(value)]
         children[kind.name] = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    told = {name: child.communicate(timeout=60)[1] for name, child in children.items()}
+    told = {name: child.communicate(timeout=240)[1] for name, child in children.items()}
     return {name: (child.returncode, told[name]) for name, child in children.items()}
 
 
