@@ -140,7 +140,7 @@ class Claimer:
         return False
 
     async def _attend(self) -> None:
-        renewed = self.clock.monotonic()
+        renewed, is_away = self.clock.monotonic(), False
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), min(TICK_S, self._beat_s))
@@ -153,11 +153,13 @@ class Claimer:
             try:
                 await self._speak(is_due, now)
             except DatabaseError as error:
-                log.warning("runs are not heard of: %s", error.message)
+                if not is_away:
+                    log.warning("nothing can be said of %d runs: %s", len(self._held), error.message)
+                is_away = True
             except Exception:
                 log.exception("speaking for runs failed and goes on")
             else:
-                renewed = now if is_due else renewed
+                renewed, is_away = now if is_due else renewed, False
 
     def _give_up_late(self, now: float) -> None:
         for held in self._held.values():
