@@ -25,12 +25,14 @@ from textual.pilot import Pilot
 
 from fakes import cache, objects, system
 from fakes.alerting import alerting
+from fakes.celery import celery_answers
 from fakes.control import FakeControl, demo
 from fakes.flows import give_flows
 from fakes.made_reports import report_answers
 from fakes.optimizing import plan
 from fakes.pipelining import pipeline_answers
 from fakes.timetable import scheduled
+from fakes.writing import log_tail
 from screens.seeing import console, seen, until
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
@@ -71,6 +73,7 @@ def kept() -> FakeControl:
     control = demo()
     now = control.clock.now
     control.answers |= {**pipeline_answers(now), **report_answers(now), "optimize": plan(now)}
+    control.answers |= {**celery_answers(now), "system.log": log_tail(now())}
     return control
 
 
@@ -94,6 +97,8 @@ SHOTS = (
     Shot("schedules", ("9",), "warm-prices", scheduled),
     Shot("pipelines", ("0",), "RUNS", kept),
     Shot("reports", ("g", "r"), "Market report", kept),
+    Shot("celery", ("g", "q"), "legacy", kept),
+    Shot("log", ("g", "l"), "answers again", kept),
     Shot("optimize", ("o",), "vacuum and analyze", kept),
 )
 
