@@ -136,7 +136,7 @@ def test_what_cannot_be_opened_leaves_the_operator_where_they_are(
             command(terminal, f"target {name}")
             terminal.see(f"{name} can't be opened")
             assert terminal.pump(lambda words=words: words in " ".join(terminal.text.split())), terminal.text  # type: ignore[misc]
-            assert "still on lab" in " ".join(terminal.text.split())
+            assert terminal.pump(lambda: "still on lab" in " ".join(terminal.text.split())), terminal.text
             assert "LABORATORY" in top(terminal)
         assert f"pid {terminal.pid}" in configured.json("status")["owner"]
         terminal.press(b"\x11")
