@@ -29,7 +29,8 @@ def test_keys_and_engine_while_ten_reports_are_made(
     console = start_sandbox("--symbols", "50", "--sessions", "1").with_environment(short_directory)
     with Terminal([], console.variables) as terminal:
         open_list(terminal)
-        quiet = waits_ms(terminal, 300)
+        with making_reports(console, 0, rows=1) as calm:
+            quiet = waits_ms(terminal, 300)
         with making_reports(console, 10, rows=200) as engine:
             busy = waits_ms(terminal, 300)
             while not engine.is_over:
@@ -38,11 +39,12 @@ def test_keys_and_engine_while_ten_reports_are_made(
         terminal.press("q")
         assert terminal.wait() == 0
     submitted = statistics.median(engine.submitted_ms)
-    lag = statistics.quantiles(engine.lags_ms, n=100)[91]  # a sample tells the longest of eight waits: their p99
+    # A sample tells the longest of eight waits: of these the 92nd percentile is the 99th of all.
+    lag, calm_lag = (statistics.quantiles(found.lags_ms, n=100)[91] for found in (engine, calm))
     sys.stdout.write(
         f"key to paint, {len(busy)} keys while ten reports are made: median {statistics.median(busy):.1f} ms,"
         f" p99 {p99(busy):.1f} ms; quiet: median {statistics.median(quiet):.1f} ms, p99 {p99(quiet):.1f} ms\n"
-        f"engine lag: p99 {lag:.1f} ms, at most {max(engine.lags_ms):.1f} ms\n"
+        f"engine lag: p99 {lag:.1f} ms, at most {max(engine.lags_ms):.1f} ms; quiet: p99 {calm_lag:.1f} ms\n"
         f"submitting answers in {submitted:.1f} ms (median), {max(engine.submitted_ms):.1f} ms at most\n"
     )
     assert p99(busy) < KEY_MS

@@ -339,6 +339,13 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def _stand_back() -> None:
+    """Let everybody else go first. Where the kernel groups processes by session, nice alone counts within ours only."""
+    os.nice(_NICE)
+    with contextlib.suppress(OSError):  # no such kernel, or it has no such groups
+        Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
+
+
 def main() -> None:
     """Give up the terminal and the parent's streams, then serve."""
     form, parent = sys.argv[1:]
@@ -347,7 +354,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)  # Pango prints warnings from C
-    os.nice(_NICE)
+    _stand_back()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     Child(0, frames, prints=form == "pdf").run()

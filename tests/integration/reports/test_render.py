@@ -274,6 +274,9 @@ async def test_the_process_is_used_again_and_sees_no_environment(
     (process,) = renderer._idle["pdf"]
     assert b"sesame" not in Path(f"/proc/{process.pid}/environ").read_bytes()
     assert os.getsid(process.pid) == process.pid
+    group = Path(f"/proc/{process.pid}/autogroup")  # where the kernel has them, nice alone counts within a session only
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) > 0
+    assert not group.exists() or group.read_text().split()[-1] == "10"
     await render(renderer, document())
     assert [each.pid for each in renderer._idle["pdf"]] == [process.pid]
     renderer.close()
