@@ -101,4 +101,10 @@ def open_list(terminal: Terminal) -> None:
     terminal.press("9")
     terminal.wait_for("warm-prices", 30)
     terminal.wait_until(lambda _: marked(terminal) >= 0, "a marked row")
+    top = marked(terminal)
+    while marked(terminal) == top:  # the list takes keys a moment after it is drawn
+        terminal.press("j")
+        until = time.monotonic() + 1.0
+        while marked(terminal) == top and time.monotonic() < until:
+            terminal.read()
     waits_ms(terminal, 10)
