@@ -18,7 +18,16 @@ _SIGNAL: Final = "SIGTERM"
 class RevokeParameters(msgspec.Struct, frozen=True, kw_only=True):
     """The task; worker and name are filled in by the proposal."""
 
-    task_id: Annotated[str, msgspec.Meta(title="Task", description="its id", min_length=1, max_length=200)]
+    task_id: Annotated[
+        str,
+        msgspec.Meta(
+            title="Task",
+            description="its id",
+            min_length=1,
+            max_length=200,
+            examples=["4fd04232-0a7f-4e8c-9f1e-5b0c6b1d2e3f"],
+        ),
+    ]
     terminate: Annotated[
         bool, msgspec.Meta(title="Terminate", description="also end its process, where it runs by now")
     ] = False
@@ -93,7 +102,12 @@ class Revoke(CeleryOperation):
 class RateParameters(msgspec.Struct, frozen=True, kw_only=True):
     """A task by its name, and how often each worker may begin one."""
 
-    task: Annotated[str, msgspec.Meta(title="Task", description="its name", min_length=1, max_length=200)]
+    task: Annotated[
+        str,
+        msgspec.Meta(
+            title="Task", description="its name", min_length=1, max_length=200, examples=["reports.tasks.nightly"]
+        ),
+    ]
     rate: Annotated[
         str,
         msgspec.Meta(
