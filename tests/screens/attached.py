@@ -71,10 +71,17 @@ class Attached:
             return
         loop, self._loop = self._loop, None
         self._opened.close()
-        asyncio.run_coroutine_threadsafe(self._served.aclose(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join(10)
         loop.close()
+
+    async def _end(self) -> None:
+        await self._served.aclose()
+        questions = asyncio.all_tasks() - {asyncio.current_task()}  # which a test has left without an answer
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
 
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()

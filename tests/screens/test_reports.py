@@ -162,7 +162,9 @@ async def test_e_writes_a_copy_that_came_over_control(tmp_path: Path) -> None:
         await until_seen(pilot, "Enter again overwrites it")
         pilot.app.screen.query_one(Input).value = str(tmp_path)
         await pilot.press("enter")
-        await until_seen(pilot, "is a directory")
+        await until(
+            pilot, lambda: "is a directory" in " ".join(seen(pilot.app).replace("│", " ").split()), "wrapped or not"
+        )
 
 
 async def test_o_opens_a_copy_where_there_is_a_desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
