@@ -75,7 +75,9 @@ class RunTable:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
             await connection.execute("SET LOCAL client_min_messages = warning")
             schema = self.table.rpartition(".")[0]
-            if schema and await connection.fetchval("SELECT to_regnamespace(quote_ident($1)) IS NULL", schema):
+            # Reading the catalogue itself also hears of what others made while this waited for the lock; a function
+            # such as to_regnamespace would answer from what the session remembers.
+            if schema and await connection.fetchval(load("runs_schema_missing"), schema):
                 await connection.execute("CREATE SCHEMA " + quote_table(schema))
             for number in range(await self._version(connection) + 1, _VERSION + 1):
                 await connection.execute(self.sql(f"runs_migration_{number}"))

@@ -61,6 +61,7 @@ def test_the_engine_moves_to_the_background_and_back_and_its_job_goes_on(
     first = open_terminal()
     first.see("Screens")
     start_endless_job(console)
+    first.see("count to 7")
     first.press(b"&")
     first.see("1 job saves its work and go")
     first.press(b"y")

@@ -6,6 +6,9 @@
 -- $1 the table. NULL where there is none, "" where it is not ours, else "qsuite-console runs 1".
 SELECT CASE WHEN to_regclass($1) IS NOT NULL THEN coalesce(obj_description(to_regclass($1), 'pg_class'), '') END;
 
+-- @name runs_schema_missing @pg 13-18
+SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1);
+
 -- @name runs_migration_1 @pg 13-18
 CREATE TABLE {{runs}} (
     run_id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
