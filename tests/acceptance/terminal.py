@@ -73,9 +73,13 @@ class Terminal:
             data = os.read(self.master, 65536)
         except OSError:
             return False
+        self.take(data)
+        return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """Show what the program has written."""
         self.raw += data
         self.stream.feed(_UNKNOWN.sub(b"", data))
-        return bool(data)
 
     def wait_until(self, condition: Callable[[str], object], what: str, timeout: float = 20.0) -> float:
         """Read until ``condition(text)`` holds; return how long it took since the start, in seconds."""
