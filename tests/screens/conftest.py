@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.css import stylesheet
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from screens.attached import ATTACHED
-from screens.seeing import FRAMES
+from screens.seeing import FRAMES, until_still
 
 _parse = stylesheet.parse
 _parsed: dict[Hashable, list[Any]] = {}
@@ -49,6 +50,23 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def still_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
+
+
+@pytest.fixture
+def snap_compare(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
+    """Over HTTP answers come apart from each other: the picture is taken once no more of them changes it."""
+
+    def compare(app: App[Any], **options: Any) -> bool:
+        steps = options.pop("run_before", None)
+
+        async def settle(pilot: Pilot[Any]) -> None:
+            if steps is not None:
+                await steps(pilot)
+            await until_still(pilot)
+
+        return snap_compare(app, run_before=settle, **options)
+
+    return compare if ATTACHED.is_wanted else snap_compare
 
 
 @pytest.fixture(autouse=True)

@@ -58,3 +58,13 @@ async def until_seen(pilot: Pilot[object], text: str) -> None:
 async def until_gone(pilot: Pilot[object], text: str) -> None:
     """Wait until a text is no longer on the screen."""
     await until(pilot, lambda: text not in seen(pilot.app), f"{text!r} stays")
+
+
+async def until_still(pilot: Pilot[object], still_s: float = 0.3) -> None:
+    """Wait until what is seen has been the same for a while."""
+    shown, since = seen(pilot.app), time.monotonic()
+    end = since + DEADLINE_S
+    while time.monotonic() < min(end, since + still_s):
+        await pilot.pause(0.05)
+        if (now := seen(pilot.app)) != shown:
+            shown, since = now, time.monotonic()
