@@ -5,11 +5,12 @@ Everything a person can do is in the table of ``commands``; everything that is k
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import work
 from textual.binding import Binding, BindingType
@@ -36,6 +37,8 @@ from qsuite_console.screens.help import HelpScreen, help_groups
 from qsuite_console.screens.leaving import Palette
 from qsuite_console.screens.moving import EngineHost
 from qsuite_console.screens.palette import ChangeProvider, JobProvider, TableProvider
+
+SETTLED_S: Final = 3.0  # after which what a start or a new screen has brought stays
 
 
 def _loader(target: str) -> Callable[..., Screen[None]]:
@@ -88,6 +91,7 @@ class ConsoleApp(Changing):
         self.zone = zone
         self._interface = interface or InterfaceSettings()
         self._last_place = ""
+        self._kept: set[str] = set()  # places whose objects the collector passes over
         self._bridge = Bridge(control, self.post_message)
         self.lag = self._bridge.lag
         self._alarm = Bell(self._interface.bell)
@@ -112,6 +116,16 @@ class ConsoleApp(Changing):
             self.notify(clean(self._greeting, 300), markup=False, timeout=6)
         self.set_interval(INTERVAL_S, self._bridge.poll)
         self.set_interval(1.0, self._pulse)
+        self._keep_what_stays(self.current_mode)
+
+    def _keep_what_stays(self, place: str) -> None:
+        """Let the garbage collector pass over modules and screens from now on; once for each place.
+
+        A full collection of all of them takes 90 ms, in which no key is answered and the engine stands still as well.
+        """
+        if place not in self._kept:
+            self._kept.add(place)
+            self.set_timer(SETTLED_S, gc.freeze)
 
     def on_state_changed(self, message: StateChanged) -> None:
         """Give the news to every screen that can be seen: the current one, and those under a dialog."""
@@ -134,6 +148,7 @@ class ConsoleApp(Changing):
         if name != self.current_mode:
             self._last_place = self.current_mode
         await self.switch_mode(name)
+        self._keep_what_stays(name)
 
     async def go(self, place: str, *, pane: str = "", filter: str = "") -> None:
         """Show a pane of a main screen, with a filter; pages over it are left, so that it is really seen."""

@@ -9,6 +9,7 @@ dies exits 1. One whose loop stands still gets no more signs of life to systemd'
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,7 @@ def serve(runtime: Runtime) -> int:
     with _caught() as caught:
         _log.info("engine ready: pid %d, history %s, socket %s", os.getpid(), runtime.paths.history, _socket(runtime))
         notify("READY=1\nSTATUS=running jobs")
+        gc.freeze()  # what it starts with stays: to look through it again and again would hold jobs up
         while not caught.numbers and not engine.finished.wait(_LOOK_S):
             journal.write()
             watchdog.look()
