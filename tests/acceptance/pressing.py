@@ -106,10 +106,14 @@ def making_reports(console: Console, number: int, rows: int) -> Iterator[Engine]
             receipt = await control.submit(Submission(kind="report", parameters=given))
             engine.submitted_ms.append(1000 * (time.perf_counter() - began))
             engine.made.append(receipt.job_id)
+        told = control.state.snapshot.at
         while not engine.is_over and not leave.is_set():
             await asyncio.sleep(0.25)
             engine.states = [(await control.job(job)).job.state for job in engine.made]
             snapshot = control.state.snapshot
+            if snapshot.at == told:
+                continue
+            told = snapshot.at
             for reading in snapshot.readings:
                 engine.lags_ms += [1000 * one.value for one in reading.figures if one.name == "loop_lag" and one.value]
 

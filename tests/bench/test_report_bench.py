@@ -20,6 +20,7 @@ from qsuite_console.model.jobs import JobState
 
 __all__ = ["short_directory", "start_sandbox"]
 KEY_MS, LAG_MS, SUBMIT_MS = 50.0, 40.0, 50.0
+ROUNDS = 3  # of ten reports: enough samples of the engine's lag for a percentile
 
 
 @pytest.mark.timeout(600)
@@ -31,21 +32,27 @@ def test_keys_and_engine_while_ten_reports_are_made(
         open_list(terminal)
         with making_reports(console, 0, rows=1) as calm:
             quiet = waits_ms(terminal, 300)
-        with making_reports(console, 10, rows=200) as engine:
-            busy = waits_ms(terminal, 300)
-            while not engine.is_over:
-                busy += waits_ms(terminal, 20)
-        assert engine.states == [JobState.SUCCEEDED] * 10
+        busy: list[float] = []
+        rounds = []
+        for _ in range(ROUNDS):
+            with making_reports(console, 10, rows=200) as engine:
+                busy += waits_ms(terminal, 100)
+                while not engine.is_over:
+                    busy += waits_ms(terminal, 20)
+            assert engine.states == [JobState.SUCCEEDED] * 10
+            rounds.append(engine)
         terminal.press("q")
         assert terminal.wait() == 0
-    submitted = statistics.median(engine.submitted_ms)
+    submitted_ms = [one for engine in rounds for one in engine.submitted_ms]
+    submitted = statistics.median(submitted_ms)
+    lags_ms = [one for engine in rounds for one in engine.lags_ms]
     # A sample tells the longest of eight waits: of these the 92nd percentile is the 99th of all.
-    lag, calm_lag = (statistics.quantiles(found.lags_ms, n=100)[91] for found in (engine, calm))
+    lag, calm_lag = (statistics.quantiles(found, n=100)[91] for found in (lags_ms, calm.lags_ms))
     sys.stdout.write(
-        f"key to paint, {len(busy)} keys while ten reports are made: median {statistics.median(busy):.1f} ms,"
+        f"key to paint, {len(busy)} keys while reports are made, ten at once: median {statistics.median(busy):.1f} ms,"
         f" p99 {p99(busy):.1f} ms; quiet: median {statistics.median(quiet):.1f} ms, p99 {p99(quiet):.1f} ms\n"
-        f"engine lag: p99 {lag:.1f} ms, at most {max(engine.lags_ms):.1f} ms; quiet: p99 {calm_lag:.1f} ms\n"
-        f"submitting answers in {submitted:.1f} ms (median), {max(engine.submitted_ms):.1f} ms at most\n"
+        f"engine lag: p99 {lag:.1f} ms, at most {max(lags_ms):.1f} ms; quiet: p99 {calm_lag:.1f} ms\n"
+        f"submitting answers in {submitted:.1f} ms (median), {max(submitted_ms):.1f} ms at most\n"
     )
     assert p99(busy) < KEY_MS
     assert lag < LAG_MS
