@@ -159,6 +159,11 @@ class LogView(ScrollView, can_focus=True):
         self.border_subtitle = Content(" · ".join(parts)) if self._lines else ""
         self.refresh_bindings()
 
+    def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
+        """Put the scrollbar where the lines are: it does not follow while it is not shown."""
+        if is_shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def on_resize(self) -> None:
         """Wrap to the new width."""
         if self.size.width != self._wrapped_at:
