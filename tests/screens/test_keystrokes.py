@@ -42,8 +42,8 @@ async def test_what_follows_a_colon_is_the_command_to_its_end(size: tuple[int, i
     async with app.run_test(size=size) as pilot:
         await until_seen(pilot, "PostgreSQL")
         burst(pilot, ":jobs state:failed\r")
+        await until(pilot, lambda: app.current_mode == "jobs", "the jobs")
         await until_seen(pilot, "state:failed")
-        assert app.current_mode == "jobs"
         burst(pilot, ":cache keys\r")
         await until(pilot, lambda: app.current_mode == "cache", "the cache")
 

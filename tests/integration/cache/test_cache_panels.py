@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -318,7 +319,9 @@ async def test_advice_tells_broker_and_cache_apart_and_names_harmful_commands(
     await other.config_set("slowlog-log-slower-than", 0)
     await other.execute_command("KEYS", "price:*")
     await other.config_set("slowlog-log-slower-than", 10_000)
-    answer = await probe.ask({})
+    answer, until = await probe.ask({}), time.monotonic() + 20
+    while not any(one.id == "RD20" for one in answer.findings) and time.monotonic() < until:
+        answer = await probe.ask({})  # a busy server's survey ends at its time limit, before it has met every key
     assert answer.use == "queues of a broker and cached values"
     found = {(one.id, one.subject): one for one in answer.findings}
     assert {("RD01", "maxmemory-policy"), ("RD02", ""), ("RD14", "KEYS"), ("RD20", "queues")} <= set(found)

@@ -98,13 +98,14 @@ def test_reports_are_sent_and_jobs_told_without_an_engine(environ: dict[str, str
     assert made.returncode == 0, made.stderr
     sent = run(environ, "reports", "send", "last", "press", "--yes", "--json")
     assert (sent.returncode, json.loads(sent.stdout)["is_done"]) == (0, True), sent.stderr
-    bodies, files = zip(*(line.rsplit(" ", 1) for line in lines(told)), strict=True)
-    assert sorted(json.loads(body)["type"] for body in bodies) == ["job.succeeded", "report.sent", "report.sent"]
-    assert sorted(Path(file).name[:5] for file in files) == ["", "jobs-", "jobs-"]
     asked = run(environ, "reports", "send", "last", "press")
     assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
     again = run(environ, "jobs", "tell", "1", "press", "--yes")
     assert (again.returncode, "delivered in" in again.stdout) == (0, True), again.stderr
+    # Whatever a verb had no time left to deliver, the next one has.
+    bodies, files = zip(*(line.rsplit(" ", 1) for line in lines(told)), strict=True)
+    assert sorted(json.loads(body)["type"] for body in bodies) == ["job.succeeded", "report.sent", "report.sent"]
+    assert sorted(Path(file).name[:5] for file in files) == ["", "jobs-", "jobs-"]
     assert len(lines(told)) == 3, "what was told of the job is not told twice"
     nobody = run(environ, "run", "report", "--name", "jobs", "--tell", "nobody")
     assert (nobody.returncode, "under the name nobody" in nobody.stderr) == (2, True), nobody.stderr
