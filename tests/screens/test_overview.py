@@ -147,13 +147,17 @@ async def test_a_calm_tile_is_not_drawn_again() -> None:
         await until_seen(pilot, "34 / 100")
         tile = app.screen.query_one("#tile-postgresql", Tile)
         control.sample(readings(control.clock.now()))
-        await until(pilot, lambda: app.state.snapshot == control.state.snapshot)
+
+        def is_heard() -> bool:
+            return app.state is app.control.state and app.state.snapshot == control.state.snapshot
+
+        await until(pilot, is_heard)
         drawn: list[object] = []
         tile.refresh = lambda *regions, **more: drawn.append(regions) or tile  # type: ignore[method-assign]
         for _ in range(3):
             control.clock.advance(1.5)  # not so long that a tile looks stale
             control.sample(readings(control.clock.now()))
-            await until(pilot, lambda: app.state.snapshot == control.state.snapshot)
+            await until(pilot, is_heard)
         assert drawn == []
         with_reading(control, "postgresql", headline=msgspec.structs.replace(readings()[0].headline, text="35 / 100"))
         await until(pilot, lambda: drawn)
