@@ -21,6 +21,7 @@ from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
     from celery import Celery
+    from kombu import Connection
 
 TASK: Final = "qsuite.run"
 LOWEST: Final = 9  # the console's priorities: 9 is the most urgent; Redis serves 0 first
@@ -137,6 +138,7 @@ class Pipe:
         self._settings = settings
         self._lock = threading.Lock()
         self._app: Celery | None = None
+        self._connection: Connection | None = None
 
     @property
     def where(self) -> str:
@@ -148,8 +150,10 @@ class Pipe:
         """Put the message at the end of its queue and priority; raises BrokerGone."""
         with self._lock:
             try:
+                connection = self._connected()
                 self._ready().send_task(
                     TASK,
+                    producer=connection.Producer(),
                     kwargs={"job_id": order.job_id, "attempt": order.attempt, "token": order.token},
                     task_id=order.message_id,
                     queue=broker_queue(self._settings, order.queue),
@@ -168,16 +172,16 @@ class Pipe:
         """Return how many messages wait in each of the console's queues, of all priorities; raises BrokerGone."""
         with self._lock:
             try:
-                with self._ready().connection_for_read() as connection:
-                    channel = connection.default_channel
-                    return {queue: int(channel._size(broker_queue(self._settings, queue))) for queue in queues}
+                channel = self._connected().default_channel
+                return {queue: int(channel._size(broker_queue(self._settings, queue))) for queue in queues}
             except Exception as error:
                 self._explain(error)
                 raise
 
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
+        """Close the connection; the next call opens a new one."""
         with self._lock:
+            self._disconnect()
             app, self._app = self._app, None
             if app is not None:
                 app.close()
@@ -188,14 +192,25 @@ class Pipe:
             self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
         return self._app
 
+    def _connected(self) -> Connection:
+        """Return a connection of the pipe's own: those of Celery's pools outlive the app they were opened for."""
+        if self._connection is None:
+            self._connection = self._ready().connection_for_write()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.release()
+
     def _explain(self, error: Exception) -> None:
-        """Raise BrokerGone for a failure of the driver; return for anything else."""
+        """Disconnect, and raise BrokerGone for a failure of the driver; return for anything else."""
         from kombu.exceptions import KombuError
 
         known: tuple[type[Exception], ...] = (KombuError, OSError)
-        if self._app is not None:
-            connection = self._app.connection_for_write()
-            known = (*known, *connection.connection_errors, *connection.channel_errors)
+        if self._connection is not None:
+            known = (*known, *self._connection.connection_errors, *self._connection.channel_errors)
+        self._disconnect()
         if isinstance(error, known):
             raise BrokerGone(
                 f"the broker {self.where} refuses or is away: {clean(error, 200).rstrip('.')}",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from integration.cli.terminal import Terminal
 from qsuite_console.attach import find_engine
 from qsuite_console.cli.archive import Archive
 from qsuite_console.config.settings import Settings
@@ -179,3 +180,18 @@ def console(tmp_path: Path, plugin_path: Path) -> Iterator[Console]:
     )
     yield found
     found.close()
+
+
+@pytest.fixture
+def open_terminal(console: Console) -> Iterator[Callable[..., Terminal]]:
+    """Open consoles of the home in terminals, closed with the test."""
+    opened: list[Terminal] = []
+
+    def start(*arguments: str) -> Terminal:
+        environ = {**console.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        opened.append(Terminal(environ, *arguments))
+        return opened[-1]
+
+    yield start
+    for terminal in opened:
+        terminal.close()

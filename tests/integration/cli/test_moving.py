@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from integration.cli.conftest import Console
-from integration.cli.test_screen import Terminal
+from integration.cli.terminal import Terminal
 from qsuite_console.cli import background
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.main import cli
@@ -20,20 +20,6 @@ from qsuite_console.model.errors import ConsoleError
 from qsuite_console.sandbox.servers import free_port
 
 NEVER = "/nowhere/to/be/seen"
-
-
-@pytest.fixture
-def open_terminal(console: Console) -> Iterator[Callable[..., Terminal]]:
-    opened: list[Terminal] = []
-
-    def start(*arguments: str) -> Terminal:
-        environ = {**console.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-        opened.append(Terminal(environ, *arguments))
-        return opened[-1]
-
-    yield start
-    for terminal in opened:
-        terminal.close()
 
 
 @pytest.fixture(autouse=True)

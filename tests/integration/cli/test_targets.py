@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.cli.conftest import Console
-from integration.cli.test_screen import Terminal
+from integration.cli.terminal import Terminal
 
 NEVER = "/nowhere/to/be/seen"
-
-
-@pytest.fixture
-def open_terminal(console: Console) -> Iterator[Callable[..., Terminal]]:
-    opened: list[Terminal] = []
-
-    def start(*arguments: str) -> Terminal:
-        environ = {**console.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-        opened.append(Terminal(environ, *arguments))
-        return opened[-1]
-
-    yield start
-    for terminal in opened:
-        terminal.close()
 
 
 @pytest.fixture

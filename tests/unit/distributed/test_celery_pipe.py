@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from qsuite_console.cli.main import run
 from qsuite_console.config.secrets import Secret
@@ -85,6 +86,25 @@ def test_a_wrong_password_is_told(valkey_url: str) -> None:
     with pytest.raises(BrokerGone, match=r"(?i)password|auth"):
         pipe.send(order())
     pipe.close()
+
+
+def test_one_connection_serves_all_and_is_closed(valkey_url: str) -> None:
+    def ours() -> int:
+        with redis.Redis.from_url(valkey_url) as other:
+            return sum(1 for one in other.client_list() if one["name"] == "qsuite-console/celery")
+
+    before, pipe = ours(), Pipe(settings(valkey_url, queue_prefix="test."))
+    pipe.send(order())
+    opened = ours()
+    for _ in range(5):
+        pipe.send(order())
+        assert pipe.waiting(["general"])["general"] > 1
+    assert before < ours() == opened
+    pipe.close()
+    assert ours() == before
+    assert pipe.waiting(["general"]) == {"general": 6}, "it opens another one"
+    pipe.close()
+    assert ours() == before
 
 
 class TestMissing:
