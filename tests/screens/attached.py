@@ -11,6 +11,7 @@ import tempfile
 import threading
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,8 @@ class Twin(RemoteControl):
     def __init__(self, path: Path, control: FakeControl) -> None:
         super().__init__(path)
         self._fake = control
+        self._unanswered = 0
+        self._carry, self._link.call = self._link.call, self._counted  # type: ignore[method-assign]
         self._given = self._shown = ConsoleState()
 
     @property
@@ -38,6 +41,19 @@ class Twin(RemoteControl):
             self._given = state
             self._shown = msgspec.structs.replace(state, is_attached=self._fake.state.is_attached)
         return self._shown
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether every question was answered and the newest state has come."""
+        heard = self._link._heard
+        return not self._unanswered and heard is not None and heard.sequence == self._fake.state.sequence
+
+    async def _counted(self, *asked: Any) -> Any:
+        self._unanswered += 1
+        try:
+            return await self._carry(*asked)
+        finally:
+            self._unanswered -= 1
 
 
 class Attached:

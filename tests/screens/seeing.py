@@ -12,9 +12,10 @@ from textual.pilot import Pilot
 from fakes.control import FakeControl
 from qsuite_console.app import ConsoleApp
 from qsuite_console.config.settings import InterfaceSettings
-from screens.attached import ATTACHED
+from screens.attached import ATTACHED, Twin
 
 DEADLINE_S = 10.0
+PATIENCE_S = 3.0  # some tests show what is seen while no answer comes
 FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
 
 
@@ -42,11 +43,11 @@ def _draw(app: App[object]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def until(pilot: Pilot[object], condition: Callable[[], object], what: str = "") -> None:
-    """Wait for a condition; fail with the screen where it never comes."""
+async def until(pilot: Pilot[object], condition: Callable[[], object], what: str | Callable[[], str] = "") -> None:
+    """Wait for a condition; fail with what it was about and the screen where it never comes."""
     end = time.monotonic() + DEADLINE_S
     while not condition():
-        assert time.monotonic() < end, f"never came: {what}\n{seen(pilot.app)}"
+        assert time.monotonic() < end, f"never came: {what() if callable(what) else what}\n{seen(pilot.app)}"
         await pilot.pause(0.02)
 
 
@@ -61,10 +62,13 @@ async def until_gone(pilot: Pilot[object], text: str) -> None:
 
 
 async def until_still(pilot: Pilot[object], still_s: float = 0.3) -> None:
-    """Wait until what is seen has been the same for a while."""
-    shown, since = seen(pilot.app), time.monotonic()
-    end = since + DEADLINE_S
-    while time.monotonic() < min(end, since + still_s):
+    """Wait until nothing more is to come over HTTP, and every cell and colour has been the same for a while."""
+    control = pilot.app.control if isinstance(pilot.app, ConsoleApp) else None
+    began = since = time.monotonic()
+    shown: object = None
+    while (now := time.monotonic()) < min(began + DEADLINE_S, since + still_s):
         await pilot.pause(0.05)
-        if (now := seen(pilot.app)) != shown:
-            shown, since = now, time.monotonic()
+        is_coming = isinstance(control, Twin) and not control.is_calm and now < began + PATIENCE_S
+        drawn = pilot.app.screen._compositor.render_strips()
+        if is_coming or drawn != shown:
+            shown, since = drawn, time.monotonic()

@@ -244,3 +244,19 @@ def test_market_in_other_themes(snap_compare: Any, theme: str) -> None:
             await until_seen(pilot, text)
 
     assert snap_compare(app, terminal_size=WIDE, run_before=steps)
+
+
+async def test_the_footer_offers_to_open_a_symbol_once_there_is_one() -> None:
+    control = demo()
+    answer = control.answers["market.watch"]
+    control.answers["market.watch"] = lambda parameters: msgspec.structs.replace(
+        answer(parameters), quotes=(), symbols_total=0
+    )
+    async with console(control).run_test(size=WIDE) as pilot:
+        await pilot.press("4")
+        await until_gone(pilot, "Loading…")
+        assert "Enter Open" not in seen(pilot.app)
+        control.answers["market.watch"] = answer
+        await pilot.press("r")
+        await until_seen(pilot, "40 of 40 symbols")
+        await until_seen(pilot, "Enter Open")

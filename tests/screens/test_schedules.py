@@ -13,6 +13,7 @@ from fakes.timetable import SCHEDULES, Timetable, scheduled
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.model.jobs import JobState
 from qsuite_console.screens.dialogs.schedule import ScheduleDialog
+from qsuite_console.widgets.text_view import TextView
 from screens.seeing import console, seen, until, until_gone, until_seen
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
@@ -232,3 +233,17 @@ async def test_jobs_of_schedules_that_succeeded_stay_out_of_the_list_until_asked
 
 def test_the_demo_has_each_standing() -> None:
     assert len({schedule.name for schedule in SCHEDULES}) == len(SCHEDULES)
+
+
+async def test_the_facts_are_wrapped_anew_when_the_room_for_them_changes() -> None:
+    async with console(scheduled()).run_test(size=(120, 40)) as pilot:
+        await shown(pilot)
+        facts = pilot.app.screen.query_one("#schedule-facts", TextView)
+
+        def fits() -> bool:
+            is_whole = "every weekday at 16:15 New York time" in facts.plain
+            return is_whole == (facts.scrollable_content_region.width >= 46)
+
+        for width in (48, 80, 62, 120):
+            await pilot.resize_terminal(width, 40)
+            await until(pilot, lambda width=width: facts.size.width <= width and fits(), f"{width} cells")  # type: ignore[misc]

@@ -94,7 +94,7 @@ class AlertPane(Pane[AlertPage]):
             return
         newest = newest_of(self.paned.state, alert.id)
         zone = self.paned.console.zone
-        self._facts.show(alert_rows.alert_facts(alert, newest, now, zone, self._facts.text_width))
+        self._facts.show(lambda width: alert_rows.alert_facts(alert, newest, now, zone, width))
         answer = self._series.answer
         line = answer.lines[0] if answer is not None and answer.lines else None
         if line is not None and line.name == alert.id and answer is not None:
@@ -252,7 +252,7 @@ class RulesPane(Pane[RuleList]):
 
     def _show_selected(self) -> None:
         rule = self.selected
-        self._facts.show(Content("") if rule is None else alert_rows.rule_facts(rule, self._facts.text_width))
+        self._facts.show(Content("") if rule is None else lambda width: alert_rows.rule_facts(rule, width))
 
 
 def key_of(alert: Alert) -> Key:

@@ -207,8 +207,8 @@ class KeysPane(CacheListing[KeyPage, CacheKey]):
         if question.problem:
             lines = [Content.styled(f"✖ {question.problem}", "$error"), Content.styled(question.hint, "$dim")]
             self._detail.show(Content("\n").join(lines))
-        elif question.answer is not None and question.answer.name == self._opened:
-            self._detail.show(key_lines(question.answer, self._detail.text_width))
+        elif (answer := question.answer) is not None and answer.name == self._opened:
+            self._detail.show(lambda width: key_lines(answer, width))
 
     # keys
 

@@ -90,14 +90,12 @@ class MemoryPane(Pane[MemoryPanel]):
 
     def show_answer(self, answer: MemoryPanel, now: datetime) -> None:
         """Show the figures and the curves."""
-        if not self._memory.size.width:  # just made, or hidden: it is shown when its width is known
-            return
         self._memory.border_title = Content(f"Memory · {answer.server}")
-        self._memory.show(cache_views.memory_lines(answer, self._memory.text_width))
+        self._memory.show(lambda width: cache_views.memory_lines(answer, width))
         self._traffic.border_title = Content(cache_views.traffic_title(answer))
-        self._traffic.show(cache_views.traffic_lines(answer, self._traffic.text_width))
+        self._traffic.show(lambda width: cache_views.traffic_lines(answer, width))
         self._kept.border_title = Content("Kept and copied")
-        self._kept.show(cache_views.keeping_lines(answer, self._kept.text_width, now))
+        self._kept.show(lambda width: cache_views.keeping_lines(answer, width, now))
         series = self._series.answer
         known = {} if series is None else {line.name: line for line in series.lines}
         names = list(CURVES)

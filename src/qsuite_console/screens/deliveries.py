@@ -84,5 +84,5 @@ class DeliveriesPane(Pane[DeliveryPage]):
         if found is None:
             self._facts.show(Content.styled("No delivery is selected", "$dim"))
             return
-        zone, width = self.paned.console.zone, self._facts.text_width
-        self._facts.show(delivery_rows.delivery_facts(found, self._detail.answer, now, zone, width))
+        zone, detail = self.paned.console.zone, self._detail.answer
+        self._facts.show(lambda width: delivery_rows.delivery_facts(found, detail, now, zone, width))

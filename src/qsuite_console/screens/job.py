@@ -145,10 +145,10 @@ class JobScreen(acting.JobActions, telling.Telling, ConsoleScreen):
         self.refresh_bindings()
 
     def _render_facts(self) -> None:
-        if self._job is not None:
-            view, queue = self.query_one("#facts", TextView), self._job.queue
-            execution = next((one.execution for one in self.state.queues if one.name == queue), "local")
-            view.show(job_facts.facts(self._job, self.now, self.console.zone, view.text_width, execution))
+        job, now, zone = self._job, self.now, self.console.zone
+        if job is not None:
+            execution = next((one.execution for one in self.state.queues if one.name == job.queue), "local")
+            self.query_one("#facts", TextView).show(lambda width: job_facts.facts(job, now, zone, width, execution))
 
     def _render_throughput(self) -> None:
         if self._job is not None:
@@ -179,17 +179,12 @@ class JobScreen(acting.JobActions, telling.Telling, ConsoleScreen):
             view.extend(detail.logs)
 
     def _render_texts(self, detail: JobDetail) -> None:
-        width = max(40, self.size.width - 6)
+        given, result = detail.job.parameters, detail.result
         why = "The result expired, or the job gave none" if detail.job.state in TERMINAL else "No result yet"
-        parameters = job_facts.mapping(detail.job.parameters, empty="No parameters", width=width, is_raw=True)
-        self.query_one("#parameters", TextView).show(parameters)
-        self.query_one("#result", TextView).show(job_facts.mapping(detail.result, empty=why, width=width))
-
-    def on_resize(self) -> None:
-        """Wrap texts to the new width."""
-        if self._detail is not None:
-            self._render_texts(self._detail)
-            self.call_after_refresh(self._render_facts)
+        self.query_one("#parameters", TextView).show(
+            lambda width: job_facts.mapping(given, empty="No parameters", width=width, is_raw=True)
+        )
+        self.query_one("#result", TextView).show(lambda width: job_facts.mapping(result, empty=why, width=width))
 
     @work(exclusive=True, group="log", exit_on_error=False)
     async def _read_log(self) -> None:

@@ -87,11 +87,11 @@ def show_panel(
     match question.answer:
         case Depth() as depth:
             note = Content.styled("own resting orders", "$dim")
-            view.show(Content("\n").join([market_views.depth_lines(depth, view.text_width), note]))
+            view.show(lambda width: Content("\n").join([market_views.depth_lines(depth, width), note]))
         case Positions() as positions:
-            view.show(market_views.position_lines(positions, last, view.text_width))
+            view.show(lambda width: market_views.position_lines(positions, last, width))
         case Volatility() as volatility:
-            view.show(market_views.volatility_lines(volatility, view.text_width, zone))
+            view.show(lambda width: market_views.volatility_lines(volatility, width, zone))
         case _:
             view.show(Content.styled(_why_none(state, "No symbol is chosen"), "$dim"))
 

@@ -206,7 +206,7 @@ class OptimizeScreen(ConsoleScreen):
         if step is None:
             unread = self._plan.unread if self._plan is not None else ()
             told = [("not read", f"{one.what}: {one.why}", "") for one in unread]
-            view.show(Content("\n").join(pairs(told, width=view.text_width)) if told else Content(""))
+            view.show(lambda width: Content("\n").join(pairs(told, width=width)))
             return
         entries = [("found", "; ".join(step.evidence), ""), ("then", step.consequence, "")]
         if step.rule:
@@ -215,7 +215,7 @@ class OptimizeScreen(ConsoleScreen):
             entries.append(("left to you", step.why_not, "$warning"))
         entries.append(("runs", step.command, "$accent"))
         entries += self._outcomes.told(step)
-        view.show(Content("\n").join(pairs(entries, width=view.text_width, label_width=11)))
+        view.show(lambda width: Content("\n").join(pairs(entries, width=width, label_width=11)))
 
     # what it does
 

@@ -14,6 +14,7 @@ import msgspec
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -192,8 +193,6 @@ class Pane(Vertical, Generic[A]):
         self._blank.display, self._content.display = is_blank, not is_blank
         if inside is not None:
             self._blank.update(inside)
-        elif self.display and self.screen.focused is None:
-            self.call_after_refresh(self.focus_first)
 
     @property
     def parts(self) -> list[Widget]:
@@ -241,8 +240,9 @@ class PaneScreen(ConsoleScreen):
         yield FilterBar("", id="filter")
 
     def on_mount(self) -> None:
-        """Look five times a second for what is due."""
+        """Look five times a second for what is due; keys go to what came with an answer as soon as it has its place."""
         super().on_mount()
+        self.screen_layout_refresh_signal.subscribe(self, self._laid_out)
         self.set_interval(LOOK_S, self._look)
         self.call_after_refresh(self._look)
 
@@ -265,7 +265,10 @@ class PaneScreen(ConsoleScreen):
         with self.app.batch_update():
             pane.refresh_note(now)
             self._tabs.show(self._current, pane.info(now))
-        if self.focused is None:  # what came with the answer may not have had its place then
+
+    def _laid_out(self, screen: Screen[object]) -> None:
+        pane = self.pane
+        if self.focused is None and pane is not None:
             pane.focus_first()
 
     def _take_answer(self, question: Question[Any]) -> None:

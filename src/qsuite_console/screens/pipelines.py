@@ -319,12 +319,12 @@ class RunsPane(RunsListing[Runs, Run]):
             self._page.show(Content("\n").join(lines))
         elif question.answer is not None:
             answer = question.answer
-            text = run_rows.tasks_text(answer, now, self.paned.console.zone, self.room - 4)
+            zone = self.paned.console.zone
             notes = [
                 Content.assemble(("⊘ ", "$warning"), f"can't read {each.what}: {each.why}", (f"  {each.hint}", "$dim"))
                 for each in answer.unread
             ]
-            self._page.show(Content("\n\n").join([text, *notes]))
+            self._page.show(lambda width: Content("\n\n").join([run_rows.tasks_text(answer, now, zone, width), *notes]))
 
     def back(self) -> bool:
         """Leave the open run, then the runs for the pipeline they belong to."""

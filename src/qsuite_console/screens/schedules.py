@@ -107,13 +107,13 @@ class SchedulesPane(Pane[ScheduleList]):
             return
         zone = self.paned.console.zone
         parameters = written(answer.view.schedule.parameters)
-        facts = schedule_rows.facts(answer, now, zone, self._facts.text_width, parameters)
         runs = schedule_rows.history(answer.runs, now, zone)
         is_wide = self.size.width >= WIDE
+        below = [] if is_wide else [Content(""), Content.styled("last runs", "$dim"), runs]
+        self._facts.show(
+            lambda width: Content("\n").join([schedule_rows.facts(answer, now, zone, width, parameters), *below])
+        )
         self._runs.display = is_wide
-        if not is_wide:
-            facts = Content("\n").join([facts, Content(""), Content.styled("last runs", "$dim"), runs])
-        self._facts.show(facts)
         self._runs.show(runs)
         frames.title(self._runs, Content("Last runs"))
 

@@ -67,7 +67,7 @@ class ConsolePane(Pane[ProcessView]):
         told = {f.name: f.text for f in reading.figures} if reading is not None else {}
         lag = told.get("loop_lag", "not measured yet")
         screen_s = self.paned.console.lag.worst_s
-        self._figures.show(Content("\n").join(own_lines(answer, now, lag, screen_s, self._figures.text_width)))
+        self._figures.show(lambda width: Content("\n").join(own_lines(answer, now, lag, screen_s, width)))
         frames.title(self._table, Content("How long the console's own questions took"))
         frames.caption(self._table, Content("longest in all first · since the engine's start"))
         self._table.show({cost.name: cost for cost in answer.questions})

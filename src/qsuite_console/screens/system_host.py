@@ -64,7 +64,7 @@ class HostPane(Pane[HostView]):
         frames.caption(self._figures, Content(f"rates over {answer.interval_s:.1f} s"))
         reading = reading_of(self.paned.state, "host")
         levels = {} if reading is None else {f.name: f.level for f in (reading.headline, *reading.figures)}
-        self._figures.show(host_lines(answer, self._figures.text_width, now, levels))
+        self._figures.show(lambda width: host_lines(answer, width, now, levels))
 
 
 def host_lines(answer: HostView, width: int, now: datetime, levels: Mapping[str, Level]) -> Content:

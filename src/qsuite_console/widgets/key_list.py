@@ -89,7 +89,7 @@ class KeyList(ScrollView, can_focus=True):
     def set_keys(self, keys: Iterable[Key]) -> None:
         """Show these rows in this order; the cursor stays on its key and, when scrolled, on its line."""
         current, line = self.current, self.cursor - self.scroll_offset.y
-        is_scrolled = self.scroll_offset.y > 0
+        is_scrolled, was_empty = self.scroll_offset.y > 0, not self._keys
         self._keys = list(keys)
         self._index = {key: index for index, key in enumerate(self._keys)}
         self._marks = frozenset(key for key in self._marks if key in self._index)
@@ -101,6 +101,8 @@ class KeyList(ScrollView, can_focus=True):
             self.scroll_to(y=max(0, self.cursor - line), animate=False, force=True)
         self._show_cursor()
         self.refresh()
+        if was_empty is bool(self._keys):
+            self.refresh_bindings()  # keys that need a row work now, or no longer
         self._announce()
 
     @property

@@ -1,9 +1,13 @@
-"""Text that scrolls with the keys every list has: facts, parameters, results."""
+"""Text that scrolls with the keys every list has: facts, parameters, results.
+
+What depends on the width is given as a function of it: the layout settles after an answer has come, and again whenever
+a neighbour appears or the terminal changes.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -17,7 +21,7 @@ from qsuite_console.model.text import clean
 
 
 class TextView(VerticalScroll, can_focus=True):
-    """Shows a Content; set again, only a different one is drawn."""
+    """Shows a Content, or what a function makes of the cells in a line; set again, only a different one is drawn."""
 
     SCOPE = "text"
     BINDINGS: ClassVar[list[BindingType]] = commands.bindings("text")
@@ -31,14 +35,25 @@ class TextView(VerticalScroll, can_focus=True):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self._text: Content | Callable[[int], Content] = Content("")
         self._shown: Content | None = None
 
     def compose(self) -> ComposeResult:
         """One text."""
         yield Static(self._shown or "")
 
-    def show(self, content: Content) -> None:
-        """Show this text."""
+    def show(self, text: Content | Callable[[int], Content]) -> None:
+        """Show this text, or what the function returns for the width there is, now and when it changes."""
+        self._text = text
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        """Lay the text out for the new width."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        # Beside the scroll bar, whose place is kept; of no width yet: anything, it is laid out again once there is one.
+        content = self._text(max(20, self.scrollable_content_region.width)) if callable(self._text) else self._text
         if content == self._shown:
             return
         is_same_height = self._shown is not None and self._shown.plain.count("\n") == content.plain.count("\n")
@@ -46,11 +61,6 @@ class TextView(VerticalScroll, can_focus=True):
         static = self.query_one_optional(Static)
         if static is not None:
             static.update(content, layout=not is_same_height)
-
-    @property
-    def text_width(self) -> int:
-        """Return the cells of a line beside the scroll bar."""
-        return max(20, self.scrollable_content_region.width)
 
     @property
     def plain(self) -> str:

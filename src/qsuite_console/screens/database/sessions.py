@@ -118,7 +118,7 @@ class SessionListing(Listing[A, E], Generic[A, E]):
         self.ask_due()
         self.refresh_pane()
         (self.table if subject is None else self._page).focus()
-        self.call_after_refresh(self.refresh_pane)  # the page knows its width only now
+        self.refresh_pane()
         self.screen.refresh_bindings()
 
     def back(self) -> bool:
@@ -138,13 +138,14 @@ class SessionListing(Listing[A, E], Generic[A, E]):
         page, question = self._page, self._detail
         page.border_title = Content(f"pid {subject.pid}")
         page.border_subtitle = Content("Esc back to the list")
-        if question.answer is not None:
-            shown = page_lines(question.answer, subject, page.text_width)
+        answer = question.answer
+        if answer is not None:
+            page.show(lambda width: Content("\n").join(page_lines(answer, subject, width)))
         elif question.problem:
-            shown = [Content.styled(f"✖ {question.problem}", "$error"), Content.styled(question.hint, "$dim")]
+            told = [Content.styled(f"✖ {question.problem}", "$error"), Content.styled(question.hint, "$dim")]
+            page.show(Content("\n").join(told))
         else:
-            shown = [Content.styled("Loading…", "$dim")]
-        page.show(Content("\n").join(shown))
+            page.show(Content.styled("Loading…", "$dim"))
 
     # keys
 
