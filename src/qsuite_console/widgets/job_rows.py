@@ -62,11 +62,13 @@ def look_of(job: Job) -> looks.Look:
 
 
 def progress_content(job: Job) -> Content:
-    """Return the bar; a count where the total is unknown."""
+    """Return the bar; a count where the total is unknown, what it waits for or is at where nothing was counted yet."""
     progress = job.progress
     if progress.fraction is not None:
         return Meter(progress.fraction, look_of(job).tone)
-    return Cell(f"{figures.short(progress.done)} {progress.unit}".strip() if progress.done else "", "dim")
+    if progress.done:
+        return Cell(f"{figures.short(progress.done)} {progress.unit}".strip(), "dim")
+    return Cell(doing(job) if job.state is JobState.RUNNING else "", "dim")
 
 
 def running_row(job: Job, now: datetime, zone: tzinfo | None) -> Row:

@@ -93,6 +93,11 @@ async def test_a_scope_covers_what_it_says(client: Client, control: FakeControl)
         assert (await client.ask("POST", f"/operations/{name}/proposal", "operator", body={}))[0] == 200
 
 
+async def test_who_may_only_read_is_told_so_by_the_state(client: Client) -> None:
+    for who, is_read_only in (("reader", True), ("operator", False), ("admin", False)):
+        assert (await client.ask("GET", "/state", who))[1]["is_read_only"] is is_read_only
+
+
 async def test_every_changing_row_wants_more_than_read(client: Client) -> None:
     asking = {"POST /check", "POST /ask/{probe}", "POST /schedules/explain", "POST /schedules/next"}
     for route in ROUTES:

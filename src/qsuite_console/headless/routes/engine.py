@@ -6,8 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.table import HELD, Api, Call, Query, Route
+from qsuite_console.model.access import Scope
 from qsuite_console.model.wire import EngineInfo, EventsAnswer
 
 POLL_S: Final = 0.05  # how often a waiting reader looks for a change
@@ -28,13 +31,15 @@ async def _state(api: Api, call: Call) -> ConsoleState:
         with suppress(TimeoutError):
             await asyncio.wait_for(api.closing.wait(), POLL_S)
     call.request[HELD] += loop.time() - began
-    return api.control.state
+    state = api.control.state
+    is_looking = call.caller.scope is Scope.READ  # a console that is attached by such a token says so
+    return msgspec.structs.replace(state, is_read_only=True) if is_looking else state
 
 
 def _state_tag(api: Api, call: Call) -> str | None:
     if call.query["wait"] or call.query["after"] >= 0:
         return None
-    return f"{api.control.state.started_at}-{api.control.state.sequence}"
+    return f"{api.control.state.started_at}-{api.control.state.sequence}-{call.caller.scope}"
 
 
 async def _events(api: Api, call: Call) -> EventsAnswer:
