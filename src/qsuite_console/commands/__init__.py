@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from qsuite_console.commands.page import markdown, spoken
 from qsuite_console.commands.row import Command, Place
-from qsuite_console.commands.table import BY_ID, COMMANDS, ORDER, PAGES, PLACES, SCOPES, TOGETHER, of
+from qsuite_console.commands.table import BY_ID, COMMANDS, ORDER, PAGES, PLACES, SCOPES, TOGETHER, WHEN, of
 from qsuite_console.commands.typed import SHORT_VERBS, Invocation, complete, job_ids, parse, verbs
 
 __all__ = [
@@ -56,4 +56,4 @@ def bindings(scope: str) -> list[BindingType]:
 def condition(scope: str, action: str, parameters: Iterable[object] = ()) -> str:
     """Return the condition under which an action of the scope is possible; "" is always."""
     wanted = f"{action}({', '.join(repr(p) for p in parameters)})" if (parameters := tuple(parameters)) else action
-    return next((command.when for command in of(scope) if command.action == wanted), "")
+    return WHEN.get((scope, wanted), "")

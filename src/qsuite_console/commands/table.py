@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from qsuite_console.commands.row import Command
@@ -63,6 +64,11 @@ TOGETHER: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+# Asked for each key whenever the footer is drawn.
+WHEN: Final = {(command.scope, command.action): command.when for command in reversed(COMMANDS)}
+
+
+@functools.cache
 def of(scope: str) -> tuple[Command, ...]:
     """Return the commands of one scope, in table order."""
     return tuple(command for command in COMMANDS if command.scope == scope)

@@ -1,9 +1,13 @@
-"""The line at the bottom: the keys that work here, as they are bound now. What doesn't fit is never half shown."""
+"""The line at the bottom: the keys that work here, as they are bound now. What doesn't fit is never half shown.
+
+Every answer and every row under the cursor may change what is possible; mostly it doesn't, and nothing is painted.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
@@ -11,6 +15,7 @@ from textual.widget import Widget
 from qsuite_console import commands
 
 GAP: Final = "  "
+_Live = tuple[Binding, bool]  # and whether its action is possible now
 
 
 class KeyBar(Widget):
@@ -20,17 +25,32 @@ class KeyBar(Widget):
     KeyBar { height: 1; dock: bottom; background: $bar; color: $foreground; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: list[_Live] = []
+        self._drawn: tuple[object, Content] = (None, Content(""))
+
     def on_mount(self) -> None:
         """Repaint when another widget has the focus or an action became possible."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def _changed(self, screen: Screen[object]) -> None:
-        if screen is self.screen:
+        if screen is self.screen and self._look() != self._drawn[0]:
             self.refresh()
+
+    def _look(self) -> object:
+        """Read the live keys; return all that the line depends on."""
+        self._live = [(binding, is_enabled) for _, binding, is_enabled, _ in self.screen.active_bindings.values()]
+        return self.size.width, self.app.current_mode, len(self.app.screen_stack), tuple(self._live)
 
     def render(self) -> Content:
         """Take keys in table order while they fit: the screen's own first, then other screens, then the way out."""
-        width = self.size.width - 2
+        look = self._look()
+        if look != self._drawn[0]:
+            self._drawn = look, self._line(self.size.width - 2)
+        return self._drawn[1]
+
+    def _line(self, width: int) -> Content:
         own = self._own()
         wanted = sum(c.cell_length + len(GAP) for c in own)
         rights = [self._places(is_long=is_long, has_quit=q) for is_long in (True, False) for q in (True, False)]
@@ -46,7 +66,7 @@ class KeyBar(Widget):
 
     def _own(self) -> list[Content]:
         entries: dict[str, tuple[int, Content]] = {}
-        for _, binding, is_enabled, _ in self.screen.active_bindings.values():
+        for binding, is_enabled in self._live:
             if not binding.show or binding.action in entries or not is_enabled:
                 continue
             order = commands.ORDER.get(binding.id or "", len(commands.ORDER))
@@ -54,7 +74,7 @@ class KeyBar(Widget):
         return [content for _, content in sorted(entries.values(), key=lambda entry: entry[0])]
 
     def _places(self, *, is_long: bool, has_quit: bool) -> Content:
-        bound = {binding.id: binding for _, binding, _, _ in self.screen.active_bindings.values()}
+        bound = {binding.id: binding for binding, _ in self._live}
         entries: list[Content] = []
         if is_long:
             for place in commands.PLACES:
