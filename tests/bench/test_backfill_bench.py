@@ -78,7 +78,7 @@ class CannedProvider:
         await asyncio.sleep(self.latency_s)
         return Reply(200, self.pages[(query.symbols, page_token)], Quota(), "application/json", self.latency_s)
 
-    async def assets(self, *, status: str = "") -> Sequence[Asset]:
+    async def assets(self, *, status: str = "", asset_class: str = "us_equity") -> Sequence[Asset]:
         return [Asset(symbol) for symbol in SYMBOLS]
 
     async def calendar(self, start: date, end: date) -> Sequence[Session]:
