@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench shots docs clean
+.PHONY: help demo test attached lint bench shots docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import contracts
 
 test: lint ## lint, then the whole suite on its own servers
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+
+attached: $(STAMP) ## the tests of the screens once more, over HTTP as an attached console has them
+	QSUITE_SCREENS_ATTACHED=1 $(BIN)/pytest tests/screens -n 4 --dist loadgroup
 
 bench: $(STAMP) ## ratios against peers and raw limits, in one run, into docs/benchmarks.md
 	$(BIN)/pytest tests/bench --ignore=none -p no:xdist --timeout 900 --page docs/benchmarks.md
