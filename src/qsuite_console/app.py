@@ -129,6 +129,8 @@ class ConsoleApp(Changing):
 
     def on_state_changed(self, message: StateChanged) -> None:
         """Give the news to every screen that can be seen: the current one, and those under a dialog."""
+        if not self.is_running:
+            return
         self.state = message.state
         if self._alarm.rings(message.state.snapshot):
             self.bell()
@@ -137,6 +139,8 @@ class ConsoleApp(Changing):
                 screen.news(message.state, message.events, is_whole=message.is_whole)
 
     def _pulse(self) -> None:
+        if not self.is_running:  # it closes: timers go on while widgets are taken out of the screens one by one
+            return
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
                 screen.pulse()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from textual.dom import DOMNode
+from textual.widget import Widget
 
 from fakes.control import demo, empty
 from fakes.platform import readings
@@ -12,6 +14,7 @@ from qsuite_console.engine.state import TargetView
 from qsuite_console.messages import Leaving
 from qsuite_console.model.health import Level
 from qsuite_console.model.jobs import JobAction
+from qsuite_console.widgets.strips import ScoreLine
 from screens.seeing import console, seen, until, until_gone, until_seen
 
 
@@ -301,3 +304,21 @@ async def test_plus_shows_new_figures_more_seldom_but_what_is_wrong_at_once() ->
         await until_seen(pilot, "77 % memory")
         host("99 %", Level.CRITICAL)
         await until_seen(pilot, "99 % memory")
+
+
+async def test_a_second_that_passes_while_it_closes_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, passed = console(demo()), list[int]()
+    prune = app._prune
+
+    async def pruned(*nodes: Widget, parent: DOMNode | None = None) -> None:
+        for score in app.screen.query(ScoreLine):
+            await prune(score)  # of a screen that is closed, widgets go one by one
+        app._pulse()
+        passed.append(len(nodes))
+        await prune(*nodes, parent=parent)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_seen(pilot, "PostgreSQL")
+        app.screen._tiles_at = None  # type: ignore[attr-defined]  # the tiles are due
+        monkeypatch.setattr(app, "_prune", pruned)
+    assert passed
