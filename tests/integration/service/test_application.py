@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import DatabaseSettings, TableSettings
 from qsuite_console.db import queries
 from qsuite_console.db.application import BOUND, Pulse, PulseReader
-from qsuite_console.db.errors import DatabaseDown, DatabaseSlow
+from qsuite_console.db.errors import DatabaseDown
 from qsuite_console.metrics.from_application import ApplicationSource, bar_age, run_figures
 from qsuite_console.metrics.sources import OwnLoad
 from qsuite_console.model.clock import SystemClock
@@ -38,14 +38,6 @@ SELECT u.id, t.id, 'BUY', $2, $3, 1, CASE $2 WHEN 'LIMIT' THEN 1 END, now() - n 
 def reader_of(dsn: str) -> PulseReader:
     settings = DatabaseSettings(dsn=Secret(dsn), connect_timeout_s=1.0)
     return PulseReader(settings, TableSettings(), SystemClock())
-
-
-async def answered(reader: PulseReader) -> Pulse:
-    """Read as the sampler does: where a machine was too busy to connect in time, again."""
-    for _ in range(10):
-        with suppress(DatabaseSlow):
-            return await reader.read()
-    return await reader.read()
 
 
 @asynccontextmanager
@@ -74,7 +66,7 @@ async def fill(connection: asyncpg.Connection, *, symbols: int = 3) -> None:
 async def test_it_counts_what_happened_lately(database_dsn: str) -> None:
     async with connected(database_dsn) as (connection, reader):
         await fill(connection)
-        pulse = await answered(reader)
+        pulse = await reader.read()
         expected = await connection.fetchrow(
             """SELECT count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS hour,
                       count(*) FILTER (WHERE created_at > now() - interval '1 minute') AS minute,
@@ -92,9 +84,9 @@ async def test_it_counts_what_happened_lately(database_dsn: str) -> None:
 async def test_an_old_newest_bar_is_found_too(database_dsn: str) -> None:
     async with connected(database_dsn) as (connection, reader):
         await connection.execute(SYMBOLS, 2)
-        empty = await answered(reader)
+        empty = await reader.read()
         await connection.execute(BARS, 300, 301)
-        pulse = await answered(reader)
+        pulse = await reader.read()
     assert (empty.bars_hour, empty.newest_bar) == (0, None)
     assert pulse.bars_hour == 0
     assert pulse.newest_bar is not None
@@ -144,7 +136,7 @@ def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 async def test_a_missing_table_costs_its_own_figures_and_is_named(empty_database_dsn: str) -> None:
     reader = reader_of(empty_database_dsn)
     try:
-        nothing = await answered(reader)
+        nothing = await reader.read()
     finally:
         await reader.close()
     assert nothing.unread == {
@@ -160,7 +152,7 @@ async def test_a_missing_table_costs_its_own_figures_and_is_named(empty_database
 async def test_failed_and_stuck_pipeline_runs_are_counted_and_judged(database_dsn: str) -> None:
     async with connected(database_dsn) as (connection, reader):
         await connection.execute("INSERT INTO pipelines (name) VALUES ('a')")
-        quiet = await answered(reader)
+        quiet = await reader.read()
         assert (quiet.runs_ended, quiet.runs_failed, quiet.oldest_run) == (0, 0, None)
         await connection.execute(
             "INSERT INTO pipeline_runs (pipeline_id, status, created_at, started_at, completed_at)"
@@ -170,7 +162,7 @@ async def test_failed_and_stuck_pipeline_runs_are_counted_and_judged(database_ds
             " (1, 'failed', now() - interval '61 minutes', now()), (1, 'cancelled', now(), now()),"
             " (1, 'running', now() - interval '5 hours', now() - interval '5 hours'), (1, 'pending', now(), NULL)"
         )
-        pulse = await answered(reader)
+        pulse = await reader.read()
     assert (pulse.runs_ended, pulse.runs_failed) == (10, 3)
     now = datetime.now(UTC)
     assert pulse.oldest_run is not None
@@ -192,7 +184,7 @@ async def test_a_missing_privilege_is_named_and_the_rest_stands(database_dsn: st
         parts = database_dsn.split("@", 1)
         limited = reader_of(f"postgresql://half_blind:x@{parts[1]}")
         try:
-            pulse = await answered(limited)
+            pulse = await limited.read()
         finally:
             await limited.close()
             await connection.execute("DROP OWNED BY half_blind; DROP ROLE half_blind")
@@ -205,7 +197,7 @@ async def test_a_locked_table_is_told_and_not_waited_for(database_dsn: str) -> N
         await fill(connection)
         async with connection.transaction():
             await connection.execute("LOCK TABLE execution_engine_order")
-            pulse = await answered(reader)
+            pulse = await reader.read()
     assert pulse.unread["orders"] == "execution_engine_order is locked"
     assert pulse.bars_hour
 
