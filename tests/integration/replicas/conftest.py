@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from qsuite_console.sandbox import binaries, privileges, servers
@@ -44,6 +46,17 @@ def copy_of(primary: servers.Server, directory: Path, slot: str) -> None:
     )
 
 
+async def streams(primary: servers.Server) -> None:
+    """Return once a standby reads what the primary writes: one that has just started connects a moment later."""
+    connection = await asyncpg.connect(primary.url)
+    try:
+        async with asyncio.timeout(30):
+            while not await connection.fetchval("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"):
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture(scope="module")
 def pair(server_directory: Path) -> Iterator[Pair]:
     home = server_directory / f"pair-{servers.make_password()[:6]}"
@@ -54,6 +67,7 @@ def pair(server_directory: Path) -> Iterator[Pair]:
         copy_of(primary, home / "two", "to_second")
         standby = servers.start_postgres(home / "two", password="first", settings=SETTINGS)
         try:
+            asyncio.run(streams(primary))
             yield Pair(primary, standby)
         finally:
             standby.stop()

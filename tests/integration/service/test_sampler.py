@@ -86,7 +86,13 @@ async def test_an_idle_server_shows_no_load_of_our_own(own_postgres: servers.Ser
 
 
 async def test_a_lock_wait_and_an_old_transaction_are_seen(own_postgres: servers.Server) -> None:
-    async with connected(own_postgres.url) as holder, connected(own_postgres.url) as waiter:
+    async with (
+        connected(own_postgres.url) as holder,
+        connected(own_postgres.url) as waiter,
+        connected(own_postgres.url) as ours,
+    ):
+        await ours.execute("SET application_name = 'qsuite-console/any'")
+        await ours.execute("BEGIN")  # a moment of a worker's or a tile's: no session of the platform
         await holder.execute("CREATE TABLE IF NOT EXISTS held (x int)")
         transaction = holder.transaction()
         await transaction.start()

@@ -6,7 +6,8 @@
 WITH sessions AS (
     SELECT count(*) FILTER (WHERE backend_type = 'client backend')                                        AS clients,
            count(*) FILTER (WHERE backend_type = 'client backend' AND state = 'active')                   AS active,
-           count(*) FILTER (WHERE backend_type = 'client backend' AND state LIKE 'idle in transaction%')  AS idle_in_tx,
+           count(*) FILTER (WHERE backend_type = 'client backend' AND state LIKE 'idle in transaction%'
+                              AND application_name NOT LIKE 'qsuite-console/%')                           AS idle_in_tx,
            count(*) FILTER (WHERE wait_event_type = 'Lock')                                               AS lock_waits,
            count(*) FILTER (WHERE query = '<insufficient privilege>')                                     AS hidden,
            count(*) FILTER (WHERE backend_type = 'client backend' AND state = 'active' AND leader_pid IS NULL
