@@ -81,7 +81,7 @@ async def test_a_standby_that_hangs_is_behind_by_what_was_written(pair: Pair) ->
             assert sum(stages) == standby.behind_bytes
             assert behind.slots[0].retained_bytes >= after - before
             assert behind.interval_s is not None
-            assert round(behind.interval_s * behind.wal.bytes_per_s) >= after - before  # bytes: a quotient's ulp is none
+            assert round(behind.interval_s * behind.wal.bytes_per_s) >= after - before  # a quotient
         finally:
             for pid in (*receivers, pair.standby.process.pid):
                 os.kill(pid, signal.SIGCONT)
