@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -32,6 +33,7 @@ _THROTTLED: Final = frozenset({429, 502, 503, 504})
 _PLAIN: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
 _SECRET_BYTES: Final = 4096
 _GRACE_S: Final = 2.0
+_LAST_WORDS_S: Final = 0.5  # after a program's end, for what stands in the pipe yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,42 +168,92 @@ class CommandCarrier:
         environment = {name: os.environ[name] for name in _PLAIN if name in os.environ} | _variables(delivery)
         if enclosed is not None:
             environment["QSUITE_FILE"] = str(enclosed.path)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *endpoint.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Carried(error=f"can't be started: {error.strerror}")
-        try:
-            async with asyncio.timeout(endpoint.timeout_s):
-                said = await _talk(process, delivery.body.encode())
-                code = await process.wait()
-        except TimeoutError:
-            return Carried(error=f"did not end within {endpoint.timeout_s:g} s and was ended")
-        finally:
-            if process.returncode is None:
-                await _end(process)
-        return Carried() if code == 0 else Carried(error=_plain(f"ended with {code}: {said}".rstrip(": ")), status=code)
+        async with _Ear.open() as ear:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *endpoint.command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=ear.mouth,
+                    env=environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return Carried(error=f"can't be started: {error.strerror}")
+            ear.shut()
+            try:
+                async with asyncio.timeout(endpoint.timeout_s):
+                    await _hand_over(process, delivery.body.encode())
+                    code = await process.wait()
+            except TimeoutError:
+                return Carried(error=f"did not end within {endpoint.timeout_s:g} s and was ended")
+            finally:
+                if process.returncode is None:
+                    await _end(process)
+            if code == 0:
+                return Carried()
+            return Carried(error=_plain(f"ended with {code}: {await ear.heard()}".rstrip(": ")), status=code)
 
 
-async def _talk(process: asyncio.subprocess.Process, body: bytes) -> str:
-    """Give the program its input and return the beginning of its complaint, however much there is."""
+async def _hand_over(process: asyncio.subprocess.Process, body: bytes) -> None:
+    """Give the program its input, which it need not read."""
     assert process.stdin is not None
-    assert process.stderr is not None
-    with contextlib.suppress(OSError):  # it need not read
+    with contextlib.suppress(OSError):
         process.stdin.write(body)
         await process.stdin.drain()
-        process.stdin.close()
-    said = bytearray()
-    while piece := await process.stderr.read(4096):
-        said += piece[: 400 - len(said)] if len(said) < 400 else b""
-    return clean(bytes(said).decode("utf-8", "replace").strip(), 200)
+    process.stdin.close()
+
+
+class _Ear:
+    """Keeps the beginning of what a program complains of, however much there is and whoever else holds the pipe.
+
+    Not asyncio's own pipe: with that a program has only ended once everything that it has started has, too.
+    """
+
+    def __init__(self, mouth: int) -> None:
+        self.mouth = mouth  # what the program is given
+        self._said = bytearray()
+        self._end = asyncio.Event()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator[_Ear]:
+        """Listen until the block ends."""
+        descriptor, mouth = os.pipe()
+        ear, reader, pipe = cls(mouth), asyncio.StreamReader(), os.fdopen(descriptor, "rb", 0)
+        with contextlib.closing(pipe):
+            try:
+                transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                    lambda: asyncio.StreamReaderProtocol(reader), pipe
+                )
+                listening = asyncio.create_task(ear._listen(reader))
+                try:
+                    yield ear
+                finally:
+                    listening.cancel()
+                    await asyncio.gather(listening, return_exceptions=True)
+                    transport.close()
+            finally:
+                ear.shut()
+
+    def shut(self) -> None:
+        """Leave the writing end to the program alone."""
+        if self.mouth >= 0:
+            os.close(self.mouth)
+            self.mouth = -1
+
+    async def heard(self) -> str:
+        """Return what was said until the end, or until a moment after the program's own."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._end.wait()
+        return clean(bytes(self._said).decode("utf-8", "replace").strip(), 200)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while piece := await reader.read(4096):
+            self._said += piece[: max(0, 400 - len(self._said))]
+        self._end.set()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -95,6 +97,28 @@ async def test_a_program_that_hangs_is_ended_with_all_it_started(tmp_path: Path)
     async with asyncio.timeout(30):
         while any(_is_alive(int(pid)) for pid in pids.read_text().split()):
             await asyncio.sleep(0.05)
+
+
+async def test_a_program_that_leaves_something_running_has_told_once_it_ends(tmp_path: Path) -> None:
+    script = tmp_path / "leaves"
+    script.write_text(f"#!/bin/sh\nsleep 300 &\necho $! > {tmp_path}/left-$1\necho quite loud >&2\nexit $1\n")
+    script.chmod(stat.S_IRWXU)
+    endpoints = [
+        notice(name, command=[str(script), code], timeout_s=60) for name, code in (("told", "0"), ("bad", "4"))
+    ]
+    async with desk(tmp_path, *endpoints, clock=SystemClock()) as found:
+        try:
+            await found.alert()
+            async with asyncio.timeout(30):  # half of the time that it has
+                await found.tick()
+            by_name = {one.endpoint: one for one in await found.deliveries()}
+            assert (by_name["told"].state, by_name["told"].attempts) == (DeliveryState.DELIVERED, 1)
+            assert by_name["bad"].error == "ended with 4: quite loud"
+        finally:
+            left = [int(file.read_text()) for file in tmp_path.glob("left-*")]
+            assert [pid for pid in left if _is_alive(pid)] == left  # nothing of it was ended
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _is_alive(pid: int) -> bool:
