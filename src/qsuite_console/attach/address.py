@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -27,12 +28,18 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``base`` is what paths are appended to; ``socket`` None means TCP."""
+    """``base`` is what paths are appended to; ``socket`` None means TCP. ``renew`` reads the token anew, if it can."""
 
     where: str  # for people; never holds the token
     base: str
     socket: Path | None = None
     token: Secret = field(default_factory=lambda: Secret(""))
+    renew: Callable[[], Secret] | None = field(default=None, compare=False)
+
+    def renewed(self) -> Self | None:
+        """Return the address with the token that is stated now, None where that is the same; raises UsageProblem."""
+        token = self.token if self.renew is None else self.renew()
+        return None if token.reveal() == self.token.reveal() else replace(self, token=token)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -17,10 +17,11 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import msgspec
 
+from qsuite_console import __version__
 from qsuite_console.attach.address import HINT, Address
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model import units
-from qsuite_console.model.errors import ConsoleError, EngineGone
+from qsuite_console.model.errors import ConsoleError, EngineGone, NotAuthenticated
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.wire import ErrorAnswer, EventsAnswer, unpack_error
 
@@ -33,6 +34,10 @@ RETRY_S: Final = 0.5
 CALL_S: Final = 120.0  # no answer takes longer: plans and questions have limits of their own, below this
 RING: Final = 4096  # facts kept
 _log: Final = logging.getLogger(__name__)
+
+
+class Unreadable(ConsoleError):
+    """The engine speaks, but not as this version does."""
 
 
 class Link:
@@ -102,7 +107,6 @@ class Link:
         self._session = aiohttp.ClientSession(
             connector=self._address.connector(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._address.connect_s),
-            headers=self._address.headers,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -163,7 +167,9 @@ class Link:
             self._lost.set()
         since = units.age(time.monotonic() - self._heard_at)
         more = f"; {self._when_ended}" if self._when_ended else ""
-        if not isinstance(error, EngineGone):
+        if isinstance(error, Unreadable):
+            self._silence = trouble = f"{error.message}; {error.hint}"
+        elif not isinstance(error, EngineGone):
             self._silence = trouble = f"the engine refuses to answer: {error.message}"
         elif _is_refused(error):
             self._silence = f"the engine ended {since} ago"
@@ -199,19 +205,33 @@ class Link:
             await asyncio.gather(asked, lost, return_exceptions=True)
 
     async def _exchange(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
-        assert self._session is not None
+        """Ask once; where the token was replaced meanwhile, once more with the new one: a 401 has done nothing."""
         data = None if body is None else msgspec.json.encode(body)
-        headers = {} if data is None else {"Content-Type": "application/json"}
+        stated = self._address.token
+        try:
+            return _decode(*await self._send(method, path, data, query), kind)
+        except NotAuthenticated:
+            if self._address.token is stated:
+                renewed = self._address.renewed()
+                if renewed is None:
+                    raise
+                self._address = renewed
+                _log.info("the token for %s was replaced: the new one is used", renewed.where)
+        return _decode(*await self._send(method, path, data, query), kind)
+
+    async def _send(self, method: str, path: str, data: bytes | None, query: Mapping[str, str]) -> tuple[int, bytes]:
+        assert self._session is not None
+        headers = dict(self._address.headers)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
         self._address.require()
         try:
             async with self._session.request(
                 method, self._address.base + path, data=data, headers=headers, params=query, allow_redirects=False
             ) as answer:
-                content = await answer.read()
-                status = answer.status
+                return answer.status, await answer.read()
         except (aiohttp.ClientError, OSError) as error:
             raise EngineGone(f"no engine answers on {self._address.where}", hint=HINT) from error
-        return _decode(status, content, kind)
 
 
 def _decode(status: int, content: bytes, kind: type[T]) -> T:
@@ -220,9 +240,9 @@ def _decode(status: int, content: bytes, kind: type[T]) -> T:
             return msgspec.json.decode(content, type=kind)
         refused = msgspec.json.decode(content, type=ErrorAnswer)
     except msgspec.DecodeError as error:
-        raise ConsoleError(
-            f"the engine's answer (status {status}) can't be read",
-            hint="it runs another version of qsuite-console; restart it",
+        raise Unreadable(
+            f"the engine's answer (status {status}) can't be read: it runs another version than this, {__version__}",
+            hint="restart the older one of the two",
         ) from error
     raise unpack_error(refused.error)
 

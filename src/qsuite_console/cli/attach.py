@@ -74,7 +74,9 @@ def _leading_to(invocation: Invocation, where: str, token_file: str | None) -> I
             raise UsageProblem("--token-file goes with a URL", hint="state a target's token as target.engine_token")
         return dataclasses.replace(invocation, target=where) if where else invocation
     if token_file:
-        token = read_token(Path(token_file).expanduser())
+        file = Path(token_file).expanduser().absolute()
+        read_token(file)  # what is wrong with it is told now
+        token = f"file:{file}"  # and read anew when it was replaced
     else:
         token = invocation.environ.get(TOKEN_VARIABLE, "").strip()
     # What was typed beats the target's own, as a pair: a token is sent to nobody it was not stated for.

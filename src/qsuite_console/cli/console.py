@@ -44,7 +44,7 @@ def screen(
     board = Switchboard(opened)
     is_stopped = threading.Event()
     interface = invocation.loaded.settings.interface
-    greeting, is_hurried = "", False
+    greeting, is_hurried = opened.warning, False
     try:
         if opened.runtime is not None and on_ready is not None:
             on_ready(opened.control)
@@ -56,7 +56,7 @@ def screen(
             if following is None:
                 break
             board.retire(opened)
-            greeting = following.note or f"Now on {following.name}"
+            greeting = following.warning or following.note or f"Now on {following.name}"
             interface = dataclasses.replace(following.invocation.loaded.settings.interface, theme=app.theme)
             opened = following
         is_hurried = app.return_value is Leaving.NOW

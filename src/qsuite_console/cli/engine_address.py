@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from qsuite_console import logs
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import TargetSettings
 from qsuite_console.model.errors import UsageProblem
@@ -27,6 +29,15 @@ def address_of(target: TargetSettings, environ: Mapping[str, str]) -> Address | 
         return None
     from qsuite_console.attach import parse
 
+    def renew() -> Secret:
+        token = _token_of(target, environ)
+        logs.REDACTOR.register([token.reveal()])
+        return token
+
+    return dataclasses.replace(parse(target.engine_url, _token_of(target, environ)), renew=renew)
+
+
+def _token_of(target: TargetSettings, environ: Mapping[str, str]) -> Secret:
     stated = target.engine_token.reveal()
     if stated.startswith(_ENV):
         name = stated.removeprefix(_ENV)
@@ -35,16 +46,18 @@ def address_of(target: TargetSettings, environ: Mapping[str, str]) -> Address | 
         stated = environ[name].strip()
     elif stated.startswith(_FILE):
         stated = read_token(Path(stated.removeprefix(_FILE)).expanduser())
-    return parse(target.engine_url, Secret(stated))
+    return Secret(stated)
 
 
 def read_token(file: Path) -> str:
-    """Return the token that a file holds; raises UsageProblem."""
+    """Return the token that a file holds, the first of two while one replaces the other; raises UsageProblem."""
     try:
-        token = file.read_text(encoding="utf-8")[: _LONGEST + 1].strip()
+        text = file.read_text(encoding="utf-8")[: _LONGEST + 1].strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UsageProblem(f"{file}: can't be read: {why}", hint="name a file that holds the token alone") from error
-    if not token.isascii() or len(token.split()) != 1 or len(token) > _LONGEST:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    is_alone = 1 <= len(lines) <= 2 and all(len(line.split()) == 1 for line in lines)
+    if not is_alone or not text.isascii() or len(text) > _LONGEST:
         raise UsageProblem(f"{file} does not hold one token", hint="name a file that holds the token alone")
-    return token
+    return lines[0]

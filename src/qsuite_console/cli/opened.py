@@ -35,6 +35,7 @@ class Opened:
     stack: ExitStack = field(default_factory=ExitStack)
     note: str = ""  # what the operator should know of how it was opened
     is_looking: bool = False
+    warning: str = ""  # what the screen shows of it at first
 
     @property
     def control(self) -> Control:

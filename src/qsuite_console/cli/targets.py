@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
+from qsuite_console import __version__
+from qsuite_console.attach import RemoteControl
 from qsuite_console.attach.relay import Relay
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.cli.opened import Opened, attached, own_engine
@@ -69,7 +71,7 @@ def attach_target(invocation: Invocation) -> Opened:
             hint=f"start one with {how}, or open a console with its own: qsuite-console",
         )
     note = f"attached to the engine of {remote.state.owner or 'another process'}"
-    return Opened(name, invocation, Relay(remote), None, stack, note)
+    return Opened(name, invocation, Relay(remote), None, stack, note, warning=_difference(remote))
 
 
 def _name(invocation: Invocation) -> str:
@@ -85,7 +87,15 @@ def _beside(invocation: Invocation, stack: ExitStack, error: HistoryOwned) -> Op
     if remote is None:
         return None
     note = f"{error.owner or 'another process'} runs the engine of this history; attached to it"
-    return Opened(_name(invocation), invocation, Relay(remote), None, stack, note)
+    return Opened(_name(invocation), invocation, Relay(remote), None, stack, note, warning=_difference(remote))
+
+
+def _difference(remote: RemoteControl) -> str:
+    """Return what the operator of an engine of another version should know, "" for one of ours."""
+    version = remote.state.version
+    if version in ("", __version__):
+        return ""
+    return f"The engine runs version {clean(version, 40)}, this console {__version__}: restart the older one"
 
 
 def _only_look(invocation: Invocation, stack: ExitStack, error: HistoryOwned, *, may_look: bool) -> Opened:

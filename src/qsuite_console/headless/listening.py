@@ -1,8 +1,8 @@
 """Where the HTTP interface listens: a Unix socket only its owner can open, and a TCP address.
 
 The socket's directory is 0700 and the socket 0600 before anyone can connect. A socket whose process died is replaced,
-a live one never: two engines on one path would each answer half of the requests. Who connects and says nothing is cut
-off, and so is who connects once too often, so that nobody can use up the process's files.
+a live one never: two engines on one path would each answer half of the requests. Who connects and says nothing, or asks
+and does not read, is cut off, and so is who connects once too often: nobody can use up the process's files or memory.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from qsuite_console.model.text import clean
 BACKLOG: Final = 128
 MAX_CONNECTIONS: Final = 512  # of one listener
 IDLE_S: Final = 20.0  # a connection that has sent no whole request's head for so long is closed
+BUFFER: Final = 128 * 1024  # of a socket: what a slow reader takes is noticed soon
+UNREAD_S: Final = 30.0  # a connection whose peer has taken nothing of what waits for it for so long is cut off
 MAX_LINE: Final = 64 * 1024  # of a request's path and query: 500 symbols fit
 _SHUTDOWN_S: Final = 1.0
 
@@ -180,7 +182,75 @@ class _Entrance:
         self._server = server
 
     def __call__(self) -> asyncio.BaseProtocol:
-        return self._server() if len(self._server.connections) < MAX_CONNECTIONS else _Full()
+        return _Patient(self._server()) if len(self._server.connections) < MAX_CONNECTIONS else _Full()
+
+
+class _Patient(asyncio.Protocol):
+    """Passes everything on to the server's protocol, and cuts off a peer that does not read its answer.
+
+    Streams have a shorter deadline of their own; this is for all that is sent whole.
+    """
+
+    def __init__(self, inner: asyncio.Protocol) -> None:
+        self._inner = inner
+        self._transport: asyncio.Transport | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._waiting = 0  # bytes that waited at the last look
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the server told as soon as anything waits for the peer."""
+        if isinstance(transport, asyncio.Transport):
+            transport.set_write_buffer_limits(high=0)
+            _narrow(transport)
+            self._transport = transport
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass it on."""
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop looking."""
+        self._rest()
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to look whether the peer reads."""
+        self._inner.pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        """Stop looking: it has taken everything."""
+        self._rest()
+        self._inner.resume_writing()
+
+    def _look_later(self) -> None:
+        if self._transport is not None:
+            self._waiting = self._transport.get_write_buffer_size()
+            self._look = asyncio.get_running_loop().call_later(UNREAD_S, self._judge, self._transport)
+
+    def _judge(self, transport: asyncio.Transport) -> None:
+        if transport.get_write_buffer_size() < self._waiting:
+            self._look_later()
+            return
+        _log.info("a connection was cut off: nothing was read of %d bytes for %g s", self._waiting, UNREAD_S)
+        transport.abort()
+
+    def _rest(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+
+def _narrow(transport: asyncio.Transport) -> None:
+    peer = transport.get_extra_info("socket")
+    if peer is not None:
+        with suppress(OSError):
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
 
 
 class _Full(asyncio.Protocol):

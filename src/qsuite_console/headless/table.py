@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
 from qsuite_console.engine.control import Control
 from qsuite_console.headless.costs import RequestCosts
@@ -98,6 +99,8 @@ class Query:
             return self._number(text, shown)
         if len(text) > self.max_length:
             raise UsageProblem(f"{self.name} is longer than {self.max_length:,} characters")
+        if "\0" in text:  # ends a text for SQLite, and is none for PostgreSQL
+            raise UsageProblem(f"{shown} may not hold the character NUL")
         return text
 
     def _number(self, text: str, shown: str) -> float:
@@ -207,11 +210,21 @@ class Route:
         """Return whether the answer goes on for as long as the reader likes."""
         return self.media in (EVENT_STREAM, WEBSOCKET)
 
-    def read(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """Return the row's query values; raises UsageProblem for an unknown or a wrong one."""
+    def read(self, given: MultiMapping[str]) -> dict[str, Any]:
+        """Return the row's query values; raises UsageProblem for an unknown or a wrong one.
+
+        A list may also be given value by value (``states=failed&states=paused``); anything else once.
+        """
         known = {query.name: query for query in self.queries}
         unknown = sorted(set(given) - known.keys())
         if unknown:
             hint = "it takes " + ", ".join(known) if known else "it takes none"
             raise UsageProblem(f"unknown parameter {clean(unknown[0], 40)!r} in the query", hint=hint)
-        return {name: query.read(given.get(name)) for name, query in known.items()}
+        return {name: query.read(_stated(query, given)) for name, query in known.items()}
+
+
+def _stated(query: Query, given: MultiMapping[str]) -> str | None:
+    values = given.getall(query.name, [])
+    if len(values) > 1 and not query.is_list:
+        raise UsageProblem(f"{query.name} is given {len(values)} times in the query", hint="give it once")
+    return ",".join(values) if values else None

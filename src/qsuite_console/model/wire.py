@@ -19,6 +19,7 @@ import qsuite_console.model as model_package
 from qsuite_console.model import errors
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.jobs import JobAction
+from qsuite_console.model.text import clean
 
 PROTOCOL: Final = 1
 
@@ -165,7 +166,13 @@ def unpack_answer(answer: ProbeAnswer) -> msgspec.Struct:
             f"the engine answered with an unknown {answer.type!r}",
             hint="the engine runs another version of qsuite-console; restart it",
         )
-    decoded: msgspec.Struct = msgspec.json.decode(answer.value, type=kind)
+    try:
+        decoded: msgspec.Struct = msgspec.json.decode(answer.value, type=kind)
+    except msgspec.DecodeError as error:
+        raise errors.ConsoleError(
+            f"the engine's answer {answer.type} can't be read: {clean(error, 200)}",
+            hint="the engine runs another version of qsuite-console; restart it",
+        ) from error
     return decoded
 
 

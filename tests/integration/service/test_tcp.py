@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -131,6 +132,10 @@ async def test_a_robot_sees_and_changes_its_own_jobs_only(client: Client, contro
     body = {"action": "cancel", "job_ids": [others[0], own]}
     _, results, _ = await client.ask("POST", "/jobs/actions", "robot", body=body)
     assert [(result["job_id"], result["is_done"]) for result in results] == [(others[0], False), (own, True)]
+    assert results[0]["refusal"] == "NotFound"
+    body = {"action": "cancel", "job_ids": [own, own, others[0], others[0]]}
+    status, results, _ = await client.ask("POST", "/jobs/actions", "robot", body=body)
+    assert (status, [result["job_id"] for result in results]) == (200, [own, others[0]])
     for route in ("/state", "/events", "/requests", "/statistics", "/queues"):
         status, body, _ = await client.ask("GET", route, "robot")
         assert (status, body["error"]["type"]) == (403, "NotAllowed"), route
@@ -300,6 +305,30 @@ async def test_who_connects_and_says_nothing_is_cut_off(
         assert all(not end or isinstance(end, ConnectionError) for end in ended)
         for _, writer in streams:
             writer.close()
+        assert (await client.ask("GET", "/health", "reader"))[0] == 200
+
+
+async def test_who_asks_and_does_not_read_is_cut_off(
+    control: FakeControl, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "UNREAD_S", 0.2)
+    asked = f"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKENS['reader']}\r\n\r\n"
+    async with served(control, path) as (client, _):
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(peer, ("127.0.0.1", client.port))
+        await loop.sock_sendall(peer, asked.encode() * 20)
+
+        async def go_on() -> None:
+            while True:  # the first that is sent after the connection was cut off is answered by a reset
+                await loop.sock_sendall(peer, b" ")
+                await asyncio.sleep(0.01)
+
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(go_on(), 30)
+        peer.close()
         assert (await client.ask("GET", "/health", "reader"))[0] == 200
 
 

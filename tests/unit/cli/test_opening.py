@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.control import FakeControl
+from qsuite_console import __version__
 from qsuite_console.cli import targets
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.state import ConsoleState
@@ -52,6 +53,22 @@ def test_an_owner_that_is_just_starting_is_waited_for(monkeypatch: pytest.Monkey
     assert opened.control.state.owner == "pid 7"
     assert opened.runtime is None
     assert opened.note == "pid 7 runs the engine of this history; attached to it"
+    opened.stack.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "warning"),
+    [
+        ("9.1", f"The engine runs version 9.1, this console {__version__}: restart the older one"),
+        (__version__, ""),
+    ],
+)
+def test_an_engine_of_another_version_is_told(
+    monkeypatch: pytest.MonkeyPatch, invocation: Invocation, version: str, warning: str
+) -> None:
+    monkeypatch.setattr(targets, "attached", lambda *_: FakeControl(ConsoleState(owner="pid 7", version=version)))
+    opened = targets.attach_target(invocation)
+    assert (opened.note, opened.warning) == ("attached to the engine of pid 7", warning)
     opened.stack.close()
 
 

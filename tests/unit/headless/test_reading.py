@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from multidict import MultiDict
 
 from fakes.control import FixedClock
 from qsuite_console.config.api import ApiSettings
@@ -47,6 +48,7 @@ BAD = [
     (Query("a", is_required=True, help="AAPL"), None, "a is wanted in the query"),
     (Query("a", max_length=3), "long", "longer than 3 characters"),
     (Query("a", is_list=True, max_items=2), "1,2,3", "takes at most 2 values, 3 were given"),
+    (Query("a"), "x\0y", "may not hold the character NUL"),
 ]
 
 
@@ -63,6 +65,17 @@ def test_a_bad_query_value_is_refused_by_name(query: Query, text: str | None, wh
         query.read(text)
     assert why in caught.value.message
     assert "\x1b" not in caught.value.message
+
+
+def test_a_list_may_come_value_by_value_and_anything_else_once() -> None:
+    row = next(route for route in ROUTES if route.name == "GET /jobs")
+    given = [("states", "failed,paused"), ("states", "running"), ("limit", "5")]
+    read = row.read(MultiDict(given))
+    assert (read["states"], read["limit"]) == ((JobState.FAILED, JobState.PAUSED, JobState.RUNNING), 5)
+    with pytest.raises(UsageProblem, match="limit is given 2 times in the query"):
+        row.read(MultiDict([*given, ("limit", "6")]))
+    with pytest.raises(UsageProblem, match="unknown parameter 'state' in the query"):
+        row.read(MultiDict([("state", "failed")]))
 
 
 def test_the_table_has_no_two_rows_alike_and_all_say_what_they_are() -> None:

@@ -48,10 +48,8 @@ async def _act(api: Api, call: Call) -> tuple[ActionResult, ...]:
         raise UsageProblem(f"at most {MAX_JOB_IDS:,} jobs at a time, {len(asked.job_ids):,} were named")
     job_ids, refused = await owning.split(api, call, asked.job_ids)
     done = await api.control.act(asked.action, job_ids, origin=call.origin(asked.origin)) if job_ids else ()
-    if not refused:
-        return done
-    results = iter(done)
-    return tuple(refused[job_id] if job_id in refused else next(results) for job_id in asked.job_ids)
+    results = refused | {result.job_id: result for result in done}
+    return tuple(results[job_id] for job_id in dict.fromkeys(asked.job_ids))
 
 
 async def _jobs(api: Api, call: Call) -> JobPage:

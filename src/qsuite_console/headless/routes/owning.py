@@ -43,5 +43,7 @@ async def split(api: Api, call: Call, job_ids: Sequence[int]) -> tuple[tuple[int
         try:
             await detail(api, call, job_id)
         except NotFound as error:
-            refused[job_id] = ActionResult(job_id=job_id, is_done=False, message=error.message)
+            refused[job_id] = ActionResult(
+                job_id=job_id, is_done=False, message=error.message, refusal=type(error).__name__
+            )
     return tuple(job_id for job_id in job_ids if job_id not in refused), refused
