@@ -186,10 +186,21 @@ async def test_a_job_that_keeps_killing_its_process_is_given_up(store: Store) ->
 async def test_a_job_that_others_do_did_not_die_with_its_engine(store: Store) -> None:
     job = await insert(store)
     for round_number in range(3):
-        assert await store.claim_one(job.id, owner=f"dead {round_number}", now=now())
-        (rescued,) = await store.rescue(owner=ME, now=now(), max_rescues=1, away=("general",))
-        assert (rescued.state, rescued.rescues) == (JobState.INTERRUPTED, 0)
+        claim = await store.claim_one(job.id, owner=f"dead {round_number}", now=now())
+        assert claim is not None
+        assert claim.job.handed_out is (round_number > 0)  # said once, known until it is taken back
+        if not round_number:
+            await store.hand_out(job.id, claim.number)
+        (rescued,) = await store.rescue(owner=ME, now=now(), max_rescues=1)
+        assert (rescued.state, rescued.rescues, rescued.handed_out) == (JobState.INTERRUPTED, 0, True)
         assert rescued.reason == "the engine died; the work goes on elsewhere"
+    with pytest.raises(Conflict, match="attempt 3 of job 1 is over"):
+        await store.hand_out(job.id, 3)
+    claim = await store.claim_one(job.id, owner="dead", now=now())
+    assert claim is not None
+    await store.hand_out(job.id, claim.number, is_out=False)
+    (rescued,) = await store.rescue(owner=ME, now=now(), max_rescues=1)
+    assert (rescued.state, rescued.rescues, rescued.handed_out) == (JobState.INTERRUPTED, 1, False)
 
 
 async def test_holding_and_releasing(store: Store) -> None:

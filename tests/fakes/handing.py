@@ -104,9 +104,18 @@ async def open_book(dsn: str, *, lease_s: float = 30.0, is_pooled: bool = False)
 
 @contextmanager
 def console(
-    directory: Path, dsn: str, *workers: Worker, lease_s: float = 30.0, in_flight: int = 16, max_rescues: int = 5
+    directory: Path,
+    dsn: str,
+    *workers: Worker,
+    lease_s: float = 30.0,
+    in_flight: int = 16,
+    max_rescues: int = 5,
+    is_local: bool = False,
 ) -> Iterator[Engine]:
-    """An engine whose queue ``general`` is done by nodes; its own worker of the kind must never run."""
+    """An engine whose queue ``general`` is done by nodes; its own worker of the kind must never run.
+
+    ``is_local``: its settings have changed, and it does what is in the queue itself.
+    """
     database = Database(DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=4), application="console-test")
     follower = Follower(RunBook(database, lease_s=lease_s), "home", max_rescues=max_rescues, keep_days=7.0)
 
@@ -118,8 +127,9 @@ def console(
         finally:
             await database.close()
 
-    executors = {"general": follower.executor(Execution.NODES, in_flight)}
-    with running(directory, *workers, executors=executors, services=(services(),)) as engine:
+    executors = {} if is_local else {"general": follower.executor(Execution.NODES, in_flight)}
+    rejoiner = follower.rejoiner(is_read_only=False)
+    with running(directory, *workers, executors=executors, rejoiner=rejoiner, services=(services(),)) as engine:
         yield engine
 
 

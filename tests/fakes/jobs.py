@@ -96,6 +96,7 @@ def make_engine(store: SqliteStore, *workers: Worker, **arguments: Any) -> Engin
         operations=arguments.pop("operations", {}),
         services=arguments.pop("services", ()),
         executors=arguments.pop("executors", {}),
+        rejoiner=arguments.pop("rejoiner", None),
     )
     return Engine(
         parts,

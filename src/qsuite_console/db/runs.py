@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 
 from qsuite_console.db.run_table import RunTable
@@ -33,6 +34,16 @@ class Put:
     is_adopted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a job's runs. ``run``: under way, or done and unheard; otherwise nobody has it any more."""
+
+    run: Run | None = None
+    token: str = ""  # of the newest run, "" where there is none
+    rescues: int = 0  # owners that died with it
+    checkpoint: dict[str, Any] | None = None  # where it got to, as far as its console has not taken it in
+
+
 class RunBook(RunTable):
     """One process's hand on the table. Raises DatabaseError for what the server refuses."""
 
@@ -45,25 +56,11 @@ class RunBook(RunTable):
         """
         await self.prepare()
         job = claim.job
-        checkpoint, rescues = claim.checkpoint, 0
         async with self.database.session("runs: put", _BUDGET_S) as connection, connection.transaction():
-            row = await connection.fetchrow(self.sql("runs_last"), home, job.id, job.correlation_id)
-            if row is not None:
-                is_live = row["state"] in (RunState.HANDED_OFF, RunState.RUNNING) and row["execution"] == execution
-                if (is_live and not row["is_late"]) or row["outcome"] == Outcome.SUCCEEDED:
-                    return Put(_run(row), True)
-                if row["state"] in (RunState.HANDED_OFF, RunState.RUNNING):
-                    is_begun = row["state"] == RunState.RUNNING
-                    if is_begun and not row["is_late"]:
-                        return Put(_run(row), True)
-                    await connection.execute(self.sql("runs_expire" if is_begun else "runs_withdraw"), row["token"])
-                    rescues = row["rescues"] + int(is_begun)
-                elif row["state"] == RunState.LOST:
-                    rescues = row["rescues"] + 1
-                elif row["outcome"] == Outcome.INTERRUPTED:
-                    rescues = row["rescues"]
-                if row["collected_at"] is None and row["checkpoint"] is not None:
-                    checkpoint = msgspec.json.decode(row["checkpoint"])
+            left = await self._left(connection, job, home, execution)
+            if left.run is not None:
+                return Put(left.run, True)
+            checkpoint = claim.checkpoint if left.checkpoint is None else left.checkpoint
             new = await connection.fetchrow(
                 self.sql("runs_put"),
                 secrets.token_hex(16),
@@ -78,11 +75,39 @@ class RunBook(RunTable):
                 job.title,
                 _json(job.parameters),
                 _json(job),
-                rescues,
+                left.rescues,
                 None if checkpoint is None else _json(checkpoint),
             )
             await self.tell(connection, f"put {execution}")
         return Put(_run(new), False)
+
+    async def take_back(self, job: Job, *, home: str) -> Left:
+        """Take a job back as far as nobody does it: what was never begun or is late is ended, the rest is left alone.
+
+        Makes no table: where there is none, nothing is left.
+        """
+        async with self.database.session("runs: take back", _BUDGET_S) as connection, connection.transaction():
+            return await self._left(connection, job, home, "") if await self._version(connection) else Left()
+
+    async def _left(self, connection: asyncpg.Connection, job: Job, home: str, execution: str) -> Left:
+        """Judge the newest run of a job and hold it for the transaction; one that waits for others is withdrawn."""
+        row = await connection.fetchrow(self.sql("runs_last"), home, job.id, job.correlation_id)
+        if row is None:
+            return Left()
+        state, token, rescues = row["state"], row["token"], row["rescues"]
+        is_begun = state == RunState.RUNNING
+        waits = state == RunState.HANDED_OFF and row["execution"] == execution
+        if waits or (is_begun and not row["is_late"]) or row["outcome"] == Outcome.SUCCEEDED:
+            return Left(_run(row), token)
+        if state in (RunState.HANDED_OFF, RunState.RUNNING):
+            await connection.execute(self.sql("runs_expire" if is_begun else "runs_withdraw"), token)
+            rescues += int(is_begun)
+        elif state == RunState.LOST:
+            rescues += 1
+        elif row["outcome"] != Outcome.INTERRUPTED:
+            rescues = 0
+        is_new = row["collected_at"] is None and row["checkpoint"] is not None
+        return Left(None, token, rescues, msgspec.json.decode(row["checkpoint"]) if is_new else None)
 
     async def follow(self, known: Mapping[str, tuple[int, int]]) -> Sequence[RunNews]:
         """Return what is new of runs: token -> (changes, saves) as they were last seen; also those that went silent."""

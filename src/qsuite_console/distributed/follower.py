@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from qsuite_console.db.errors import DatabaseError
-from qsuite_console.db.runs import Put, RunBook
+from qsuite_console.db.runs import Left, Put, RunBook
 from qsuite_console.distributed.followed import RETRY_S, Followed, idle_progress, joined, unbegun
-from qsuite_console.engine.handing_ports import Following
+from qsuite_console.engine.handing_ports import Following, NotOut
 from qsuite_console.engine.ports import Ending, JobKind
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.handing import Execution, Message, Run
@@ -28,6 +28,7 @@ LOOK_S: Final = 5.0
 LAST_S: Final = 3.0  # for a word that ends a run of a job that is over
 PRUNE_S: Final = 3600.0
 _DONE_BY: Final = {Execution.NODES: "a node", Execution.CELERY: "a Celery worker"}
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +71,10 @@ class Follower:
             self._outlets[execution] = outlet
         return RunExecutor(self, execution, in_flight, outlet)
 
+    def rejoiner(self, *, is_read_only: bool) -> Rejoiner:
+        """Return what finds jobs that others may have though their queue is local now."""
+        return Rejoiner(self, is_read_only=is_read_only)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Follow runs until the block ends; nothing is asked before the first one is handed out."""
@@ -92,6 +97,15 @@ class Follower:
     def remove(self, token: str) -> None:
         """Look for news of it no longer."""
         self._followed.pop(token, None)
+
+    async def follow(self, run: Run, following: Following) -> Ending:
+        """Mirror a run until it has ended."""
+        followed = Followed(self.book, run, following, max_rescues=self.max_rescues)
+        self.add(followed)
+        try:
+            return await followed.end()
+        finally:
+            self.remove(run.token)
 
     def drop(self, job: Job) -> None:
         """End a run that nobody follows, as its job is over."""
@@ -205,7 +219,6 @@ class RunExecutor:
             if following.is_cancel_wished and following.claim.number > 1:
                 follower.drop(following.claim.job)  # a run of an earlier attempt may be under way
             return unbegun(following)
-        followed = Followed(follower.book, put.run, following, max_rescues=follower.max_rescues)
         if put.is_adopted:
             following.say(joined(put.run))
         elif self._outlet is not None:
@@ -213,26 +226,77 @@ class RunExecutor:
                 await self._outlet.send(put.run, following.kind)
             except ConsoleError as error:
                 following.say(f"{error.message}; its message is sent again", "WARNING")
-        follower.add(followed)
-        try:
-            return await followed.end()
-        finally:
-            follower.remove(put.run.token)
+        return await follower.follow(put.run, following)
 
     async def _put(self, following: Following) -> Put | None:
         """Write the attempt to the table, as soon as that can be; None where it shall end before."""
-        follower, is_told = self._follower, False
-        while not (following.is_cancel_wished or following.is_pause_wished):
+        follower = self._follower
+
+        async def put() -> Put:
             following.show(idle_progress(following, f"waits for {_DONE_BY[self.execution]}"))
-            try:
-                return await follower.book.put(following.claim, home=follower.home, execution=self.execution)
-            except DatabaseError as error:
-                if not error.is_transient:
-                    raise
-                if not is_told:
-                    following.say(f"{error.message}: it is handed out once that works", "WARNING")
-                    is_told = True
-                following.show(idle_progress(following, f"can't be handed out: {error.message}"))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(following.wished.wait(), RETRY_S)
-        return None
+            return await follower.book.put(following.claim, home=follower.home, execution=self.execution)
+
+        return await _at_last(following, put, "it is handed out once that works", "can't be handed out")
+
+
+class Rejoiner:
+    """Implements ``engine.handing_ports.Executor`` for jobs that were handed out when their queue was not local yet.
+
+    What is under way is joined, wherever it is; what nobody has begun is taken back and done here. Where the table
+    can't be asked the job waits: begun here as well, it could be done twice at once.
+    """
+
+    execution: Final = Execution.LOCAL.value
+    in_flight: Final = 0
+
+    def __init__(self, follower: Follower, *, is_read_only: bool) -> None:
+        self._follower = follower
+        self._is_read_only = is_read_only
+
+    def drop(self, job: Job) -> None:
+        """End the run of a job that is over by another's word; on a read-only target nothing can be said to it."""
+        if self._is_read_only:
+            log.warning("job %d is over, but its run elsewhere can't be told: the target is read-only", job.id)
+        else:
+            self._follower.drop(job)
+
+    async def run(self, following: Following) -> Ending | NotOut:
+        """Join the job's run where there is one; say that it is done here where nobody has it."""
+        follower, job = self._follower, following.claim.job
+
+        async def take_back() -> Left:
+            following.show(idle_progress(following, "asks who has it: its queue was not local before"))
+            left = await follower.book.take_back(job, home=follower.home)
+            if left.run is None and left.checkpoint is not None:
+                await following.save(left.checkpoint)
+                await follower.book.collected(left.token)
+            return left
+
+        left = await _at_last(following, take_back, "it goes on once that works", "can't see who has it")
+        if left is None:
+            if following.is_cancel_wished:
+                follower.drop(job)
+            return unbegun(following)
+        if left.run is None:
+            following.say("nobody else has it: it is done here")
+            return NotOut(left.checkpoint)
+        following.say(joined(left.run))
+        return await follower.follow(left.run, following)
+
+
+async def _at_last(following: Following, ask: Callable[[], Awaitable[T]], then: str, trouble: str) -> T | None:
+    """Ask the table again and again while it is away; None where the attempt shall end before it has answered."""
+    is_told = False
+    while not (following.is_cancel_wished or following.is_pause_wished):
+        try:
+            return await ask()
+        except DatabaseError as error:
+            if not error.is_transient:
+                raise
+            if not is_told:
+                following.say(f"{error.message}: {then}", "WARNING")
+                is_told = True
+            following.show(idle_progress(following, f"{trouble}: {error.message}"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(following.wished.wait(), RETRY_S)
+    return None

@@ -31,12 +31,12 @@ from qsuite_console.engine.joblog import JobLogHandler
 from qsuite_console.engine.local import LocalControl
 from qsuite_console.engine.metering import Meter
 from qsuite_console.engine.operating import Operating
-from qsuite_console.engine.ports import Claiming, Operation, Probe, Sampler, Store, Worker
+from qsuite_console.engine.ports import Claiming, Operation, Probe, Store, Worker
 from qsuite_console.engine.runner import Surroundings
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import RECENT_LIMIT, ConsoleState, TargetView
 from qsuite_console.engine.trouble import Trouble
-from qsuite_console.engine.upkeep import LagMeter, Pruner, Recounter, Watch, keep, release_due
+from qsuite_console.engine.upkeep import LagMeter, Pruner, Recounter, Sampler, Watch, keep, release_due
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.events import EngineTrouble, QueuesChanged
@@ -61,8 +61,9 @@ class _Loop:
 class Parts:
     """What an engine is put together from. ``services`` are entered on its loop at the start and left at the end.
 
-    ``executors``: queue -> who has its jobs done elsewhere. ``drains`` are called with the patience in seconds, and
-    what cuts it short, while the engine drains; they are waited for.
+    ``executors``: queue -> who has its jobs done elsewhere; ``rejoiner``: who finds jobs that were handed out while
+    their queue had one. ``drains`` are called with the patience in seconds, and what cuts it short, while the engine
+    drains; they are waited for.
     """
 
     store: Store
@@ -72,6 +73,7 @@ class Parts:
     sampler: Sampler | None = None
     scheduler: Scheduler | None = None
     executors: Mapping[str, Executor] = field(default_factory=dict)
+    rejoiner: Executor | None = None
     drains: Sequence[Callable[[float, asyncio.Event], Awaitable[None]]] = ()
     services: Sequence[AbstractAsyncContextManager[Any]] = ()
 
@@ -103,6 +105,7 @@ class Engine:
         self._sampler = parts.sampler
         self._scheduler = parts.scheduler
         self._executors = dict(parts.executors)
+        self._rejoiner = parts.rejoiner
         self._drains = tuple(parts.drains)
         self._services = list(parts.services)
         self._claiming = claim
@@ -244,9 +247,7 @@ class Engine:
     async def _prepare(self, logs: JobLogHandler) -> Core:
         """Rescue, read what there is and build the inside."""
         store, clock = self._store, self._clock
-        rescued = await store.rescue(
-            owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues, away=tuple(self._executors)
-        )
+        rescued = await store.rescue(owner=self.owner, now=clock.now(), max_rescues=self._settings.max_rescues)
         for job in rescued:
             log.warning("job %d (%s) was left running: it is %s now", job.id, job.kind, job.state.value)
         newest = await store.jobs(JobQuery(states=tuple(TERMINAL), routine=False, limit=RECENT_LIMIT))
@@ -272,7 +273,7 @@ class Engine:
             logs=logs,
             dice=self._dice,
         )
-        hands = Hands(self._executors, self._settings.queues, around)
+        hands = Hands(self._executors, self._rejoiner, self._settings.queues, around)
         core = Core(around, workers=self._workers, owner=self.owner, claiming=self._claiming, hands=hands)
         await self._add_queues(core)
         core.watchers.append(lambda job: hands.over(job, is_followed=job.id in core.attempts))

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from msgspec import structs
 
 from qsuite_console.engine import parameters, retry
-from qsuite_console.engine.handing_ports import Executor
-from qsuite_console.engine.ports import Claim, Ending, JobKind, Worker
+from qsuite_console.engine.handing_ports import Executor, NotOut
+from qsuite_console.engine.ports import Claim, Ending, Worker
 from qsuite_console.engine.runner import Attempt, Surroundings, Wish, failed
 from qsuite_console.model.errors import ConsoleError, HistoryUnavailable, ReadOnly
 from qsuite_console.model.jobs import Job, LogLine, Outcome, Progress
 from qsuite_console.model.text import clean
 
+UNASKED: Final = "others may have it, and on a read-only target they are not asked"
 LET_GO: Final = "the engine was stopped; the work goes on elsewhere"
 log = logging.getLogger(__name__)
 
@@ -48,27 +49,39 @@ class Doing(Protocol):
 
 
 class Hands:
-    """Who does the jobs of each queue. ``slots``: how many jobs of a queue run here though others do the rest."""
+    """Who does the jobs of each queue. ``slots``: how many jobs of a queue run here though others do the rest.
 
-    def __init__(self, executors: Mapping[str, Executor], slots: Mapping[str, int], around: Surroundings) -> None:
+    ``rejoiner`` is for jobs that were handed out before the settings made their queue local: somebody may have them.
+    """
+
+    def __init__(
+        self,
+        executors: Mapping[str, Executor],
+        rejoiner: Executor | None,
+        slots: Mapping[str, int],
+        around: Surroundings,
+    ) -> None:
         self._executors = executors
+        self._rejoiner = rejoiner
         self._around = around
         self._here = {name: asyncio.Semaphore(max(1, slots.get(name, 1))) for name in executors}
 
     def over(self, job: Job, *, is_followed: bool) -> None:
         """Take note of a job's end: where nobody follows it, a run of it that goes on elsewhere shall end too."""
-        executor = self._executors.get(job.queue)
-        if executor is not None and job.attempt and not is_followed:
+        executor = self._executors.get(job.queue, self._rejoiner)
+        if executor is not None and job.handed_out and not is_followed:
             executor.drop(job)
 
     def take(self, claim: Claim, worker: Worker | None) -> Doing:
         """Return what will do a claim."""
         executor = self._executors.get(claim.job.queue)
+        if worker is not None and executor is None and self._rejoiner is not None and claim.job.handed_out:
+            return Handoff(claim, worker, self._rejoiner, self._around, is_past=True)
         if executor is None or worker is None:
             return Attempt(claim, worker, self._around)
         if parameters.needs_host(worker.kind, claim.job.parameters):
             return _Here(Attempt(claim, worker, self._around), self._here[claim.job.queue], self._around)
-        return Handoff(claim, worker.kind, executor, self._around)
+        return Handoff(claim, worker, executor, self._around)
 
 
 class _Here:
@@ -107,17 +120,25 @@ class _Here:
 
 
 class Handoff:
-    """One claim that an executor has in hand; implements ``handing_ports.Following`` for it."""
+    """One claim that an executor has in hand; implements ``handing_ports.Following`` for it.
 
-    def __init__(self, claim: Claim, kind: JobKind, executor: Executor, around: Surroundings) -> None:
+    ``is_past``: it was handed out once, and is done here as soon as nobody has it any more.
+    """
+
+    def __init__(
+        self, claim: Claim, worker: Worker, executor: Executor, around: Surroundings, *, is_past: bool = False
+    ) -> None:
         self.claim = claim
-        self.kind = kind
+        self.kind = worker.kind
         self.wish: Wish | None = None
         self.wished = asyncio.Event()
+        self._worker = worker
         self._executor = executor
+        self._is_past = is_past
         self._around = around
         self._progress = claim.job.progress
-        self._task: asyncio.Task[Ending] | None = None
+        self._task: asyncio.Task[Ending | NotOut] | None = None
+        self._attempt: Attempt | None = None
         self._is_over = False
 
     async def run(self) -> Ending:
@@ -132,18 +153,19 @@ class Handoff:
 
     async def _follow(self) -> Ending:
         try:
-            self._around.gate.check_start(self.claim.job.kind, changes_data=self.kind.changes_data)
+            self._around.gate.check_start(self.claim.job.kind, changes_data=self.kind.changes_data or self._is_past)
         except ReadOnly as error:
-            return Ending(outcome=Outcome.PAUSED, reason=error.message)
+            return Ending(outcome=Outcome.PAUSED, reason=error.message if self.kind.changes_data else UNASKED)
         if self.wish is Wish.DRAIN:
             return Ending(outcome=Outcome.INTERRUPTED, reason="the engine was stopped before it began")
-        self._task = asyncio.create_task(self._executor.run(self), name=f"handoff-{self.claim.job.id}")
+        self._task = asyncio.create_task(self._hand_out(), name=f"handoff-{self.claim.job.id}")
         await asyncio.wait({self._task})
         if self._task.cancelled():
             return Ending(outcome=Outcome.INTERRUPTED, reason=LET_GO)
         failure = self._task.exception()
         if failure is None:
-            return self._task.result()
+            ended = self._task.result()
+            return await self._do_here(ended) if isinstance(ended, NotOut) else ended
         if not isinstance(failure, ConsoleError):
             log.error("following job %d failed", self.claim.job.id, exc_info=failure)
         text = retry.describe(failure)
@@ -151,8 +173,27 @@ class Handoff:
         self.say(f"attempt {self.claim.number}: {text}", "WARNING" if ending.retry_at is not None else "ERROR")
         return ending
 
+    async def _hand_out(self) -> Ending | NotOut:
+        """Note it before others can have it: an engine whose settings are others must look for it."""
+        if not self._is_past:
+            await self._patiently(lambda: self._around.store.hand_out(self.claim.job.id, self.claim.number))
+        return await self._executor.run(self)
+
+    async def _do_here(self, found: NotOut) -> Ending:
+        job_id, number = self.claim.job.id, self.claim.number
+        await self._patiently(lambda: self._around.store.hand_out(job_id, number, is_out=False))
+        checkpoint = self.claim.checkpoint if found.checkpoint is None else found.checkpoint
+        claim = structs.replace(self.claim, checkpoint=checkpoint)
+        self._attempt = Attempt(claim, self._worker, self._around)
+        if self.wish is not None:
+            self._attempt.ask(self.wish)
+        return await self._attempt.run()
+
     def ask(self, wish: Wish, patience_s: float = 0.0) -> None:
         """Pass a wish on; a stopping engine only lets go, at once."""
+        if self._attempt is not None:
+            self._attempt.ask(wish, patience_s)
+            return
         if self._is_over or self.wish in (Wish.CANCEL, wish):
             return
         if wish is Wish.DRAIN:
@@ -164,12 +205,14 @@ class Handoff:
         self.wished.set()
 
     def profile(self) -> bool:
-        """Say no: its time is spent in another process."""
-        return False
+        """Say no where its time is spent in another process."""
+        return self._attempt is not None and self._attempt.profile()
 
     def press(self) -> None:
         """Let go."""
-        if self._task is not None:
+        if self._attempt is not None:
+            self._attempt.press()
+        elif self._task is not None:
             self._task.cancel()
 
     @property
@@ -200,9 +243,13 @@ class Handoff:
 
     async def save(self, checkpoint: Mapping[str, Any]) -> None:
         """Make its newest checkpoint durable in the history; while the disk is full this waits for room."""
+        job_id, number = self.claim.job.id, self.claim.number
+        await self._patiently(lambda: self._around.store.save_checkpoint(job_id, number, checkpoint))
+
+    async def _patiently(self, write: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self._around.store.save_checkpoint(self.claim.job.id, self.claim.number, checkpoint)
+                await write()
                 return
             except HistoryUnavailable as error:
                 self._around.trouble.report(error)

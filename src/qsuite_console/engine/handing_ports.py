@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qsuite_console.engine.ports import Claim, Ending, JobKind
@@ -46,6 +47,13 @@ class Following(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NotOut:
+    """Nobody else has an attempt in hand: it is done here, on from ``checkpoint`` where others got further."""
+
+    checkpoint: dict[str, Any] | None = None
+
+
 class Executor(Protocol):
     """Has the jobs of a queue done by others."""
 
@@ -63,8 +71,8 @@ class Executor(Protocol):
         """End the run of a job that is over by another's word, where there still is one; never waits."""
         ...
 
-    async def run(self, following: Following) -> Ending:
-        """Hand an attempt out, or join its run that is under way, and return how it ended.
+    async def run(self, following: Following) -> Ending | NotOut:
+        """Hand an attempt out, or join its run that is under way, and return how it ended, or that it is done here.
 
         Passing trouble is waited out. Cancelled, it lets go: the run goes on, and the job's next attempt joins it.
         """

@@ -6,7 +6,7 @@ The store is implemented by ``history``; workers by ``workers`` and plug-ins; pr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
-from qsuite_console.model.health import Snapshot
 from qsuite_console.model.jobs import (
     Attempt,
     Job,
@@ -299,6 +298,10 @@ class Store(Ledger, Facts, Protocol):
         """End attempt ``number``; raises Conflict if it is no longer the running one of this owner."""
         ...
 
+    async def hand_out(self, job_id: int, number: int, *, is_out: bool = True) -> None:
+        """Note beforehand that others may get attempt ``number``, or that none has it; raises Conflict if it is over."""
+        ...
+
     async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Persist the wish; a job that is not running becomes cancelled at once."""
         ...
@@ -319,8 +322,8 @@ class Store(Ledger, Facts, Protocol):
         """Remove finished jobs with all they own; returns those that went, as they were."""
         ...
 
-    async def rescue(self, *, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()) -> Sequence[Job]:
-        """Take over a dead owner's running jobs: interrupted, or failed after too many; those ``away`` lived on."""
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
+        """Take over a dead owner's running jobs: interrupted, or failed after too many; those handed out live on."""
         ...
 
     async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:
@@ -388,12 +391,4 @@ class Books(Protocol):
 
     async def prune(self, *, now: datetime) -> int:
         """Forget it, in small steps; returns how many jobs went."""
-        ...
-
-
-class Sampler(Protocol):
-    """Measures what is watched, on the engine's loop."""
-
-    async def run(self, publish: Callable[[Snapshot], None]) -> None:
-        """Publish a snapshot every interval until cancelled; survives whatever a source does."""
         ...

@@ -10,10 +10,9 @@ import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from qsuite_console.engine.core import Core
-from qsuite_console.engine.ports import Sampler
 from qsuite_console.model.errors import HistoryUnavailable
 from qsuite_console.model.events import AlertChanged, Sampled
 from qsuite_console.model.health import Alert, Snapshot
@@ -27,6 +26,14 @@ PRUNE_FIRST_S: Final = 60.0
 PRUNE_EVERY_S: Final = 3600.0
 RESTART_S: Final = 5.0
 log = logging.getLogger(__name__)
+
+
+class Sampler(Protocol):
+    """Measures what is watched, on the engine's loop."""
+
+    async def run(self, publish: Callable[[Snapshot], None]) -> None:
+        """Publish a snapshot every interval until cancelled; survives whatever a source does."""
+        ...
 
 
 class LagMeter:

@@ -6,7 +6,6 @@ once, so that an engine unsure whether a failed commit reached the disk may simp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -111,23 +110,21 @@ def _told_before(transaction: Transaction, job_id: int, number: int, ending: End
     return job_of(row)
 
 
-def rescue(
-    transaction: Transaction, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()
-) -> list[Job]:
+def rescue(transaction: Transaction, owner: str, now: datetime, max_rescues: int) -> list[Job]:
     """Take over every running job of another (dead) owner; how long those attempts ran is unknown.
 
-    ``away``: queues whose jobs others do, which did not die with their engine.
+    A job that was handed out did not die with its engine.
     """
     connection = transaction.connection
     found = connection.execute(
-        "SELECT id, attempt, started_at, wait_us, owner, kind, queue, rescues, cancel_requested FROM jobs"
+        "SELECT id, attempt, started_at, wait_us, owner, kind, queue, rescues, cancel_requested,"
+        " handed_out FROM jobs"
         " WHERE state = 'running' AND owner <> ? ORDER BY id",
         (owner,),
     ).fetchall()
     at = stamp(now)
     rescued: list[Job] = []
-    for job_id, number, started, wait_us, holder, kind, queue, rescues, is_cancel_requested in found:
-        is_away = queue in away
+    for job_id, number, started, wait_us, holder, kind, queue, rescues, is_cancel_requested, is_away in found:
         connection.execute(
             "INSERT OR REPLACE INTO attempts (job_id, number, started_at, finished_at, outcome, error, wait_us, owner)"
             " VALUES (?, ?, ?, ?, 'interrupted', ?, ?, ?)",

@@ -22,6 +22,7 @@ HISTORY_STEPS: Final[Sequence[Step]] = (
     ("0003_schedules", schedule_rows.SCHEMA),
     ("0004_outgoing", (*rates.SCHEMA, *deliveries.SCHEMA)),
     ("0005_watches", watches.SCHEMA),
+    ("0006_handed_out", schema.HANDED_OUT),
 )
 TELEMETRY_STEPS: Final[Sequence[Step]] = (("0001_telemetry", schema.TELEMETRY),)
 

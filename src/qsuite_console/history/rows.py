@@ -13,7 +13,8 @@ from qsuite_console.model.jobs import Attempt, Job, JobState, LogLine, Outcome, 
 
 COLUMNS: Final = (
     "id, kind, title, queue, priority, state, parameters, created_at, run_at, started_at, finished_at, attempt,"
-    " max_attempts, tries, rescues, progress, error, reason, correlation_id, origin, cancel_requested"
+    " max_attempts, tries, rescues, progress, error, reason, correlation_id, origin, cancel_requested,"
+    " handed_out"
 )
 ATTEMPT_COLUMNS: Final = (
     "job_id, number, started_at, finished_at, outcome, error, wait_us, run_us, cpu_us, memory_delta, owner"
@@ -95,6 +96,7 @@ def job_of(row: Row) -> Job:
         correlation_id=row[18],
         origin=row[19],
         cancel_requested=bool(row[20]),
+        handed_out=bool(row[21]),
     )
 
 

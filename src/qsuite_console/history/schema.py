@@ -124,6 +124,8 @@ HISTORY: Final = (
     END""",
 )
 
+HANDED_OUT: Final = ("ALTER TABLE jobs ADD COLUMN handed_out INTEGER NOT NULL DEFAULT 0",)
+
 TELEMETRY: Final = (
     """CREATE TABLE logs (
         job_id INTEGER NOT NULL,

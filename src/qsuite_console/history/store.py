@@ -10,38 +10,35 @@ from typing import Any, Final
 from msgspec import structs
 
 from qsuite_console.config.settings import EngineSettings
-from qsuite_console.history import alerts, endings, pruning, queries, transitions
+from qsuite_console.history import endings, pruning, queries, transitions
 from qsuite_console.history.ballast import Ballast
 from qsuite_console.history.deliveries import DeliveryBook
 from qsuite_console.history.files import open_for_writing, telemetry_path
+from qsuite_console.history.ledger import LedgerWriter
 from qsuite_console.history.lock import HistoryLock
 from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
 from qsuite_console.history.mounts import network_type
 from qsuite_console.history.rates import RateBook
-from qsuite_console.history.reader import HistoryReader
 from qsuite_console.history.rows import moment, pack
 from qsuite_console.history.schedules import ScheduleBook
 from qsuite_console.history.telemetry import Telemetry
 from qsuite_console.history.writer import Transaction, Writer
-from qsuite_console.model.alerts import Silence
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import HistoryUnavailable
-from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import Job, LogLine, Progress
-from qsuite_console.model.runs import AuditEntry, Change, Claim, Ending, Inserted, Note, Prunable, Start
+from qsuite_console.model.runs import Change, Claim, Ending, Inserted, Note, Prunable, Start
 
 CHECKPOINT_LIMIT: Final = 4 << 20  # bytes of JSON, packed
 
 
-class SqliteStore(HistoryReader):
+class SqliteStore(LedgerWriter):
     """Implements ``engine.ports.Store``. Made by ``open_store``; ``close`` lets the next owner in."""
 
     def __init__(
         self, path: Path, lock: HistoryLock, writer: Writer, telemetry: Telemetry, settings: EngineSettings
     ) -> None:
-        super().__init__(path, slots=settings.queues)
+        super().__init__(path, writer, slots=settings.queues)
         self._lock = lock
-        self._writer = writer
         self._notes = telemetry
         self._settings = settings
         self.warnings: Sequence[str] = ()
@@ -95,6 +92,10 @@ class SqliteStore(HistoryReader):
             )
         await self._writer.run(lambda t: transitions.save_checkpoint(t, job_id, number, blob), is_essential=True)
 
+    async def hand_out(self, job_id: int, number: int, *, is_out: bool = True) -> None:
+        """Note that others may get an attempt, or that none has it; raises Conflict for one that was replaced."""
+        await self._writer.run(lambda t: transitions.hand_out(t, job_id, number, is_out=is_out), is_essential=True)
+
     async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
         """Persist the wish; a job that is not running becomes cancelled at once."""
         return await self._writer.run(
@@ -127,47 +128,14 @@ class SqliteStore(HistoryReader):
             lambda t: (queries.counts(t.connection), queries.queue_depths(t.connection)), is_essential=True
         )
 
-    async def rescue(self, *, owner: str, now: datetime, max_rescues: int, away: Sequence[str] = ()) -> Sequence[Job]:
+    async def rescue(self, *, owner: str, now: datetime, max_rescues: int) -> Sequence[Job]:
         """Take over every running job of another (dead) owner: interrupted, or failed after too many rescues."""
-        return await self._writer.run(lambda t: endings.rescue(t, owner, now, max_rescues, away), is_essential=True)
+        return await self._writer.run(lambda t: endings.rescue(t, owner, now, max_rescues), is_essential=True)
 
     async def due(self, *, now: datetime) -> tuple[Sequence[Job], datetime | None]:
         """Move scheduled jobs whose time has come to queued; return them and the next instant to look again."""
         jobs, next_run = await self._writer.run(lambda t: transitions.due(t, now))
         return jobs, None if next_run is None else moment(next_run)
-
-    async def audit(self, entry: AuditEntry, *, is_essential: bool = False) -> int:
-        """Keep who asked for what, and return its number."""
-        lane = "" if is_essential else "audit"
-        return await self._writer.run(lambda t: transitions.keep(t, entry), is_essential=is_essential, lane=lane)
-
-    async def conclude(self, number: int, result: str) -> None:
-        """Replace the result of an entry of the audit."""
-        await self._writer.run(lambda t: transitions.conclude(t, number, result), is_essential=True)
-
-    async def save_queue(
-        self, name: str, *, concurrency: int, is_paused: bool, entry: AuditEntry | None = None
-    ) -> None:
-        """Keep an operator's setting of a queue over restarts, with its audit."""
-
-        def work(transaction: Transaction) -> None:
-            transaction.connection.execute(
-                "INSERT OR REPLACE INTO queues VALUES (?, ?, ?)", (name, concurrency, int(is_paused))
-            )
-            if entry is not None:
-                transitions.keep(transaction, entry)
-
-        await self._writer.run(work)
-
-    async def keep_alerts(self, target: str, found: Sequence[Alert], silences: Sequence[Silence] | None) -> None:
-        """Keep alerts as they are now, and, unless None, replace the target's silences."""
-
-        def work(transaction: Transaction) -> None:
-            alerts.keep(transaction, target, found)
-            if silences is not None:
-                alerts.keep_silences(transaction, target, silences)
-
-        await self._writer.run(work, lane="alerts")
 
     async def probe(self) -> None:
         """Try whether the history takes writes (again); raises HistoryUnavailable while it does not."""

@@ -150,6 +150,15 @@ def save_checkpoint(transaction: Transaction, job_id: int, number: int, blob: by
     )
 
 
+def hand_out(transaction: Transaction, job_id: int, number: int, *, is_out: bool) -> None:
+    """Note that others may get the running attempt ``number``, or none has it; raises Conflict once it is over."""
+    changed = transaction.connection.execute(
+        "UPDATE jobs SET handed_out = ? WHERE id = ? AND attempt = ? AND state = 'running'", (is_out, job_id, number)
+    )
+    if not changed.rowcount:
+        raise Conflict(f"attempt {number} of job {job_id} is over: it is not handed out")
+
+
 def request_cancel(transaction: Transaction, job_id: int, now: datetime) -> Change:
     """Persist the wish; a job that is not running becomes cancelled at once."""
     job = _get(transaction, job_id)

@@ -48,7 +48,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class PlatformSampler:
-    """Implements ``engine.ports.Sampler`` over PostgreSQL, PgBouncer, Redis, Celery, this host and the jobs."""
+    """Implements ``engine.upkeep.Sampler`` over PostgreSQL, PgBouncer, Redis, Celery, this host and the jobs."""
 
     def __init__(
         self,

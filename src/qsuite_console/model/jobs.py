@@ -93,6 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str
     origin: str = ""  # who asked: "console", "cli", "schedule nightly"
     cancel_requested: bool = False
+    handed_out: bool = False  # others may have it in hand: they go on when its engine ends
 
     @property
     def is_routine(self) -> bool:

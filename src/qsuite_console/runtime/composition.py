@@ -146,6 +146,7 @@ class _Frame:
             sampler=None if self.is_idle else _sampler(services, paths, self.control),
             scheduler=scheduler,
             executors=distribution.executors,
+            rejoiner=distribution.rejoiner,
             drains=(distribution.drain,),
             services=(
                 outside.open(),

@@ -1,5 +1,5 @@
 """Jobs in the hands of other processes, as the settings want it: who follows them here, and what this engine does for
-others. Where every queue is local nothing of this exists, and no connection is opened for it.
+others. Where every queue is local no connection is opened for it, unless a job was handed out before that was so.
 """
 
 from __future__ import annotations
@@ -44,14 +44,17 @@ class Distribution:
         self._outlet: Outlet | None = None
         self._node: Node | None = None
         self._stack = AsyncExitStack()
+        self._follower: Follower | None = None
         self.executors: Mapping[str, Executor] = {}
-        if self._plans:
+        self.rejoiner: Executor | None = None
+        if self._plans or _home_file(paths.history).exists():
             self._follower = Follower(
                 self.book,
                 home_of(paths.history),
                 max_rescues=settings.engine.max_rescues,
                 keep_days=settings.runs.keep_days,
             )
+            self.rejoiner = self._follower.rejoiner(is_read_only=settings.target.read_only)
             self.executors = {
                 name: self._follower.executor(plan.execution, plan.in_flight, self._outlet_of(plan.execution))
                 for name, plan in self._plans.items()
@@ -79,7 +82,7 @@ class Distribution:
         """Follow, and serve where that is wanted, until the block ends."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
-            if self._plans:
+            if self._follower is not None:
                 await stack.enter_async_context(self._follower.open())
             if self._outlet is not None:
                 await stack.enter_async_context(self._outlet.open())
@@ -99,7 +102,7 @@ class Distribution:
 
 def home_of(history: Path) -> str:
     """Return the name under which a history's jobs are known to others: made once, kept beside it."""
-    path = history.with_name(history.name + ".home")
+    path = _home_file(history)
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
@@ -108,3 +111,8 @@ def home_of(history: Path) -> str:
         fresh.write_text(name + "\n", "ascii", errors="replace")
         fresh.replace(path)
         return name
+
+
+def _home_file(history: Path) -> Path:
+    """Return where that name is kept; without the file nothing has ever been handed out."""
+    return history.with_name(history.name + ".home")
