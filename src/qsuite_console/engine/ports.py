@@ -299,7 +299,7 @@ class Store(Ledger, Facts, Protocol):
         ...
 
     async def hand_out(self, job_id: int, number: int, *, is_out: bool = True) -> None:
-        """Note beforehand that others may get attempt ``number``, or that none has it; raises Conflict if it is over."""
+        """Note, beforehand, that others may get an attempt, or that none has it; raises Conflict if it is over."""
         ...
 
     async def request_cancel(self, job_id: int, *, now: datetime, note: Note | None = None) -> Change:
