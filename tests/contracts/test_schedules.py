@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from contracts.engines import Fail, Greet, Hold, _Socket, until
+from contracts.engines import Fail, Greet, Hold, NoParameters, _Socket, until
 from fakes.jobs import make_engine, opened
 from fakes.scheduling import questions
 from qsuite_console.attach import RemoteControl
 from qsuite_console.engine.control import Control
+from qsuite_console.engine.ports import JobContext, JobKind, Worker
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import Conflict, InvalidParameters, NotFound, ReadOnly, Unconfirmed
+from qsuite_console.model.jobs import JobState
 from qsuite_console.model.schedules import Explanation, RunOutcome, ScheduleDetail, ScheduleList, ScheduleView
 
 NIGHT: dict[str, Any] = {
@@ -27,15 +30,15 @@ NIGHT: dict[str, Any] = {
 
 
 @contextmanager
-def controlled(directory: Path, way: str, **target: Any) -> Iterator[Control]:
+def controlled(directory: Path, way: str, *workers: Worker, **target: Any) -> Iterator[Control]:
     """Run an engine with its socket and give its Control in process or over the socket."""
     clock = SystemClock()
     with opened(directory) as store:
         scheduler = Scheduler(store.schedules, lambda _: [])
         operations, probes = questions(scheduler, clock)
         engine = make_engine(
-            store, Greet(), Hold(), Fail(), scheduler=scheduler, operations=operations, probes=probes, clock=clock,
-            target=TargetView(name="test", **target),
+            store, Greet(), Hold(), Fail(), *workers, scheduler=scheduler, operations=operations, probes=probes,
+            clock=clock, target=TargetView(name="test", **target),
         )  # fmt: skip
         path = directory / "engine.sock"
         engine.add_service(_Socket(engine, path))
@@ -154,6 +157,53 @@ async def test_read_only_starts_nothing_but_lets_stop(tmp_path: Path, way: str) 
         assert "read-only" in (await views(control))["night"].problem
         assert (await control.perform("schedules.pause", {"name": "night"})).is_done
         assert (await control.perform("schedules.delete", {"name": "night"})).is_done
+
+
+READING: dict[str, Any] = {**NIGHT, "name": "weekly", "kind": "look", "parameters": ""}
+
+
+class Look(Hold):
+    """Only reads."""
+
+    kind = JobKind(name="look", title="Look", description="reads", parameters=NoParameters, changes_data=False)
+
+    async def run(self, context: JobContext, parameters: NoParameters) -> dict[str, Any]:
+        return {}
+
+
+async def test_jobs_that_only_read_are_scheduled_on_a_read_only_target(tmp_path: Path, way: str) -> None:
+    with controlled(tmp_path, way) as control:
+        await control.perform("schedules.save", NIGHT)
+    with controlled(tmp_path, way, Look(), is_read_only=True) as control:
+        assert (await control.perform("schedules.save", READING)).is_done
+        assert (await views(control))["weekly"].problem == ""
+        ran = await control.perform("schedules.run", {"name": "weekly"})
+        async with asyncio.timeout(30):
+            while (await control.job(int(ran.figures["job_id"]))).job.state is not JobState.SUCCEEDED:
+                await asyncio.sleep(0.01)
+        assert (await control.perform("schedules.pause", {"name": "weekly"})).is_done
+        assert (await control.perform("schedules.enable", {"name": "weekly"})).is_done
+        for changed in ({"kind": "hold"}, {"kind": "nothing-known"}):
+            with pytest.raises(ReadOnly):
+                await control.propose("schedules.save", {**READING, **changed, "revision": 3})
+        with pytest.raises(NotFound):
+            await control.perform("schedules.enable", {"name": "unknown"})
+        with pytest.raises(ReadOnly, match=r"^the target test is read-only: greet jobs would change it$"):
+            await control.perform("schedules.enable", {"name": "night"})
+
+
+async def test_on_production_jobs_that_only_read_want_no_name_and_confirm_nothing(tmp_path: Path, way: str) -> None:
+    with controlled(tmp_path, way, Look(), word="PRODUCTION") as control:
+        assert (await control.propose("schedules.save", READING)).typed == ""
+        assert (await control.perform("schedules.save", READING)).is_done
+        view = (await views(control))["weekly"]
+        assert (view.problem, view.schedule.confirmed) == ("", "")
+        turned = {**READING, "kind": "hold", "revision": 1}
+        assert (await control.propose("schedules.save", turned)).typed == "test"
+        with pytest.raises(Unconfirmed):
+            await control.perform("schedules.save", turned)
+        await control.perform("schedules.save", turned, confirmation="test")
+        assert (await views(control))["weekly"].schedule.confirmed == "test"
 
 
 async def test_on_production_the_name_confirms_the_schedule_and_its_jobs(tmp_path: Path, way: str) -> None:

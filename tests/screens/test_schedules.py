@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,8 +11,9 @@ from textual.pilot import Pilot
 
 from fakes.control import FakeControl, demo
 from fakes.timetable import SCHEDULES, Timetable, scheduled
-from qsuite_console.model.errors import HistoryUnavailable
+from qsuite_console.model.errors import HistoryUnavailable, InvalidParameters, ReadOnly
 from qsuite_console.model.jobs import JobState
+from qsuite_console.model.operations import Proposal
 from qsuite_console.screens.dialogs.schedule import ScheduleDialog
 from qsuite_console.widgets.text_view import TextView
 from screens.seeing import console, seen, until, until_gone, until_seen
@@ -186,6 +188,33 @@ async def test_production_wants_the_name_and_a_read_only_target_is_told_before_a
         await pilot.press("n")
         await until_seen(pilot, "read-only")
         assert not isinstance(pilot.app.screen, ScheduleDialog)
+
+
+async def test_on_a_read_only_target_a_schedule_of_jobs_that_only_read_can_be_typed() -> None:
+    control = scheduled()
+    control.set_state(is_read_only=True)
+
+    def look(given: Mapping[str, Any]) -> Proposal:
+        if given["kind"] != "report":
+            raise ReadOnly(f"the target desk is read-only: {given['kind']} jobs would change it", hint="choose another")
+        if not given.get("name"):
+            raise InvalidParameters({"name": "is required"})
+        return Proposal(operation="schedules.save", title="Make it?", lines=(), do="make it", parameters=dict(given))
+
+    control.proposals["schedules.save"] = look
+    control.operation_infos = tuple(
+        msgspec.structs.replace(info, changes_target=False) if info.name == "schedules.save" else info
+        for info in control.operation_infos
+    )
+    async with console(control).run_test(size=(80, 24)) as pilot:
+        await shown(pilot)
+        await pilot.press("e")  # of prices to be warmed: nothing to be typed here
+        await until_seen(pilot, "read-only")
+        assert not isinstance(pilot.app.screen, ScheduleDialog)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ScheduleDialog), "the form")
+        await pilot.press("enter", *"weekly", "enter", "enter", *"vacuum", "enter")
+        await until_seen(pilot, "the target desk is read-only: vacuum jobs")
 
 
 async def test_what_can_not_run_says_why_and_a_refused_question_too() -> None:

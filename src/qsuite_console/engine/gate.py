@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Final
 
-from qsuite_console.engine.ports import OperationKind, Store
+from qsuite_console.engine.ports import Store
 from qsuite_console.engine.state import TargetView
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError, ReadOnly, Unconfirmed
@@ -55,11 +55,11 @@ class Gate:
         if action in _STARTING:
             self.check_start(kind, changes_data=changes_data)
 
-    def check_operation(self, kind: OperationKind) -> None:
+    def check_operation(self, what: str, *, changes_target: bool) -> None:
         """Raise ReadOnly where an operation may not be done, nor proposed: nothing of it reaches the target."""
-        if kind.changes_target and self._target.is_read_only:
+        if changes_target and self._target.is_read_only:
             raise ReadOnly(
-                f"the target {self._target.name} is read-only: {kind.title.lower()} would change it",
+                f"the target {self._target.name} is read-only: {what} would change it",
                 hint="set target.read_only = false for it, or choose another target",
             )
 

@@ -103,18 +103,37 @@ def frequency(timing: Timing, start: datetime) -> Frequency:
 
 
 def collisions(timing: Timing, others: Sequence[tuple[str, Timing]], start: datetime) -> tuple[Collision, ...]:
-    """Return which other schedules plan at the same instants within a week, or within the plans that are looked at."""
-    end = start + ASIDE
-    mine = occurrences(timing, start, end=end, most=COMPARED)
+    """Return which other schedules plan at the same instants within a week, or within the plans that are looked at.
+
+    What each plans is kept while a minute lasts: this is asked again and again, for any number of schedules.
+    """
+    minute = start.astimezone(UTC).replace(second=0, microsecond=0)
+    begun_s = _seconds(start)
+    ended_s = begun_s + ASIDE.total_seconds()
+    mine, mine_until = _ahead(timing, minute)
     found: list[Collision] = []
     for name, other in others:
-        theirs = occurrences(other, start, end=end, most=COMPARED)
-        both = sorted(set(mine.times) & set(theirs.times))
+        theirs, theirs_until = _ahead(other, minute)
+        both = [at for at in mine & theirs if begun_s < at <= ended_s]
         if both:
-            seen = min((one.times[-1] for one in (mine, theirs) if one.truncated), default=end)
-            within_s = (seen - start).total_seconds()
-            found.append(Collision(name=name, count=len(both), first_at=both[0], within_s=within_s))
+            found.append(
+                Collision(
+                    name=name,
+                    count=len(both),
+                    first_at=_EPOCH + timedelta(seconds=min(both)),
+                    within_s=min(mine_until, theirs_until, ended_s) - begun_s,
+                )
+            )
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=2048)
+def _ahead(timing: Timing, minute: datetime) -> tuple[frozenset[int], float]:
+    """Return the plans of a week from a minute on, as seconds since 1970, and up to when they are all of them."""
+    end = minute + ASIDE + timedelta(minutes=1)
+    found = occurrences(timing, minute, end=end, most=COMPARED)
+    until = found.times[-1] if found.truncated and found.times else end
+    return frozenset(round(_seconds(at)) for at in found.times), _seconds(until)
 
 
 def next_change(zone: str, start: datetime) -> tuple[datetime, timedelta] | None:

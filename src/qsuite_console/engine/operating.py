@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -37,11 +37,21 @@ REFUSALS: Final = (Conflict, NotFound, ReadOnly, Unconfirmed, UsageProblem)
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
+class Judging(Protocol):
+    """An operation of which what is asked for decides whether it changes the target: a schedule of reports does not."""
+
+    def changing(self, parameters: Any) -> str:
+        """Return what would change the target, as in "vacuum jobs", "" for nothing; pure. Raises NotFound."""
+        ...
+
+
 class Operating:
     """One per engine. ``infos`` may be read from any thread."""
 
     def __init__(self, operations: Mapping[str, Operation], gate: Gate, trouble: Trouble) -> None:
         self._operations = dict(operations)
+        self._judges = {name: each for name, each in self._operations.items() if isinstance(each, Judging)}
         self._gate = gate
         self._trouble = trouble
         self._under_way: set[asyncio.Task[Outcome]] = set()
@@ -51,7 +61,7 @@ class Operating:
         """Return what the operation would do now, with what must be typed to confirm it."""
         operation = self._operation(name)
         kind = operation.kind
-        decoded = await self._admit(operation, given, origin)
+        decoded, is_change = await self._admit(operation, given, origin)
         try:
             async with asyncio.timeout(kind.timeout_s) as limit:
                 proposal = await operation.propose(decoded)
@@ -70,13 +80,13 @@ class Operating:
             proposal,
             operation=name,
             parameters=msgspec.to_builtins(proposal.parameters or decoded),
-            typed=self._gate.typed(changes_target=kind.changes_target),
+            typed=self._gate.typed(changes_target=is_change),
         )
 
     async def perform(self, name: str, given: Mapping[str, Any], confirmation: str, origin: str) -> Outcome:
         """Do it; the attempt and its result are in the audit, also when the caller is gone."""
         operation = self._operation(name)
-        decoded = await self._admit(operation, given, origin, confirmation)
+        decoded, _ = await self._admit(operation, given, origin, confirmation)
         task = asyncio.create_task(self._perform(operation, decoded, origin), name=f"operation-{name}")
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -101,20 +111,28 @@ class Operating:
 
     async def _admit(
         self, operation: Operation, given: Mapping[str, Any], origin: str, confirmation: str | None = None
-    ) -> msgspec.Struct:
-        """Return the parameters; a refusal is written down and raised. ``confirmation`` None: only proposed."""
+    ) -> tuple[msgspec.Struct, bool]:
+        """Return the parameters, and whether the target would be changed; a refusal is written down and raised.
+
+        ``confirmation`` None: only proposed.
+        """
         kind = operation.kind
+        judge = self._judges.get(kind.name)
         try:
-            self._gate.check_operation(kind)
+            decoded = None if judge is None else parameters.decode(kind.parameters, given)
+            what = kind.title.lower()
+            changing = what if judge is None else judge.changing(decoded)
+            is_change = kind.changes_target and bool(changing)
+            self._gate.check_operation(changing, changes_target=is_change)
             if confirmation is not None:
-                what = kind.title.lower()
-                self._gate.check_confirmation(what, confirmation, changes_target=kind.changes_target)
-            decoded = parameters.decode(kind.parameters, given)
+                self._gate.check_confirmation(what, confirmation, changes_target=is_change)
+            if decoded is None:
+                decoded = parameters.decode(kind.parameters, given)
         except ConsoleError as error:
             if confirmation is not None or not isinstance(error, UsageProblem):
                 await self._gate.record(origin, kind.name, subject_of(given), f"refused: {error.message}")
             raise
-        return decoded
+        return decoded, is_change
 
     async def _perform(self, operation: Operation, decoded: msgspec.Struct, origin: str) -> Outcome:
         kind = operation.kind

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
 
 RUNS: Final = 50
 PROBES: Final = ("schedules.list", "schedules.detail", "schedules.explain")
+Aside = Callable[[Callable[[], dict[str, Any]]], Awaitable[dict[str, Any]]]
 _SOON: Final = timedelta(days=1)
+
+
+async def _at_once(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Answers:
     reading: ScheduleReading
     now: datetime
     is_running: bool = False
+    aside: Aside = _at_once  # where what takes its time is computed: of many schedules, or of plans far ahead
     problem: Callable[[Schedule], str] = lambda _: ""
 
     async def ask(self, probe: str, parameters: Mapping[str, Any]) -> ScheduleList | ScheduleDetail | Explanation:
@@ -72,16 +79,13 @@ class Answers:
             known = ", ".join(schedules) or "none"
             raise NotFound(f"there is no schedule {clean(name, 60)}", hint=f"known are {known}")
         schedule = schedules.pop(name)
-        timing = schedule.timing
-        return ScheduleDetail(
+        detail = ScheduleDetail(
             at=self.now,
             view=self._view(schedule, await self.reading.last_runs(), await self.reading.live()),
-            upcoming=self._upcoming(timing, parameters),
-            frequency=frequency(timing, self.now),
-            collisions=collisions(timing, _planned(schedules.values()), self.now),
-            notes=notes(timing, self.now),
             runs=tuple(await self.reading.runs(schedule.id, RUNS)),
         )
+        told = await self._meaning(schedule.timing, schedules.values(), parameters)
+        return msgspec.structs.replace(detail, **told)
 
     async def _explain(self, parameters: Mapping[str, Any]) -> Explanation:
         given = {key: str(parameters.get(key) or "") for key in ("cron", "every", "once", "zone", "name")}
@@ -90,15 +94,24 @@ class Answers:
         except InvalidParameters as error:
             return Explanation(at=self.now, problems=error.problems)
         others = [schedule for schedule in await self.reading.all() if schedule.name != given["name"]]
-        return Explanation(
-            at=self.now,
-            words=words(timing),
-            timing=timing,
-            upcoming=self._upcoming(timing, parameters),
-            frequency=frequency(timing, self.now),
-            collisions=collisions(timing, _planned(others), self.now),
-            notes=notes(timing, self.now),
-        )
+        explained = Explanation(at=self.now, words=words(timing), timing=timing)
+        return msgspec.structs.replace(explained, **await self._meaning(timing, others, parameters))
+
+    async def _meaning(
+        self, timing: Timing, others: Iterable[Schedule], parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what follows from a timing, beside other schedules."""
+        planned = [(schedule.name, schedule.timing) for schedule in others if schedule.is_enabled]
+
+        def computed() -> dict[str, Any]:
+            return {
+                "upcoming": self._upcoming(timing, parameters),
+                "frequency": frequency(timing, self.now),
+                "collisions": collisions(timing, planned, self.now),
+                "notes": notes(timing, self.now),
+            }
+
+        return await self.aside(computed)
 
     def _upcoming(self, timing: Timing, parameters: Mapping[str, Any]) -> Occurrences:
         """Return the plans between ``start`` (now) and ``end``, at most ``most``."""
@@ -140,6 +153,7 @@ class _Probe:
             scheduler.store,
             self._clock.now(),
             is_running=scheduler.is_running,
+            aside=asyncio.to_thread,
             problem=lambda schedule: _problem(scheduler, schedule),
         ).ask(self.name, parameters)
 
@@ -171,10 +185,6 @@ def _problem(scheduler: Scheduler, schedule: Schedule) -> str:
     except ConsoleError as error:
         return error.message
     return ""
-
-
-def _planned(schedules: Iterable[Schedule]) -> list[tuple[str, Timing]]:
-    return [(schedule.name, schedule.timing) for schedule in schedules if schedule.is_enabled]
 
 
 def notes(timing: Timing, now: datetime) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from qsuite_console.model.errors import InvalidParameters
+from qsuite_console.model.text import clean
+
 NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 LEAST_FIELDS: Final = 5  # of a cron expression
 MOST_MADE_UP: Final = 100  # missed runs that the policy "all" makes up; of more, the newest
@@ -207,6 +210,20 @@ def written(parameters: Mapping[str, Any]) -> str:
     if all(isinstance(value, str | int | float | bool) for value in parameters.values()):
         return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in parameters.items())
     return msgspec.json.encode(parameters).decode()
+
+
+def parameters_of(text: str) -> dict[str, Any]:
+    """Return what ``written`` has written: JSON, or words like symbols=AAPL; raises InvalidParameters."""
+    text = text.strip()
+    try:
+        if text.startswith("{"):
+            return msgspec.json.decode(text, type=dict[str, Any])
+        pairs = [word.partition("=") for word in shlex.split(text)]
+    except (msgspec.DecodeError, ValueError) as error:
+        raise InvalidParameters({"parameters": f"can't be read: {clean(error, 100)}"}) from error
+    if any(not equals or not name for name, equals, _ in pairs):
+        raise InvalidParameters({"parameters": "are written name=value, name=value … or as JSON"})
+    return {name: value for name, _, value in pairs}
 
 
 def fields_of(schedule: Schedule) -> dict[str, Any]:

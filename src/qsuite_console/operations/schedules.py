@@ -1,15 +1,14 @@
 """Making, changing and removing schedules, and running one now. Looked at first, in plain words, like any change.
 
-What would start work (saving, enabling, running) counts as a change of the target: refused on a read-only one, and on
-production it wants the target's name, which is kept with the schedule as the confirmation of its jobs. Pausing and
-deleting only stop work, so they are always allowed.
+What would start work (saving, enabling, running) counts as a change of the target where its jobs do: refused on a
+read-only one, and on production it wants the target's name, which is kept with the schedule as the confirmation of its
+jobs. A schedule of jobs that only read, and pausing and deleting, which only stop work, are always allowed.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -23,7 +22,7 @@ from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.timing import LONGEST_S, read_span, read_timing
 from qsuite_console.model.errors import Conflict, ConsoleError, InvalidParameters, NotFound
 from qsuite_console.model.operations import Outcome, Proposal
-from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule, Timing, length
+from qsuite_console.model.schedules import NAME, Missed, Overlap, Schedule, Timing, length, parameters_of
 from qsuite_console.model.text import clean
 
 if TYPE_CHECKING:
@@ -106,6 +105,16 @@ class _Operation:
     def _gate(self) -> Gate:
         return self._scheduler.core.around.gate
 
+    def _changing(self, kind: str) -> str:
+        """Return "vacuum jobs" for a kind that changes the target's data, or may since it is not known; else ""."""
+        worker = self._scheduler.core.workers.get(kind.strip())
+        is_reading = worker is not None and not worker.kind.changes_data
+        return "" if is_reading else f"{clean(kind, 60)} jobs".strip()
+
+    def _confirmed(self, kind: str) -> str:
+        """Return what is kept as the confirmation of a schedule's jobs: what the gate has just wanted for it."""
+        return self._gate.typed(changes_target=bool(self._changing(kind)))
+
     def _next(self, schedule: Schedule, now: datetime) -> str:
         at = following(schedule.timing, now)
         return "it has no time to come" if at is None else f"next {_time(at, schedule.timing.zone)}"
@@ -120,6 +129,10 @@ class Save(_Operation):
         help="Make a schedule, or change one: which job, when, what happens to runs that are missed or overlap.",
         parameters=SaveParameters,
     )
+
+    def changing(self, parameters: SaveParameters) -> str:
+        """Return which jobs would change the target, if they would."""
+        return self._changing(parameters.kind)
 
     async def propose(self, parameters: SaveParameters) -> Proposal:
         """Say in plain words what would be saved; raises InvalidParameters naming every field that is refused."""
@@ -141,9 +154,7 @@ class Save(_Operation):
     async def perform(self, parameters: SaveParameters) -> Outcome:
         """Save it; raises Conflict where it was made or changed meanwhile."""
         made = self._made(parameters)
-        saved = await self._scheduler.store.save(
-            msgspec.structs.replace(made, confirmed=self._gate.typed(changes_target=True))
-        )
+        saved = await self._scheduler.store.save(msgspec.structs.replace(made, confirmed=self._confirmed(made.kind)))
         self._scheduler.adopt(saved)
         told = self._next(saved, self._clock.now()) if saved.is_enabled else "paused"
         return Outcome(
@@ -180,7 +191,7 @@ class Save(_Operation):
         timing = tried(read_timing, given.cron, given.every, given.once, given.zone, now)
         grace_s = tried(read_span, "grace", given.grace)
         jitter_s = tried(_read_jitter, given.jitter, timing, now)
-        chosen = tried(read_parameters, given.parameters)
+        chosen = tried(parameters_of, given.parameters)
         if given.kind.strip() and chosen is not None:
             tried(
                 self._check_job, Schedule(name=given.name, kind=given.kind.strip(), parameters=chosen, timing=Timing())
@@ -211,7 +222,7 @@ class Save(_Operation):
     def _check_job(self, schedule: Schedule) -> None:
         """Refuse a job that could not be made, naming the parameters' own problems."""
         try:
-            self._scheduler.job_of(msgspec.structs.replace(schedule, confirmed=self._gate.typed(changes_target=True)))
+            self._scheduler.job_of(msgspec.structs.replace(schedule, confirmed=self._confirmed(schedule.kind)))
         except InvalidParameters as error:
             raise InvalidParameters({"parameters": str(error)}) from error
         except NotFound as error:
@@ -230,6 +241,10 @@ class Enable(_Operation):
         parameters=NameParameters,
     )
 
+    def changing(self, parameters: NameParameters) -> str:
+        """Return which jobs change the target, if they do."""
+        return self._changing(self._scheduler.find(parameters.name).schedule.kind)
+
     async def propose(self, parameters: NameParameters) -> Proposal:
         """Say when it would run next."""
         schedule = self._scheduler.find(parameters.name).schedule
@@ -246,7 +261,7 @@ class Enable(_Operation):
         """Enable it; on production this is its confirmation."""
         schedule = self._scheduler.find(parameters.name).schedule
         now = self._clock.now()
-        confirmed = self._gate.typed(changes_target=True)
+        confirmed = self._confirmed(schedule.kind)
         if schedule.is_enabled and schedule.confirmed == confirmed:
             return Outcome(operation=self.kind.name, is_done=False, message=f"{schedule.name} is enabled already")
         saved = await self._scheduler.store.save(
@@ -337,10 +352,14 @@ class Run(_Operation):
         parameters=NameParameters,
     )
 
+    def changing(self, parameters: NameParameters) -> str:
+        """Return which jobs change the target, if they do."""
+        return self._changing(self._scheduler.find(parameters.name).schedule.kind)
+
     async def propose(self, parameters: NameParameters) -> Proposal:
         """Say which job would be made; raises what keeps it from it."""
         schedule = self._scheduler.find(parameters.name).schedule
-        confirmed = msgspec.structs.replace(schedule, confirmed=self._gate.typed(changes_target=True))
+        confirmed = msgspec.structs.replace(schedule, confirmed=self._confirmed(schedule.kind))
         job, _ = self._scheduler.job_of(confirmed)
         return Proposal(
             operation=self.kind.name,
@@ -360,20 +379,6 @@ class Run(_Operation):
             message=f"{parameters.name} runs: job {fired.run.job_id}",
             figures={"job_id": fired.run.job_id},
         )
-
-
-def read_parameters(text: str) -> dict[str, Any]:
-    """Return a job's parameters from JSON or from words like symbols=AAPL; raises InvalidParameters."""
-    text = text.strip()
-    try:
-        if text.startswith("{"):
-            return msgspec.json.decode(text, type=dict[str, Any])
-        pairs = [word.partition("=") for word in shlex.split(text)]
-    except (msgspec.DecodeError, ValueError) as error:
-        raise InvalidParameters({"parameters": f"can't be read: {clean(error, 100)}"}) from error
-    if any(not equals or not name for name, equals, _ in pairs):
-        raise InvalidParameters({"parameters": "are written name=value, name=value … or as JSON"})
-    return {name: value for name, _, value in pairs}
 
 
 def _read_jitter(text: str, timing: Any, now: datetime) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -13,7 +14,9 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from qsuite_console import commands
+from qsuite_console.model.errors import InvalidParameters
 from qsuite_console.model.schedules import ScheduleDetail, ScheduleList, ScheduleView, fields_of, written
+from qsuite_console.screens.acting import ORIGIN
 from qsuite_console.screens.dialogs.schedule import ScheduleDialog, new_values
 from qsuite_console.screens.operating import operate
 from qsuite_console.screens.panes import Pane, PaneScreen, Question, contains
@@ -22,6 +25,7 @@ from qsuite_console.widgets.entry_table import EntryTable
 from qsuite_console.widgets.live_table import LiveTable, Row
 from qsuite_console.widgets.text_view import TextView
 
+READING = "report"  # a kind of job that changes nothing: may be scheduled wherever anything may
 WIDE = 110  # cells from which the runs stand beside the facts
 
 
@@ -201,8 +205,9 @@ class SchedulesScreen(PaneScreen):
 
     async def _edit(self, values: Mapping[str, Any]) -> None:
         """Let it be typed until it is saved or left: a no to the question leads back to what was typed."""
-        if self.state.is_read_only:  # said by the gate, before anything is typed
-            await self._operate("schedules.save", {"name": "new", "kind": "any"})
+        if not self.may_change():
+            return
+        if self.state.is_read_only and not await self.attempt(self._may_save(str(values.get("kind", "")))):
             return
         given: dict[str, Any] | None = dict(values)
         while given is not None:
@@ -215,6 +220,12 @@ class SchedulesScreen(PaneScreen):
                 return
             given["when"] = next(given[name] for name in ("cron", "every", "once") if given[name])
             given["enabled"] = "yes" if given["enabled"] else "no"
+
+    async def _may_save(self, kind: str) -> bool:
+        """Return true, or raise what forbids it before anything is typed: on a read-only target jobs may only read."""
+        with contextlib.suppress(InvalidParameters):  # whatever is to be typed yet
+            await self.control.propose("schedules.save", {"kind": kind or READING}, origin=ORIGIN)
+        return True
 
 
 def shown_values(view: ScheduleView) -> dict[str, Any]:
@@ -233,4 +244,6 @@ def command_of(view: ScheduleView) -> str:
         for flag in ("cron", "every", "once", "zone", "missed", "grace", "overlap", "jitter", "note", "parameters")
         if fields[flag]
     ]
+    if not view.schedule.is_enabled:
+        flags.append("--paused")
     return " ".join(["qsuite-console schedules add", name, kind, *flags])

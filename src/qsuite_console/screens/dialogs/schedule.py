@@ -18,7 +18,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from qsuite_console.engine.control import Control
-from qsuite_console.model.errors import ConsoleError, InvalidParameters
+from qsuite_console.model.errors import ConsoleError, InvalidParameters, ReadOnly
 from qsuite_console.model.kinds import KindInfo, ParameterSpec
 from qsuite_console.model.schedules import Explanation, Missed, Overlap, Schedule, timing_of
 from qsuite_console.model.text import clean
@@ -178,7 +178,8 @@ class ScheduleDialog(Dialog[dict[str, Any] | None]):
         except InvalidParameters as error:
             found = {("when" if name in _WHEN else name or "name"): why for name, why in error.problems.items()}
         except ConsoleError as error:
-            found = {"name": f"{error.message}; {error.hint}" if error.hint else error.message}
+            field = "kind" if isinstance(error, ReadOnly) else "name"
+            found = {field: f"{error.message}; {error.hint}" if error.hint else error.message}
         shown = {name: why for name, why in found.items() if not only_touched or name in self._touched}
         self._fields.set_problems({name: clean(why, 200) for name, why in shown.items()})
         if not only_touched and found:
