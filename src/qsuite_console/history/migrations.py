@@ -5,7 +5,11 @@ an up-to-date file opens without loading sqlite-utils and a newer one is refused
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from qsuite_console.history import alerts, deliveries, rates, schedule_rows, schema, watches
@@ -37,14 +41,37 @@ def migrate(connection: sqlite3.Connection, name: str, steps: Sequence[Step]) ->
         )
     if version == len(steps):
         return 0
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    with _as_if_absent("pandas"):
+        from sqlite_utils import Database
+        from sqlite_utils.migrations import Migrations
 
     migrations = Migrations(name)
     for number, (title, statements) in enumerate(steps, start=1):
         migrations(name=title)(_step(title, number, statements))
     migrations.apply(Database(connection))
     return len(steps) - int(version)
+
+
+class _Absence(MetaPathFinder):
+    """Finds one module nowhere, for the thread that made it."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._thread = name, get_ident()
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == self._name and get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{fullname} is not wanted here", name=fullname)
+
+
+@contextmanager
+def _as_if_absent(name: str) -> Iterator[None]:
+    """Spare the first start a module that sqlite-utils loads wherever it is installed: a second for pandas, unused."""
+    absence = _Absence(name)
+    sys.meta_path.insert(0, absence)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(absence)
 
 
 def _step(title: str, number: int, statements: Sequence[str]) -> Callable[[Database], None]:
