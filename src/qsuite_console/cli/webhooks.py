@@ -244,7 +244,7 @@ def _state(one: EndpointView) -> str:
 
 def _standing(one: Delivery) -> str:
     if one.state is DeliveryState.DELIVERED:
-        return f"arrived{_status(one.status)}"
+        return f"arrived{_status(one.status)}{f'; {one.error}' if one.error else ''}"
     if one.state is DeliveryState.DEAD:
         return f"given up: {one.error}"
     if one.next_at is None or not one.error:

@@ -41,6 +41,7 @@ class Carried:
     """How a try went. ``after_s``: not before that; ``is_gone``: it asks not to be told any more."""
 
     error: str = ""  # "" has arrived
+    note: str = ""  # what of it has not, all the same: sent again, the others would have it twice
     status: int | None = None
     after_s: float | None = None
     is_gone: bool = False
@@ -287,7 +288,7 @@ class MailCarrier:
         data = _data(delivery)
         lines = [told["QSUITE_MESSAGE"], "", *(f"{name}: {value}" for name, value in data.items() if value is not None)]
         try:
-            await send_mail(
+            refused = await send_mail(
                 self._settings,
                 endpoint.email,
                 identifier=delivery.id,
@@ -301,7 +302,7 @@ class MailCarrier:
             )
         except ConsoleError as error:
             return Carried(error=_plain(error.message))
-        return Carried()
+        return Carried(note=_plain(f"the mail server refused {', '.join(refused)}") if refused else "")
 
 
 def carriers(client: OutgoingClient, smtp: SmtpSettings) -> Mapping[Way, Carrier]:

@@ -252,7 +252,8 @@ class Courier:
         try:
             carried = await self._carry(endpoint, delivery, at)
             latency_ms = round((self._clock.monotonic() - begun) * 1000, 1)
-            tried = DeliveryTry(at=at, status=carried.status, error=carried.error, latency_ms=latency_ms)
+            said = carried.error or carried.note
+            tried = DeliveryTry(at=at, status=carried.status, error=said, latency_ms=latency_ms)
             await self._settle(endpoint, delivery, carried, tried)
         except HistoryUnavailable as error:
             log.warning("delivery %d is sent again later: %s", delivery.number, error.message)
@@ -274,6 +275,8 @@ class Courier:
     async def _settle(self, endpoint: Endpoint, delivery: Delivery, carried: Carried, tried: DeliveryTry) -> None:
         now = self._clock.now()
         if not carried.error:
+            if carried.note:
+                log.warning("%s for %s: %s", delivery.event, endpoint.name, carried.note)
             await self.book.settle(delivery.number, tried, retry_at=None, is_done=True)
             return
         if carried.is_gone:

@@ -178,7 +178,8 @@ def standing(one: Delivery) -> str:
     tries = f"{one.attempts} tries" if one.attempts != 1 else "1 try"
     if one.state is DeliveryState.DELIVERED:
         said = f" answered {one.status}" if one.status is not None else ""
-        return f"delivered in {one.latency_ms or 0:,.0f} ms{',' if said else ''}{said}"
+        but = f"; {one.error}" if one.error else ""
+        return f"delivered in {one.latency_ms or 0:,.0f} ms{',' if said else ''}{said}{but}"
     if one.state is DeliveryState.DEAD:
         return f"not tried any more after {tries}: {one.error}"
     if one.next_at is None or not one.error:

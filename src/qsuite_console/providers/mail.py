@@ -1,21 +1,30 @@
-"""Mails by SMTP, each over a connection of its own, in a thread; only the mail server of the configuration is used."""
+"""Mails by SMTP, each over a connection of its own; only the mail server of the configuration is used.
+
+Each in a thread that nobody joins, unlike those of the loop: a mail server that hangs must not keep the console from
+ending.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import TypeVar
 
 from qsuite_console.config.notices import SmtpSettings
 from qsuite_console.model.text import clean
 from qsuite_console.providers.errors import ProviderUnavailable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +46,11 @@ async def send_mail(
     at: datetime,
     timeout_s: float,
     attachment: Attachment | None = None,
-) -> None:
-    """Hand a mail to the server for all recipients; raises ProviderUnavailable with the server's own reason."""
+) -> tuple[str, ...]:
+    """Hand a mail to the server for all recipients, and return those of them that it refused, if not all.
+
+    Raises ProviderUnavailable with the server's own reason.
+    """
     message = EmailMessage()
     host = socket.gethostname()
     sender = settings.sender or f"qsuite-console@{host}"
@@ -54,10 +66,37 @@ async def send_mail(
         if parameters:
             part = next(message.iter_attachments())
             part.replace_header("Content-Type", f'{attachment.media_type}; name="{attachment.name}"')
-    await asyncio.to_thread(_send, settings, sender, list(recipients), message, timeout_s)
+    return await _aside(lambda: _send(settings, sender, list(recipients), message, timeout_s))
 
 
-def _send(settings: SmtpSettings, sender: str, recipients: list[str], message: EmailMessage, timeout_s: float) -> None:
+async def _aside(work: Callable[[], T]) -> T:
+    loop = asyncio.get_running_loop()
+    waited: asyncio.Future[T] = loop.create_future()
+    done = concurrent.futures.Future[T]()
+
+    def settle() -> None:
+        if waited.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            waited.set_exception(error)
+        else:
+            waited.set_result(done.result())
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # whoever waits gets it
+            done.set_exception(error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(settle)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+    return await waited
+
+
+def _send(
+    settings: SmtpSettings, sender: str, recipients: list[str], message: EmailMessage, timeout_s: float
+) -> tuple[str, ...]:
     where = f"the mail server {settings.host}:{settings.port}"
     try:
         server = _connect(settings, timeout_s)
@@ -75,8 +114,7 @@ def _send(settings: SmtpSettings, sender: str, recipients: list[str], message: E
         raise ProviderUnavailable(f"{where} refused {', '.join(clean(one, 80) for one in error.recipients)}") from error
     except (smtplib.SMTPException, ssl.SSLError, OSError) as error:
         raise ProviderUnavailable(f"{where} can't be used: {clean(error, 150) or type(error).__name__}") from error
-    if refused:
-        raise ProviderUnavailable(f"{where} refused {', '.join(clean(one, 80) for one in refused)}")
+    return tuple(clean(one, 80) for one in refused)
 
 
 def _connect(settings: SmtpSettings, timeout_s: float) -> smtplib.SMTP:

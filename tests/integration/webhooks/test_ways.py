@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from qsuite_console.config.secrets import Secret
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.deliveries import DeliveryState
 from qsuite_console.model.health import AlertState, Level
+from qsuite_console.operations.webhooks import standing
 
 PROGRAM = """#!{python}
 import json, os, sys
@@ -33,6 +35,25 @@ with open({out!r}, "a") as file:
     said = {{name: value for name, value in os.environ.items()}}
     file.write(json.dumps([told, said, sys.argv[1:]]) + "\\n")
 sys.exit({code})
+"""
+
+
+HANGING = """
+import asyncio, sys
+from datetime import UTC, datetime
+from qsuite_console.config.notices import SmtpSettings
+from qsuite_console.providers.mail import send_mail
+
+async def main():
+    settings = SmtpSettings(host="127.0.0.1", port=int(sys.argv[1]), security="none", sender="a@example.com")
+    given = dict(identifier="i", subject="s", text="t", at=datetime.now(UTC), timeout_s=3600)
+    sending = send_mail(settings, ["b@example.com"], **given)
+    try:
+        await asyncio.wait_for(sending, 0.5)
+    except TimeoutError:
+        print("left")
+
+asyncio.run(main())
 """
 
 
@@ -135,8 +156,15 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[tuple[Envelope, EmailMessage]] = []
         self.answers: list[str] = []
+        self.strangers: list[str] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = 0
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, to: str, options: Any) -> str:
+        if to in self.strangers:
+            return "550 nobody of that name"
+        envelope.rcpt_tos.append(to)
+        return "250 known"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.answers:
@@ -221,6 +249,41 @@ async def test_a_mail_server_that_is_down_or_refuses(tmp_path: Path) -> None:
             (one,) = await found.deliveries()
             assert (one.state, one.attempts) == (DeliveryState.DELIVERED, 3)
             assert len(box.mails) == 1
+
+
+async def test_a_mail_that_some_refuse_is_not_sent_again_to_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Mailbox()
+    box.strangers = ["gone@example.com"]
+    endpoint = notice(email=["ada@example.com", "gone@example.com"])
+    async with mail_server(box), desk(tmp_path, endpoint, smtp=smtp(box)) as found:
+        await found.alert()
+        for _ in range(3):
+            await found.tick(400)
+        (one,) = await found.deliveries()
+        assert (one.state, one.attempts) == (DeliveryState.DELIVERED, 1)
+        assert one.error == "the mail server refused gone@example.com"
+        assert standing(one).endswith("; the mail server refused gone@example.com")
+        assert [envelope.rcpt_tos for envelope, _ in box.mails] == [["ada@example.com"]]
+    assert "alert.fired for oncall: the mail server refused gone@example.com" in caplog.text
+
+
+async def test_a_mail_server_that_hangs_does_not_keep_the_console_from_ending(tmp_path: Path) -> None:
+    script = tmp_path / "ends.py"
+    script.write_text(HANGING)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), str(silent.getsockname()[1]), stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(60):  # the mail itself may take an hour
+                told, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert (told, process.returncode) == (b"left\n", 0)
 
 
 async def test_a_wrong_password_is_told_without_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
