@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from acceptance.product import Console
 from acceptance.terminal import Terminal
+from fakes import stopwatch
 from qsuite_console.attach import RemoteControl
 from qsuite_console.engine.control import Control
 from qsuite_console.model.jobs import TERMINAL, JobState, Submission
@@ -23,19 +24,20 @@ from qsuite_console.paths import resolve
 FIRST = 3
 PAUSE_S = 0.06  # after the last byte a key has brought: a person is not faster
 _PRESSER = """
-import json, os, select, sys, time
+import json, os, runpy, select, sys
+watch = runpy.run_path(sys.argv[4])["Stopwatch"]().__enter__()
 master, keys, pause = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 pressed, chunks = [], []
 def take(seconds):
     if not select.select([master], [], [], seconds)[0]:
         return False
     data = os.read(master, 65536)
-    chunks.append((time.perf_counter(), data.hex()))
+    chunks.append((watch.seconds, data.hex()))
     return True
 while take(pause):
     pass
 for number in range(keys):
-    pressed.append(time.perf_counter())
+    pressed.append(watch.seconds)
     os.write(master, b"j" if number % 2 == 0 else b"k")
     take(20)
     while take(pause):
@@ -70,10 +72,11 @@ def waits_ms(terminal: Terminal, keys: int) -> list[float]:
     """Press j and k in turn and return how long each took until what it changed had come to the terminal.
 
     A process that does nothing else presses and notes when bytes arrive; what they show is read from them afterwards:
-    an emulator takes longer to read a screen than the program to draw it.
+    an emulator takes longer to read a screen than the program to draw it. What a busy machine takes from that process
+    is nobody's wait for a key.
     """
     noted = subprocess.run(
-        [sys.executable, "-I", "-c", _PRESSER, str(terminal.master), str(keys), str(PAUSE_S)],
+        [sys.executable, "-I", "-c", _PRESSER, str(terminal.master), str(keys), str(PAUSE_S), stopwatch.__file__],
         pass_fds=[terminal.master],
         stdout=subprocess.PIPE,
         check=True,

@@ -81,7 +81,7 @@ class Terminal:
         self.raw += data
         self.stream.feed(_UNKNOWN.sub(b"", data))
 
-    def wait_until(self, condition: Callable[[str], object], what: str, timeout: float = 20.0) -> float:
+    def wait_until(self, condition: Callable[[str], object], what: str, timeout: float = 60.0) -> float:
         """Read until ``condition(text)`` holds; return how long it took since the start, in seconds."""
         end = time.monotonic() + timeout
         while not condition(self.text):
@@ -89,7 +89,7 @@ class Terminal:
             assert self.read(), f"the program ended before {what}:\n{self.text}"
         return time.monotonic() - self.started
 
-    def wait_for(self, words: str, timeout: float = 20.0) -> float:
+    def wait_for(self, words: str, timeout: float = 60.0) -> float:
         """Read until ``words`` are on the screen."""
         return self.wait_until(lambda text: words in text, repr(words), timeout)
 
@@ -99,7 +99,7 @@ class Terminal:
             os.write(self.master, KEYS.get(key, key).encode())
             self.read(0.05)
 
-    def wait(self, timeout: float = 25.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Return the exit code (128 + n for a death by signal n)."""
         end = time.monotonic() + timeout
         while self.exit_code is None:

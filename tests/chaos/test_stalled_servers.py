@@ -21,10 +21,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
-import psutil
 import pytest
 from textual.pilot import Pilot
 
+from fakes.stopwatch import Stopwatch
+from integration.service.watching import tell
 from qsuite_console.app import ConsoleApp
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, DatabaseSettings, InterfaceSettings, Settings, TableSettings
@@ -65,7 +66,7 @@ class Platform:
     def stop(self) -> None:
         for server in (self.postgres, self.valkey):
             if server.is_alive:
-                _signal(server, signal.SIGCONT)
+                tell(server, signal.SIGCONT)
             server.stop()
 
     async def sessions(self) -> int:
@@ -90,12 +91,6 @@ class Platform:
         writer.close()
         await writer.wait_closed()
         return len(listed.strip().split("\n")) - 1
-
-
-def _signal(server: servers.Server, number: signal.Signals) -> None:
-    process = psutil.Process(server.process.pid)
-    for one in (process, *process.children(recursive=True)):
-        os.kill(one.pid, number)
 
 
 @pytest.fixture
@@ -128,11 +123,11 @@ async def console_on(platform: Platform, home: Path) -> AsyncIterator[Pilot[Any]
 
 async def wait_for(condition: Callable[[], object], limit_s: float, what: Callable[[], str]) -> float:
     """Return the seconds until a condition holds."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < limit_s, f"not within {limit_s:g} s: {what()}"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - started
+    with Stopwatch() as waited:
+        while not condition():
+            assert waited.seconds < limit_s, f"not within {limit_s:g} s: {what()}"
+            await asyncio.sleep(0.02)
+    return waited.seconds
 
 
 async def key_time(pilot: Pilot[Any], wanted_s: float = KEY_WITHIN_S) -> float:
@@ -316,14 +311,14 @@ async def test_postgresql_stops_and_dies(
         scene = Scene(pilot, "5", "postgresql", platform.sessions)
         await stall(
             scene,
-            lambda: _signal(platform.postgres, signal.SIGSTOP),
-            lambda: _signal(platform.postgres, signal.SIGCONT),
+            lambda: tell(platform.postgres, signal.SIGSTOP),
+            lambda: tell(platform.postgres, signal.SIGCONT),
             report,
         )
         port = platform.postgres.port
         await killed(
             scene,
-            lambda: _signal(platform.postgres, signal.SIGKILL),
+            lambda: tell(platform.postgres, signal.SIGKILL),
             lambda: platform.start_postgres(port),
             report,
         )
@@ -340,14 +335,14 @@ async def test_valkey_stops_and_dies(platform: Platform, tmp_path: Path, capsys:
         scene = Scene(pilot, "6", "redis", platform.clients)
         await stall(
             scene,
-            lambda: _signal(platform.valkey, signal.SIGSTOP),
-            lambda: _signal(platform.valkey, signal.SIGCONT),
+            lambda: tell(platform.valkey, signal.SIGSTOP),
+            lambda: tell(platform.valkey, signal.SIGCONT),
             report,
         )
         port = platform.valkey.port
         await killed(
             scene,
-            lambda: _signal(platform.valkey, signal.SIGKILL),
+            lambda: tell(platform.valkey, signal.SIGKILL),
             lambda: platform.start_valkey(port),
             report,
         )

@@ -169,7 +169,7 @@ def remote(directory: Path, **options: Any) -> Iterator[Control]:
 CONTROLS: dict[str, Callable[..., Any]] = {"local": local, "remote": remote}
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
     """Wait for a condition with a deadline."""
     async with asyncio.timeout(limit_s):
         while not condition():

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from fakes.control import FakeControl
+from fakes.stopwatch import Stopwatch
 from qsuite_console.model.events import EngineTrouble
 
 NO_LIMIT = aiohttp.ClientTimeout(total=None)
@@ -78,11 +78,15 @@ def request(path: str) -> bytes:
 
 
 class Crowd:
-    """Readers of one engine's ``/stream``, with the seconds each event took to reach each of them."""
+    """Readers of one engine's ``/stream``, with the seconds each event took to reach each of them.
 
-    def __init__(self, path: Path) -> None:
+    ``clock`` is that of whoever speaks: it stands still while the machine lets nobody run.
+    """
+
+    def __init__(self, path: Path, clock: Stopwatch) -> None:
         self.late: list[float] = []
         self._path = path
+        self._clock = clock
 
     @asynccontextmanager
     async def listening(self, count: int) -> AsyncIterator[None]:
@@ -118,20 +122,20 @@ class Crowd:
             writer.write(request("/stream?events=trouble"))
             rest = b""
             while chunk := await reader.read(256 * 1024):
-                now = time.monotonic_ns()
+                now = self._clock.seconds
                 rest, end = rest + chunk, 0
                 for found in _SENT.finditer(rest):
-                    self.late.append((now - int(found[1])) / 1e9)
+                    self.late.append(now - int(found[1]) / 1e9)
                     end = found.end()
                 rest = rest[end:][-64:]
         finally:
             writer.close()
 
 
-async def speak(control: FakeControl, until: asyncio.Event) -> None:
+async def speak(control: FakeControl, until: asyncio.Event, clock: Stopwatch) -> None:
     """Let something happen fifty times a second, with the instant it did."""
     while not until.is_set():
-        now = time.monotonic_ns()
+        now = int(clock.seconds * 1e9)
         control.emit(EngineTrouble(at=control.clock.now(), message=f"{now} {_PADDING}"))
         await asyncio.sleep(EVERY_S)
     control.emit(EngineTrouble(at=control.clock.now(), message=""))

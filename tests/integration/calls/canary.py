@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,8 +12,8 @@ import aiohttp.web as web
 class Canary:
     """The same port on 127.0.0.1 and ::1."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self) -> None:
+        self.port = 0
         self.accepted = 0
         self.seen: list[web.Request] = []
 
@@ -26,12 +25,11 @@ class Canary:
 
 @asynccontextmanager
 async def open_canary() -> AsyncIterator[Canary]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    canary = Canary(port)
-    servers = [await asyncio.start_server(canary._accept, host, port) for host in ("127.0.0.1", "::1")]
+    canary = Canary()
+    servers = [await asyncio.start_server(canary._accept, "127.0.0.1", 0)]
+    canary.port = servers[0].sockets[0].getsockname()[1]
     try:
+        servers.append(await asyncio.start_server(canary._accept, "::1", canary.port))
         yield canary
     finally:
         for server in servers:

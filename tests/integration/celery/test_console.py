@@ -15,8 +15,10 @@ import pytest
 import redis
 
 from fakes.celery_jobs import KINDS
+from fakes.stopwatch import Stopwatch
 from integration.celery.conftest import Platform
 from qsuite_console import workers
+from qsuite_console.cache.celery_link import Broker
 from qsuite_console.cli.checks import Verdict
 from qsuite_console.cli.checks.handing import handing
 from qsuite_console.config.queues import QueuePlan, RunSettings
@@ -88,12 +90,12 @@ async def test_cancel_reaches_the_worker(runtime: Runtime, connection: asyncpg.C
     (job_id,) = await submit(control, steps=1000, wait_s=0.1)
     while not await connection.fetchval("SELECT count(*) FROM began"):
         await asyncio.sleep(0.02)
-    started = time.monotonic()
-    await control.act(JobAction.CANCEL, (job_id,))
-    await is_so(control, job_id, JobState.CANCELLED)
-    print(f"cancelled after {time.monotonic() - started:.2f} s")
+    with Stopwatch() as taken:
+        await control.act(JobAction.CANCEL, (job_id,))
+        await is_so(control, job_id, JobState.CANCELLED)
+    print(f"cancelled after {taken.seconds:.2f} s")
     assert await connection.fetchval("SELECT count(*) FROM ended WHERE how = 'stopped'") == 1
-    assert time.monotonic() - started < 5.0
+    assert taken.seconds < 5.0
 
 
 async def test_a_failed_attempt_is_tried_again(runtime: Runtime) -> None:
@@ -110,7 +112,7 @@ async def test_a_flushed_broker_loses_no_job(
     try:
         await submit(runtime.control, 40)
         with redis.from_url(platform.redis) as broker:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while sum(broker.llen(key) for key in broker.scan_iter("qsuite.general*", _type="list")) < 36:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.02)
@@ -151,7 +153,9 @@ async def test_killed_workers_lose_no_job_and_double_none(
     assert await connection.fetchval("SELECT sum(times) - count(*) FROM effect") <= again
 
 
-async def test_doctor_says_who_serves(platform: Platform) -> None:
+async def test_doctor_says_who_serves(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The workers are real: a busy machine keeps them longer from answering than an operator would wait.
+    monkeypatch.setattr(Broker.ask, "__kwdefaults__", {"destination": (), "patience_s": 20.0})
     plan = QueuePlan(name="general", execution=Execution.CELERY)
     settings = replace(platform.settings, queues={"general": plan, "ai": replace(plan, name="ai")})
     found = {each.name: each for each in await handing(settings)}

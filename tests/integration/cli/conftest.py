@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,13 @@ class Console:
     def run(self, *arguments: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run to the end and return what it printed."""
         source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"stdin": subprocess.PIPE}
-        child = self.start(*arguments, env=environ, **source)
+        return self._finish(self.start(*arguments, env=environ, **source), stdin)
+
+    def together(self, *commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
+        """Run commands beside each other, which is quicker where each waits for something, and return their ends."""
+        return [self._finish(child) for child in [self.start(*command) for command in commands]]
+
+    def _finish(self, child: subprocess.Popen[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         out, err = child.communicate(stdin, timeout=60)
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(child.args, child.returncode, out, err)
@@ -111,7 +117,7 @@ class Console:
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return json.loads(done.stdout)
 
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         """Return the condition's first true answer."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

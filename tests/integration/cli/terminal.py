@@ -35,7 +35,7 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.screen.display)
 
-    def pump(self, until: Callable[[], bool], seconds: float = 30) -> bool:
+    def pump(self, until: Callable[[], bool], seconds: float = 60) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not until():
             if self._is_closed:
@@ -59,7 +59,7 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self._fd, keys)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Return the exit code, negative for a signal."""
         ended: list[int] = []
 

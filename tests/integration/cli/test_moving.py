@@ -38,7 +38,7 @@ def start_endless_job(console: Console) -> None:
     runner = console.start("run", "test.count", "--steps", "7", "--until", NEVER)
     console.wait_for_job("running", saved=True)
     runner.kill()
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=60)
 
 
 def test_the_engine_moves_to_the_background_and_back_and_its_job_goes_on(
@@ -188,7 +188,7 @@ def test_the_verbs_and_the_console_of_a_target_use_its_engine_elsewhere(
     terminal.see(f"engine: pid {owner.pid} at 127.0.0.1")
     terminal.see("count to 2")
     owner.send_signal(signal.SIGTERM)
-    assert owner.wait(30) == 0
+    assert owner.wait(60) == 0
     terminal.see("the engine ended")
     gone = configured.run("--target", "far", "jobs", "list")
     assert gone.returncode == 1

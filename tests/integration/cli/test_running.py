@@ -88,7 +88,7 @@ def test_ctrl_c_cancels_and_keeps_the_checkpoint(console: Console) -> None:
     child = console.start(*LONG, "--json")
     console.wait_for_job("running", saved=True)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     assert json.loads(out)["state"] == "cancelled"
     detail = console.json("jobs", "show", "1")
@@ -104,7 +104,7 @@ def test_the_same_command_resumes_what_was_drained_or_killed(console: Console, n
     child = console.start(*command)
     console.wait_for_job("running", saved=True)
     child.send_signal(number)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     if number == signal.SIGTERM:
         assert child.returncode == 143, err
         assert json.loads(out)["state"] == "interrupted"
@@ -127,7 +127,7 @@ def test_another_process_sees_and_cancels_it(console: Console) -> None:
     assert [each["id"] for each in status["running"]] == [1]
     (result,) = console.json("jobs", "cancel", "1")
     assert result["is_done"] is True
-    out, _ = child.communicate(timeout=20)
+    out, _ = child.communicate(timeout=60)
     assert child.returncode == 130
     assert json.loads(out)["state"] == "cancelled"
 
@@ -143,7 +143,7 @@ def test_a_second_run_is_handed_to_the_process_that_runs_the_engine(console: Con
     assert joined.stderr is not None
     assert "joining job 1" in joined.stderr.readline()
     joined.send_signal(signal.SIGTERM)
-    out, _ = joined.communicate(timeout=20)
+    out, _ = joined.communicate(timeout=60)
     assert joined.returncode == 143
     assert json.loads(out)["state"] == "running"
     assert child.poll() is None
@@ -159,7 +159,7 @@ def test_a_job_goes_on_here_when_the_engine_that_ran_it_ends(console: Console, n
     guest = console.start("run", "test.count", "--until", str(tmp_path / "gate"), "--json")
     console.wait_for_job("running", 2, saved=True)
     host.send_signal(number)
-    host.communicate(timeout=30)
+    host.communicate(timeout=60)
     console.wait_for(lambda: console.wait_for_engine().pid == guest.pid, "the guest taking over")
     (tmp_path / "gate").touch()
     out, err = guest.communicate(timeout=60)
@@ -203,7 +203,7 @@ def test_a_terminal_gets_a_bar_on_stderr_and_a_clean_stdout(console: Console) ->
     assert child.stdout is not None
     answer = json.loads(child.stdout.read())
     child.stdout.close()
-    assert child.wait(20) == 0
+    assert child.wait(60) == 0
     os.close(ours)
     assert answer["state"] == "succeeded"
     text = seen.decode()

@@ -90,12 +90,12 @@ def test_headless_on_the_sandbox_ends_with_everything_also_when_killed(console: 
         lambda: any(job["origin"] == "sandbox" for job in inside.json("jobs", "list")["jobs"]), "the history's loading"
     )
     service.kill()
-    service.wait(20)
+    service.wait(60)
     inside.wait_for(lambda: not processes_in(directory), "the end of all processes", 40)
     second = console.start(*arguments, stderr=subprocess.DEVNULL)
     inside.wait_for(lambda: inside.wait_for_engine().pid == second.pid, "an engine")
     second.send_signal(signal.SIGTERM)
-    assert second.wait(40) == 0
+    assert second.wait(60) == 0
     inside.wait_for(lambda: not processes_in(directory), "the end of all processes", 20)
     inside.close()
 

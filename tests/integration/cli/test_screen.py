@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -47,20 +48,26 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
     console.wait_for_engine()
     owner.send_signal(signal.SIGSTOP)
     try:
-        assert console.json("jobs", "list")["jobs"][0]["state"] == "succeeded"
-        refused = console.run("jobs", "delete", "1")
+        terminal = open_terminal()  # beside the commands: each of them waits for the owner
+        listed, refused, ran, status, told = console.together(
+            ("jobs", "list", "--json"),
+            ("jobs", "delete", "1"),
+            ("run", "test.count", "--steps", "1"),
+            ("status", "--json"),
+            ("status",),
+        )
+        assert (listed.returncode, json.loads(listed.stdout)["jobs"][0]["state"]) == (0, "succeeded"), listed.stderr
         assert refused.returncode == 1
         assert f"pid {owner.pid}" in refused.stderr.splitlines()[0]
-        ran = console.run("run", "test.count", "--steps", "1")
         assert ran.returncode == 1
         assert f"pid {owner.pid}" in ran.stderr
         assert "owns this history and doesn't answer" in ran.stderr
         assert "end that process" in ran.stderr
-        status = console.json("status")
-        assert status["is_running"] is False
-        assert f"pid {owner.pid}" in status["trouble"]
-        assert "none answers" in console.run("status").stdout
-        terminal = open_terminal()
+        assert status.returncode == 0, status.stderr
+        found = json.loads(status.stdout)
+        assert found["is_running"] is False
+        assert f"pid {owner.pid}" in found["trouble"]
+        assert "none answers" in told.stdout
         terminal.see("count to 2")
         assert b"looking only" in terminal.raw
         terminal.press(b"q")
@@ -68,7 +75,7 @@ def test_beside_an_owner_that_is_stopped_it_looks_only(
     finally:
         owner.send_signal(signal.SIGCONT)
     owner.send_signal(signal.SIGTERM)
-    assert owner.wait(30) == 0
+    assert owner.wait(60) == 0
     assert console.json("status")["trouble"] == ""
 
 
@@ -82,8 +89,8 @@ def test_sigterm_restores_the_terminal_and_interrupts_the_job(
     runner = console.start("run", "test.count", "--until", "/nowhere/to/be/seen")
     console.wait_for_job("running", saved=True)
     runner.kill()
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=60)
     os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.wait(40) == 143
+    assert terminal.wait(60) == 143
     assert b"\x1b[?1049l" in terminal.raw
     console.wait_for_job("interrupted")

@@ -69,7 +69,7 @@ def start_endless_job(console: Console, *options: str) -> None:
 
     console.wait_for(is_running, "the job")
     runner.kill()
-    runner.communicate(timeout=20)
+    runner.communicate(timeout=60)
 
 
 def test_the_target_is_switched_with_the_keys_and_back(
@@ -130,7 +130,7 @@ def test_what_cannot_be_opened_leaves_the_operator_where_they_are(
     finally:
         holder.send_signal(signal.SIGCONT)
     holder.send_signal(signal.SIGTERM)
-    assert holder.wait(30) == 0
+    assert holder.wait(60) == 0
 
 
 def test_a_target_that_another_process_runs_is_attached_to(
@@ -150,7 +150,7 @@ def test_a_target_that_another_process_runs_is_attached_to(
     assert terminal.wait() == 0
     assert configured.json("--target", "market", "status")["is_running"] is True
     holder.send_signal(signal.SIGTERM)
-    assert holder.wait(30) == 0
+    assert holder.wait(60) == 0
 
 
 def test_two_engines_side_by_side_have_nothing_in_common(configured: Console) -> None:
@@ -168,14 +168,14 @@ def test_two_engines_side_by_side_have_nothing_in_common(configured: Console) ->
     owners = {name: configured.json("--target", name, "status")["owner"] for name in engines}
     assert owners == {name: f"pid {child.pid}" for name, child in engines.items()}
     engines["lab"].send_signal(signal.SIGTERM)
-    assert engines["lab"].wait(30) == 0
+    assert engines["lab"].wait(60) == 0
     assert (state_of(configured, "lab"), state_of(configured, "market")) == ("interrupted", "running")
     logs: list[Any] = [
         line for line in configured.run("--target", "market", "jobs", "logs", "1").stdout.splitlines() if "step" in line
     ]
     assert len(logs) == len(set(logs))
     engines["market"].send_signal(signal.SIGTERM)
-    assert engines["market"].wait(30) == 0
+    assert engines["market"].wait(60) == 0
     home = configured.home / "state"
     assert (home / "history.sqlite").exists()
     assert (home / "targets" / "market" / "history.sqlite").exists()

@@ -177,9 +177,9 @@ async def test_cancelling_ends_all_of_it_however_deaf(tmp_path: Path) -> None:
 
 async def test_its_time_limit_ends_all_of_it(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    detail = await result_of(tmp_path, family(pids, timeout_s=2))
+    detail = await result_of(tmp_path, family(pids, timeout_s=3))
     assert detail.job.state is JobState.FAILED
-    assert "ran longer than its soft limit of 2 s" in (detail.job.error or "")
+    assert "ran longer than its soft limit of 3 s" in (detail.job.error or "")
     assert "all it had started were ended" in (detail.job.error or "")
     assert all_gone(started(pids))
 

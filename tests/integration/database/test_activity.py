@@ -227,9 +227,11 @@ async def test_a_deadlock_has_no_root_until_the_server_resolves_it(own_postgres:
         assert [line.is_cycle for line in lines] == [True, True]
         assert [line.depth for line in lines] == [0, 1]
         assert {wait.lock.subject for wait in found.waits} == {"advisory lock 1", "advisory lock 2"}
+        other = await asyncpg.connect(url)  # the server notices those that are gone once the deadlock is resolved
         for connection in (one, two):
-            connection.terminate()
+            await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
         await asyncio.gather(*tasks, return_exceptions=True)
+        await other.close()
 
 
 async def test_a_plan_is_shown_without_running_the_statement(database_dsn: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from fakes.stopwatch import Stopwatch
 from integration.database.conftest import Opening
 from integration.service.watching import freeze, resume
 from qsuite_console.db import queries
@@ -105,10 +106,9 @@ async def test_a_lock_stands_in_the_way_for_50_ms_only(database_dsn: str, panels
         await reader.look(20)
         async with holder.transaction():
             await holder.execute("LOCK TABLE held")
-            started = time.monotonic()
-            with pytest.raises(DatabaseBusy, match="lock"):
-                await reader.rows("held")
-            assert time.monotonic() - started < 2.0
+            with Stopwatch() as waited, pytest.raises(DatabaseBusy, match="lock"):
+                await reader.rows("held", budget_s=20)
+            assert waited.seconds < 2.0
             look = reader.begin(20)
             assert await look.try_rows("rows of held", "held") is None
             assert "tried again" in look.unread[0].hint
@@ -123,10 +123,9 @@ async def test_one_slow_question_keeps_nobody_longer_than_their_budget(database_
         slow = asyncio.create_task(reader.rows("slow", budget_s=1.5))
         while not reader._turn.locked():
             await asyncio.sleep(0)
-        started = time.monotonic()
         with pytest.raises(DatabaseBusy, match="busy with another panel"):
             await reader.rows("echo", "x", budget_s=0.3)
-        assert time.monotonic() - started < 1.5
+        assert not slow.done()
         with pytest.raises(DatabaseDown, match="does not answer"):
             await slow
         async with asyncio.timeout(30):
@@ -147,10 +146,12 @@ async def test_a_server_that_hangs_is_said_to_and_answers_at_once_afterwards(
         try:
             until = time.monotonic() + 8  # longer than its patience: the connection is given up meanwhile
             while time.monotonic() < until:
-                started = time.monotonic()
-                with pytest.raises(DatabaseError, match=r"does not answer|not accepted"):
+                with (
+                    Stopwatch() as waited,
+                    pytest.raises(DatabaseError, match=r"does not answer|not accepted"),
+                ):
                     await reader.rows("echo", "x", budget_s=1.0)
-                assert time.monotonic() - started < 2.5
+                assert waited.seconds < 2.5
         finally:
             resume(own_postgres)
         assert await answered(reader) < 5
@@ -196,20 +197,20 @@ async def until_refused(reader: PanelReader) -> None:
 
 async def answered(reader: PanelReader) -> float:
     """Ask until there is an answer; return the seconds it took."""
-    started = time.monotonic()
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await reader.rows("echo", "back", budget_s=1.0)
-                return time.monotonic() - started
-            except DatabaseError:
-                await asyncio.sleep(0.05)
+    with Stopwatch() as waited:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await reader.rows("echo", "back", budget_s=1.0)
+                    return waited.seconds
+                except DatabaseError:
+                    await asyncio.sleep(0.05)
 
 
 async def only_one(url: str) -> None:
     """Wait until the server has one session of the panels: nothing leaked."""
     looker = await asyncpg.connect(url)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await looker.fetchval(OURS) != 1:
             await asyncio.sleep(0.05)
     await looker.close()

@@ -20,6 +20,7 @@ import pytest
 
 from fakes.backfill import NOWHERE, make_settings, open_services
 from qsuite_console import operations, workers
+from qsuite_console.cache.celery_link import Broker
 from qsuite_console.config.settings import TargetSettings
 from qsuite_console.engine.parameters import decode
 from qsuite_console.metrics.celery_watch import make_watch
@@ -28,6 +29,17 @@ from qsuite_console.sandbox import servers
 
 HERE = Path(__file__).parent
 DEADLINE_S = 40.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Wait for workers' answers as long as a busy machine may keep them from giving them, or as long as is said."""
+
+    def wait(seconds: float) -> None:
+        monkeypatch.setattr(Broker.ask, "__kwdefaults__", {"destination": (), "patience_s": seconds})
+
+    wait(5.0)
+    return wait
 
 
 @dataclass

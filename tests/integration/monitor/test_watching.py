@@ -154,10 +154,12 @@ async def test_events_become_rates_times_and_failures(shop: Shop, look: Look) ->
 
 async def test_looking_reads_no_argument_writes_nothing_but_answers_and_misses_no_key(shop: Shop, look: Look) -> None:
     secret = "canary-4f1d"
-    task = shop.send("shop.nap", 1.0, secret)
+    task = shop.send("shop.nap", 60.0, secret)
     await until(lambda: _has(look, task), "it is active")
     everything = [await look.ask(f"celery.{name}") for name in ("queues", "workers", "tasks", "kinds", "history")]
     assert secret not in repr(everything)
+    shop.app.control.revoke(task, terminate=True)
+    await until(lambda: _idle(look), "it is ended")
 
     watch = look.services.celery
     assert watch is not None

@@ -46,10 +46,10 @@ async def running(made):
     yield
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
 
 
-async def until(is_so, limit_s=20.0):
+async def until(is_so, limit_s=60.0):
     async with asyncio.timeout(limit_s):
         while not await is_so():
             await asyncio.sleep(0.05)

@@ -80,16 +80,16 @@ async def test_what_each_route_took_is_told(client: Client) -> None:
 async def test_a_slow_request_is_told_and_a_wait_for_news_is_none(
     client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 0.2)
+    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 1.0)
     answer = control.jobs
 
     async def late(query: JobQuery) -> JobPage:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.1)
         return await answer(query)
 
     monkeypatch.setattr(control, "jobs", late)
     await client.ask("GET", "/jobs?text=slow", "operator")
-    await client.ask("GET", f"/state?wait=0.5&after={control.state.sequence}", "reader")
+    await client.ask("GET", f"/state?wait=1.2&after={control.state.sequence}", "reader")
     view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
     assert [(slow.route, slow.path, slow.caller, slow.status) for slow in view.slow] == [
         ("GET /jobs", "/jobs", "operator", 200)
@@ -101,7 +101,7 @@ async def test_a_slow_request_is_told_and_a_wait_for_news_is_none(
 async def test_a_file_that_is_read_slowly_is_no_slow_request(
     client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 0.2)
+    monkeypatch.setattr("qsuite_console.headless.costs.SLOW_S", 1.0)
     report = ReportInfo(
         file="jobs-1-a.csv",
         path="/reports/jobs-1-a.csv",
@@ -117,7 +117,7 @@ async def test_a_file_that_is_read_slowly_is_no_slow_request(
 
     def part(parameters: Mapping[str, Any]) -> ReportPart:
         if parameters["offset"]:
-            time.sleep(0.3)
+            time.sleep(1.1)
         return ReportPart(at=NOW, report=report, offset=parameters["offset"], data=b"ab", size=4)
 
     control.answers["reports.content"] = part

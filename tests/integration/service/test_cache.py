@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from fakes.stopwatch import Stopwatch
 from integration.service.watching import freeze, resume
 from qsuite_console.cache.client import Cache
 from qsuite_console.cache.errors import CacheDown, CacheRefused, CacheUnauthorized
@@ -45,10 +45,9 @@ async def test_a_wrong_password_is_tried_once_and_never_shown(own_valkey: server
     watcher = client(own_valkey.url)
     before = (await watcher.info("stats"))["total_connections_received"]
     refused = client(with_password(own_valkey.url, credentials))
-    started = time.monotonic()
-    with pytest.raises(CacheUnauthorized) as error:
+    with Stopwatch() as waited, pytest.raises(CacheUnauthorized) as error:
         await refused.ping()
-    assert time.monotonic() - started < 0.5
+    assert waited.seconds < 0.5
     assert "s3cret" not in str(error.value) + error.value.hint
     assert (await watcher.info("stats"))["total_connections_received"] - before == 1
     await refused.close()
@@ -66,12 +65,11 @@ async def test_nothing_listening_is_said_with_the_address() -> None:
 async def test_a_hung_server_costs_two_seconds_and_runs_nothing_twice(own_valkey: servers.Server, cache: Cache) -> None:
     await cache.raw.set("counter", 0)
     freeze(own_valkey)
-    started = time.monotonic()
     try:
-        with pytest.raises(CacheDown, match="does not answer"):
+        with Stopwatch() as waited, pytest.raises(CacheDown, match="does not answer"):
             async with cache.guard() as raw:
                 await raw.incr("counter")
-        assert time.monotonic() - started < 3.0
+        assert waited.seconds < 3.0
     finally:
         resume(own_valkey)
     await cache.ping()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from contracts.engines import until
+from fakes.stopwatch import Stopwatch
 from qsuite_console.attach import EngineGone, RemoteControl, find_engine
 from qsuite_console.bridge import Bridge
 from qsuite_console.messages import StateChanged
@@ -55,11 +56,11 @@ class Other:
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.02)
 
-    def end(self, number: signal.Signals, limit_s: float = 15.0) -> int:
+    def end(self, number: signal.Signals, limit_s: float = 50.0) -> int:
         self.process.send_signal(number)
         return self.wait(limit_s)
 
-    def wait(self, limit_s: float = 15.0) -> int:
+    def wait(self, limit_s: float = 50.0) -> int:
         code = self.process.wait(limit_s)
         self._reader.join(5)
         return code
@@ -155,10 +156,9 @@ async def test_a_killed_engine_is_noticed_and_its_successor_followed(start: Call
         await until(lambda: "the engine ended" in control.state.trouble)
         assert control.state.sequence > sequence
         assert [job.id for job in control.state.running] == [receipt.job_id]  # what was known stays readable
-        started = time.monotonic()
-        with pytest.raises(EngineGone):
+        with Stopwatch() as waited, pytest.raises(EngineGone):
             await control.jobs(JobQuery())
-        assert time.monotonic() - started < 1
+        assert waited.seconds < 1
         start()
         await until(lambda: control.state.trouble == "" and bool(control.state.running))
         [job] = control.state.running
@@ -194,22 +194,21 @@ async def test_two_attached_consoles_see_the_same_at_once(start: Callable[..., O
         def is_seen(number: int) -> bool:
             return all(any(q.concurrency == number for q in each.state.queues) for each in (first, second))
 
-        began = time.monotonic()
-        for number in range(70, 90):
-            await first.set_queue("general", concurrency=number)
-            await until(partial(is_seen, number))
-        assert (time.monotonic() - began) / 20 < 2.5  # 0.1 s; the bench has what it is made for: 0.25 s at the latest
+        with Stopwatch() as taken:
+            for number in range(70, 90):
+                await first.set_queue("general", concurrency=number)
+                await until(partial(is_seen, number))
+        assert taken.seconds / 20 < 2.5  # 0.1 s; the bench has what it is made for: 0.25 s at the latest
 
 
 async def test_a_hung_engine_is_noticed_within_seconds_and_fails_calls(start: Callable[..., Other]) -> None:
     other = start()
     with RemoteControl(other.paths.socket) as control:
         other.process.send_signal(signal.SIGSTOP)
-        started = time.monotonic()
-        with pytest.raises(EngineGone, match="not known"):
+        with Stopwatch() as waited, pytest.raises(EngineGone, match="not known"):
             await control.submit(hold())
-        assert time.monotonic() - started < 5
-        assert "the engine stopped answering" in control.state.trouble
+        assert waited.seconds < 5
+        await until(lambda: "the engine stopped answering" in control.state.trouble)
         assert "ended" not in control.state.trouble
         assert find_engine(other.paths, timeout_s=0.2) is None
         other.process.send_signal(signal.SIGCONT)
@@ -240,16 +239,16 @@ async def test_a_second_signal_ends_at_once(start: Callable[..., Other]) -> None
         await until(lambda: bool(control.state.running))
     other.process.send_signal(signal.SIGINT)
     await asyncio.to_thread(other.wait_for, "SIGINT: draining")
-    started = time.monotonic()
-    assert other.end(signal.SIGTERM) == 128 + signal.SIGTERM
-    assert time.monotonic() - started < 10
+    with Stopwatch() as waited:
+        assert other.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert waited.seconds < 10
 
 
 async def test_systemd_is_told(start: Callable[..., Other], tmp_path: Path) -> None:
     path = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        listener.settimeout(10)
+        listener.settimeout(30)
         other = start(environment={"NOTIFY_SOCKET": str(path)})
         assert listener.recv(1000).startswith(b"READY=1\n")
         assert other.end(signal.SIGTERM) == 0
@@ -260,7 +259,7 @@ async def test_systemd_hears_signs_of_life_until_the_end(start: Callable[..., Ot
     path = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        listener.settimeout(15)
+        listener.settimeout(30)
         other = start(environment={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "600000"})
         assert listener.recv(1000).startswith(b"READY=1\n")
         assert [listener.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 import tempfile
 import time
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from fakes.stopwatch import Stopwatch
 from integration.service.watching import freeze, resume, watching
-from qsuite_console.model.health import Level
+from qsuite_console.model.health import Figure, Level
 from qsuite_console.sandbox import servers
 
 MONITORS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'qsuite-console/monitor'"
@@ -60,10 +62,15 @@ async def test_the_tiles_tell_what_the_servers_do(own_postgres: servers.Server, 
         working = asyncio.create_task(work(load))
         await watcher.until(lambda: (watcher.reading("postgresql").headline.value or 0) > 20)
         working.cancel()
-        connections = watcher.figure("postgresql", "connections")
-        assert connections is not None
-        assert connections.text == "3 / 17"  # the load, and two that watch: the server, and its tables
-        assert connections.limit == "warn 80 %, critical 95 %"
+
+        def connections() -> Figure:
+            figure = watcher.figure("postgresql", "connections")
+            assert figure is not None
+            return figure
+
+        # the load, and two that watch: the server, and its tables; those of the test before may have yet to end
+        await watcher.until(lambda: connections().text == "3 / 17")
+        assert connections().limit == "warn 80 %, critical 95 %"
         size = watcher.figure("postgresql", "size")
         assert size is not None
         assert size.value is not None
@@ -122,10 +129,10 @@ async def test_a_hung_postgresql_makes_only_its_own_tile_stale(
     async with watching(own_postgres.url, own_valkey.url) as watcher:
         await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
         freeze(own_postgres)
-        frozen_at = time.monotonic()
         try:
-            await watcher.until(lambda: watcher.reading("postgresql").error is not None)
-            assert time.monotonic() - frozen_at < 4  # three seconds, and what a busy machine adds
+            with Stopwatch() as waited:
+                await watcher.until(lambda: watcher.reading("postgresql").error is not None)
+            assert waited.seconds < 4  # three seconds, and what a busy machine adds
             stale = watcher.reading("postgresql")
             assert "does not answer" in (stale.error or "")
             assert stale.headline.value is not None
@@ -138,10 +145,11 @@ async def test_a_hung_postgresql_makes_only_its_own_tile_stale(
             await watcher.until(lambda: watcher.reading("postgresql").history[-4:] == (None,) * 4)
         finally:
             resume(own_postgres)
-        took_s = await watcher.until(lambda: watcher.reading("postgresql").error is None)
-        assert took_s < 4
+        with Stopwatch() as waited:
+            await watcher.until(lambda: watcher.reading("postgresql").error is None)
+        assert waited.seconds < 4
         async with connected(own_postgres.url) as looker:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await looker.fetchval(MONITORS) != 1:
                     await asyncio.sleep(0.1)
 
@@ -151,12 +159,15 @@ async def test_a_hung_redis_makes_only_its_own_tile_stale(own_valkey: servers.Se
         await watcher.until(lambda: watcher.reading("redis").headline.value is not None)
         freeze(own_valkey)
         try:
-            took_s = await watcher.until(lambda: watcher.reading("redis").error is not None)
-            assert took_s < 4
+            with Stopwatch() as waited:
+                await watcher.until(lambda: watcher.reading("redis").error is not None)
+            assert waited.seconds < 4
             assert "did not answer" in (watcher.reading("redis").error or "")
         finally:
             resume(own_valkey)
-        assert await watcher.until(lambda: watcher.reading("redis").error is None) < 4
+        with Stopwatch() as waited:
+            await watcher.until(lambda: watcher.reading("redis").error is None)
+        assert waited.seconds < 4
 
 
 async def test_a_killed_server_is_down_at_once_and_up_again_by_itself() -> None:
@@ -181,17 +192,20 @@ async def test_a_killed_server_is_down_at_once_and_up_again_by_itself() -> None:
 async def test_a_cut_session_is_opened_again(own_postgres: servers.Server) -> None:
     async with watching(own_postgres.url, interval_s=0.3) as watcher, connected(own_postgres.url) as killer:
         await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
-        cut = await killer.fetchval(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        cut = await killer.fetch(
+            "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'qsuite-console/monitor'"
         )
-        assert cut == 1
+        assert len(cut) == 1
+        monitors = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'qsuite-console/monitor'"
+        async with asyncio.timeout(30):
+            while len(pids := await killer.fetchval(monitors) or []) != 1 or pids == [cut[0]["pid"]]:
+                await asyncio.sleep(0.05)
         before = len(watcher.snapshots)
-        await watcher.until(lambda: len(watcher.snapshots) > before + 4)
-        assert watcher.reading("postgresql").error is None
-        assert await killer.fetchval(MONITORS) == 1
+        await watcher.until(lambda: len(watcher.snapshots) > before + 1 and watcher.reading("postgresql").error is None)
+        assert await killer.fetchval(monitors) == pids
     async with connected(own_postgres.url) as looker:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await looker.fetchval(MONITORS) != 0:
                 await asyncio.sleep(0.05)
 
@@ -225,7 +239,7 @@ async def test_a_role_without_rights_sees_counts_and_what_it_may_not_see(own_pos
         async with watching(url, interval_s=0.2) as watcher:
             await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
             assert watcher.figure("postgresql", "rights") is None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE usename = 'plain'"):
                 await asyncio.sleep(0.05)
         await admin.execute("DROP ROLE plain")
@@ -292,15 +306,27 @@ async def pooler(server: servers.Server) -> AsyncIterator[tuple[str, list[int]]]
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_a_pooler_is_noticed_or_known(own_postgres: servers.Server, is_known: bool) -> None:
     async with pooler(own_postgres) as (url, refused), watching(url, interval_s=0.2, pgbouncer=is_known) as watcher:
-        await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
+        expected = 0 if is_known else 2  # once each of those that watch
+        await watcher.until(
+            lambda: watcher.reading("postgresql").headline.value is not None and len(refused) == expected
+        )
         assert watcher.reading("postgresql").error is None
-        assert len(refused) == (0 if is_known else 2)  # once each of those that watch
+        before = len(watcher.snapshots)
+        await watcher.until(lambda: len(watcher.snapshots) > before + 4)
+        assert len(refused) == expected
 
 
 async def test_watching_costs_next_to_nothing(own_postgres: servers.Server, own_valkey: servers.Server) -> None:
     async with watching(own_postgres.url, own_valkey.url) as watcher:
         await watcher.until(lambda: watcher.reading("postgresql").headline.value is not None)
-        used, started = time.process_time(), time.monotonic()
-        count = len(watcher.snapshots)
-        await watcher.until(lambda: len(watcher.snapshots) >= count + 3)
-        assert (time.process_time() - used) / (time.monotonic() - started) < 0.03
+        gc.collect()
+        gc.freeze()  # what the tests before have left is not looked through at the watching's cost
+        try:
+            used, started = time.process_time(), time.monotonic()
+            count = len(watcher.snapshots)
+            await watcher.until(lambda: len(watcher.snapshots) >= count + 3)
+            cost = (time.process_time() - used) / (time.monotonic() - started)
+        finally:
+            gc.unfreeze()
+        print(f"\nwatching takes {cost * 100:.2f} % of a processor")
+        assert cost < 0.03

@@ -15,6 +15,7 @@ import pytest
 from contracts.engines import running_engine, until
 from fakes.control import FakeControl, demo
 from fakes.readers import NO_LIMIT, Crowd, Told, read, reading, resident_mib, session, speak
+from fakes.stopwatch import Stopwatch
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.http import serve_socket
@@ -210,10 +211,17 @@ async def test_who_never_reads_is_let_go_and_nobody_else_notices(
         return hubs[-1]
 
     monkeypatch.setattr("qsuite_console.headless.table.Hub", made)
-    crowd, over = Crowd(tmp_path / "s"), asyncio.Event()
-    async with serve_socket(control, tmp_path / "s"):
+    with Stopwatch() as clock:
+        await _crowded(control, tmp_path / "s", hubs, clock, reading_well, stuck)
+
+
+async def _crowded(
+    control: FakeControl, path: Path, hubs: list[Hub], clock: Stopwatch, reading_well: int, stuck: int
+) -> None:
+    crowd, over = Crowd(path, clock), asyncio.Event()
+    async with serve_socket(control, path):
         [hub] = hubs
-        speaking = asyncio.create_task(speak(control, over))
+        speaking = asyncio.create_task(speak(control, over, clock))
         async with crowd.listening(reading_well):
             await until(lambda: len(crowd.late) > 100 * reading_well, 60)
             quiet, memory = crowd.p99(), resident_mib()

@@ -96,7 +96,10 @@ async def test_a_scope_covers_what_it_says(client: Client, control: FakeControl)
 
 async def test_who_may_only_read_is_told_so_by_the_state(client: Client) -> None:
     for who, is_read_only in (("reader", True), ("operator", False), ("admin", False)):
-        assert (await client.ask("GET", "/state", who))[1]["is_read_only"] is is_read_only
+        state = (await client.ask("GET", "/state", who))[1]
+        assert state["is_read_only"] is is_read_only
+        assert state["forbids"].startswith("the token reader has the scope read" if is_read_only else "")
+        assert bool(state["forbids"]) is is_read_only
 
 
 async def test_every_changing_row_wants_more_than_read(client: Client) -> None:
@@ -215,7 +218,7 @@ async def test_a_page_that_was_let_in_may_read(control: FakeControl, path: Path)
 async def test_who_asks_too_often_is_told_when_to_come_back(control: FakeControl, path: Path) -> None:
     settings = ApiSettings(listen="127.0.0.1:0", requests_per_minute=60)
     async with served(control, path, settings) as (client, _):
-        answers = [(await client.ask("GET", "/kinds", "reader")) for _ in range(12)]
+        answers = [(await client.ask("GET", "/kinds", "reader")) for _ in range(60)]
         statuses = [status for status, _, _ in answers]
         assert statuses[:6] == [200] * 6
         assert statuses[-1] == 429

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -24,20 +25,24 @@ from qsuite_console.sandbox import servers
 from qsuite_console.workers import Services
 
 
-def _signal(server: servers.Server, number: signal.Signals) -> None:
+def tell(server: servers.Server, number: signal.Signals) -> None:
+    """Send a signal to every process of a server; the others are listed once the first makes no more of them."""
     process = psutil.Process(server.process.pid)
-    for one in (process, *process.children(recursive=True)):
-        os.kill(one.pid, number)
+    known = process.children(recursive=True)  # who dies leaves them to others
+    os.kill(process.pid, number)
+    for one in {*known, *process.children(recursive=True)} if process.is_running() else known:
+        with contextlib.suppress(ProcessLookupError):  # one that has ended by itself meanwhile
+            os.kill(one.pid, number)
 
 
 def freeze(server: servers.Server) -> None:
     """Stop every process of a server: it accepts connections and answers nothing."""
-    _signal(server, signal.SIGSTOP)
+    tell(server, signal.SIGSTOP)
 
 
 def resume(server: servers.Server) -> None:
     if server.is_alive:
-        _signal(server, signal.SIGCONT)
+        tell(server, signal.SIGCONT)
 
 
 class Watcher:

@@ -16,8 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fakes.stopwatch import Stopwatch
+
 TARGET = Path(__file__).with_name("target.py")
-DEADLINE_S = 20.0
+TESTS = Path(__file__).parents[2]
+DEADLINE_S = 60.0
 
 
 class PtyProgram:
@@ -28,6 +31,7 @@ class PtyProgram:
         self.output = b""
         self.exit_code: int | None = None
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUNBUFFERED": "1"}
+        environment["PYTHONPATH"] = str(TESTS)
         environment.pop("TMUX", None)
         argv = [sys.executable, str(TARGET), str(report), scenario, str(grace_s)]
         self.pid, self.master = pty.fork()
@@ -86,20 +90,19 @@ class PtyProgram:
 
     def wait(self, *, is_reading: bool = True) -> tuple[int, float]:
         """Return the exit code (128 + n for a death by signal n) and how long the end took, in seconds."""
-        begin = time.monotonic()
-        while self.exit_code is None:
-            assert time.monotonic() - begin < DEADLINE_S, f"does not end: {self.output[-500:]!r}"
-            if not (is_reading and self.read(0.02)):
-                time.sleep(0.01)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self.exit_code = code if code >= 0 else 128 - code
-        took = time.monotonic() - begin
+        with Stopwatch() as taken:
+            while self.exit_code is None:
+                assert taken.seconds < DEADLINE_S, f"does not end: {self.output[-500:]!r}"
+                if not (is_reading and self.read(0.02)):
+                    time.sleep(0.01)
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    code = os.waitstatus_to_exitcode(status)
+                    self.exit_code = code if code >= 0 else 128 - code
         with contextlib.suppress(OSError):
             while select.select([self.master], [], [], 0)[0] and self.read(0):
                 pass
-        return self.exit_code, took
+        return self.exit_code, taken.seconds
 
     def is_echoing(self) -> bool:
         """Return whether the terminal is back in its cooked mode."""

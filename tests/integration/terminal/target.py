@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import DataTable, Input, Label, Log, OptionList, RichLog, Static
 
+from fakes.stopwatch import Stopwatch
 from qsuite_console import terminal
 
 PASSWORD = "hunter2-planted"
@@ -32,14 +33,15 @@ CORPUS = (
 
 
 class Beat:
-    """The longest time between two turns of something that must keep turning."""
+    """The longest time between two turns of something that must keep turning, whatever the machine does."""
 
-    def __init__(self) -> None:
-        self.last = time.monotonic()
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+        self.last = watch.seconds
         self.worst = 0.0
 
     def turn(self) -> None:
-        now = time.monotonic()
+        now = self.watch.seconds
         self.worst = max(self.worst, now - self.last)
         self.last = now
 
@@ -105,7 +107,8 @@ def main() -> None:
     report, scenario, grace = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     if scenario == "deaf":  # a hang-up whose signal never arrives
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    stop, engine_beat, loop_beat = threading.Event(), Beat(), Beat()
+    watch = Stopwatch().__enter__()
+    stop, engine_beat, loop_beat = threading.Event(), Beat(watch), Beat(watch)
 
     def engine() -> None:
         while not stop.wait(0.02):
@@ -113,7 +116,8 @@ def main() -> None:
 
     thread = threading.Thread(target=engine)
     thread.start()
-    code = terminal.run(Target(scenario, loop_beat), on_stop=stop.set, grace_s=grace)
+    target = Target(scenario, loop_beat)
+    code = terminal.run(target, on_stop=stop.set, grace_s=grace)
     if scenario == "stubborn":  # an engine that takes its time to drain
         sys.__stderr__.write("WAITING")
         sys.__stderr__.flush()
@@ -121,7 +125,8 @@ def main() -> None:
     was_asked = stop.is_set()
     stop.set()
     thread.join()
-    report.write_text(json.dumps({"asked": was_asked, "engine": engine_beat.worst, "loop": loop_beat.worst}))
+    told = {"asked": was_asked, "engine": engine_beat.worst, "loop": loop_beat.worst, "frames": target.frames}
+    report.write_text(json.dumps(told))
     sys.exit(code)
 
 

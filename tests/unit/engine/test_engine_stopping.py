@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.jobs import Doing, Number, forever, make_engine, nothing, opened, reaches, running, until
+from fakes.stopwatch import Stopwatch
 from qsuite_console.engine.ports import Claiming, JobContext, SoftTimeLimit
 from qsuite_console.model.jobs import JobAction, JobState, Outcome, Submission
 
@@ -36,9 +36,9 @@ async def counting(context: JobContext, parameters: Number) -> Mapping[str, Any]
 async def test_cancelling_reaches_running_io_within_a_second(tmp_path: Path) -> None:
     with running(tmp_path, Doing(forever)) as engine:
         job_id = await begin(engine)
-        asked = time.monotonic()
-        (answer,) = await engine.control.act(JobAction.CANCEL, [job_id])
-        assert time.monotonic() - asked < 1.0
+        with Stopwatch() as taken:
+            (answer,) = await engine.control.act(JobAction.CANCEL, [job_id])
+        assert taken.seconds < 1.0
         assert (answer.is_done, answer.message) == (True, f"job {job_id} is cancelled")
         detail = await engine.control.job(job_id)
         assert (detail.job.state, detail.attempts[0].outcome) == (JobState.CANCELLED, Outcome.CANCELLED)
@@ -184,11 +184,11 @@ async def test_a_second_stop_does_not_wait_for_safe_points(tmp_path: Path) -> No
         engine = make_engine(store, Doing(forever))
         engine.start()
         await begin(engine)
-        began = time.monotonic()
-        engine.request_stop()
-        engine.request_stop()
-        assert await asyncio.to_thread(engine.finished.wait, 10.0)
-        assert time.monotonic() - began < 4.0
+        with Stopwatch() as taken:
+            engine.request_stop()
+            engine.request_stop()
+            assert await asyncio.to_thread(engine.finished.wait, 30.0)
+        assert taken.seconds < 4.0
         assert (await store.detail(1)).job.state is JobState.INTERRUPTED
 
 
