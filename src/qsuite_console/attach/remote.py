@@ -116,9 +116,10 @@ class RemoteControl:
     def state(self) -> ConsoleState:
         """Return the newest state known; its ``trouble`` tells since when the engine is silent."""
         state = self._link.state
-        if not self._is_read_only or state.is_read_only:
+        if not self._is_read_only:
             return state
-        return msgspec.structs.replace(state, is_read_only=True)
+        refusal = self._refusal()
+        return msgspec.structs.replace(state, is_read_only=True, forbids=f"{refusal.message}\n{refusal.hint}")
 
     def events(self, after: int) -> tuple[int, tuple[AnyEvent, ...]]:
         """Return (newest sequence, facts after ``after``), from memory."""
@@ -207,17 +208,20 @@ class RemoteControl:
         return await self._link.call("POST", path, kind, body, {})
 
     def _require_writable(self) -> None:
-        if self._is_read_only and self._target:
-            raise ReadOnly(
+        if self._is_read_only:
+            raise self._refusal()
+
+    def _refusal(self) -> ReadOnly:
+        if self._target:
+            return ReadOnly(
                 f"the target {clean(self._target, 60)} is read-only here",
                 hint="leave --read-only out, or set target.read_only = false for it",
             )
-        if self._is_read_only:
-            who = self._owner or self._link.state.owner or "another process"
-            raise ReadOnly(
-                f"attached read-only: {who} owns this history and makes its changes",
-                hint="make the change there, or from a shell: qsuite-console jobs, act and run ask that process",
-            )
+        who = self._owner or self._link.state.owner or "another process"
+        return ReadOnly(
+            f"attached read-only: {who} owns this history and makes its changes",
+            hint="make the change there, or from a shell: qsuite-console jobs, act and run ask that process",
+        )
 
 
 def _asked(kind: str, parameters: Mapping[str, Any]) -> KindRequest:

@@ -54,6 +54,7 @@ class ConsoleState(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""  # who runs the engine: "pid 4711"
     is_attached: bool = False  # the engine runs in another process
     is_read_only: bool = False
+    forbids: str = ""  # why whoever looks may change nothing, and on a second line what to do; "": it is not so
     is_draining: bool = False  # the engine stops: what runs may end, nothing new starts
     trouble: str = ""  # why the engine is degraded, "" when it is well
     counts: dict[str, int] = {}  # jobs per state

@@ -44,6 +44,7 @@ from qsuite_console.paths import Paths
 from qsuite_console.runtime.composition import view_target
 
 REFRESH_S: Final = 1.0
+_HINT: Final = "wait for it, stop that process, or set QSUITE_CONSOLE_HOME for an instance of your own"
 _log: Final = logging.getLogger(__name__)
 
 
@@ -56,7 +57,12 @@ def open_observer(
     clock = clock or SystemClock()
     named = owner or describe_owner(paths.history) or "another process"
     base = ConsoleState(
-        target=view_target(settings), version=__version__, owner=named, is_attached=True, is_read_only=True
+        target=view_target(settings),
+        version=__version__,
+        owner=named,
+        is_attached=True,
+        is_read_only=True,
+        forbids=f"read-only: {named} owns this history and its engine does not answer\n{_HINT}",
     )
     control = ObserverControl(reader, base, clock)
     try:
@@ -109,10 +115,7 @@ class _Refusal:
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise ReadOnly(
-            f"read-only: {self._state.owner} owns this history and its engine does not answer",
-            hint="wait for it, stop that process, or set QSUITE_CONSOLE_HOME for an instance of your own",
-        )
+        raise ReadOnly(self._state.forbids.partition("\n")[0], hint=_HINT)
 
 
 class ObserverControl(_Refusal):

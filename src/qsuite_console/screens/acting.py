@@ -66,6 +66,8 @@ async def act(screen: ConsoleScreen, action: JobAction, jobs: Sequence[Job]) -> 
     if not allowed:
         screen.tell(refusal(action, jobs))
         return False
+    if not screen.may_change():
+        return False
     if action in (JobAction.CANCEL, JobAction.DELETE):
         title, lines = question(action, allowed, skipped=len(jobs) - len(allowed))
         which = "them" if len(allowed) > 1 else "it"

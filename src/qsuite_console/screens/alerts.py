@@ -76,6 +76,8 @@ class AlertsScreen(PaneScreen):
         self.run_worker(self._silence(self.subject))
 
     async def _silence(self, subject: str) -> None:
+        if not self.may_change():
+            return
         choice = await self.app.push_screen_wait(SilenceDialog(subject, self.now, self.console.zone))
         if choice is not None:
             wanted = {"alert": choice.subject, "minutes": choice.minutes, "reason": choice.reason}

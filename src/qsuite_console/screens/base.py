@@ -15,7 +15,7 @@ from textual.widgets import Static
 from qsuite_console import commands
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.state import ConsoleState
-from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.errors import ConsoleError, ReadOnly
 from qsuite_console.model.events import AnyEvent
 from qsuite_console.model.text import clean
 from qsuite_console.screens import acting
@@ -145,12 +145,19 @@ class ConsoleScreen(Page[None]):
         """Return the job ``by`` lines below another one in the list shown; None beyond its ends or without a list."""
         return None
 
-    async def agrees(self, question: Dialog[bool]) -> bool:
+    def may_change(self) -> bool:
+        """Tell at once where nothing may be changed from here, before a person is asked anything for it."""
+        why, _, hint = self.state.forbids.partition("\n")
+        if why:
+            self.tell_error(ReadOnly(why, hint=hint))
+        return not why
+
+    async def agrees(self, question: Dialog[bool], *, is_change: bool = True) -> bool:
         """Ask and return the answer; False at once while another question is open, since nobody saw this one.
 
-        Must run in a worker: it waits.
+        ``is_change``: yes changes something of the platform or its jobs. Must run in a worker: it waits.
         """
-        if self.app.screen is not self:
+        if self.app.screen is not self or (is_change and not self.may_change()):
             return False
         answer = await self.app.push_screen_wait(question)
         return bool(answer)

@@ -91,7 +91,7 @@ class CacheScreen(PaneScreen):
     async def action_invalidate(self) -> None:
         """Ask which keys are to go, count them, ask again, and start the job."""
         by, value = self.pane.doomed() if isinstance(self.pane, FamiliesPane | KeysPane) else ("symbol", "")
-        if self.app.screen is not self:
+        if self.app.screen is not self or not self.may_change():
             return
         chosen = await self.app.push_screen_wait(InvalidateDialog(by, value))
         if chosen is not None:

@@ -134,7 +134,7 @@ class KindsPane(CacheListing[CeleryKinds, CeleryKind]):
         entry = self.table.entry
         operations = await self.paned.attempt(self.paned.control.operations())
         operation = next((one for one in operations or () if one.name == LIMIT), None)
-        if entry is None or operation is None:
+        if entry is None or operation is None or not self.paned.may_change():
             return
         given = await self.app.push_screen_wait(ParameterDialog(operation, values={"task": entry.name}, field="rate"))
         if given is not None:

@@ -94,7 +94,7 @@ class Changing(Moving):
         if not operations:
             screen.tell("Nothing can be changed from here")
             return
-        chosen = await self.push_screen_wait(OperationDialog(operations))
+        chosen = await self.push_screen_wait(OperationDialog(operations)) if screen.may_change() else None
         if chosen is not None:
             await self._fill_in(chosen)
 
@@ -157,7 +157,9 @@ class Changing(Moving):
             "They save their work and stop; they go on when it is opened again.",
             f"Nothing of {here} runs on {clean(name, 60)}.",
         ]
-        return await screen.agrees(ConfirmDialog(f"Leave {here} for {clean(name, 60)}?", lines, do="switch"))
+        return await screen.agrees(
+            ConfirmDialog(f"Leave {here} for {clean(name, 60)}?", lines, do="switch"), is_change=False
+        )
 
 
 def parse_act(argument: str, operations: Sequence[OperationInfo]) -> tuple[str, dict[str, str]]:

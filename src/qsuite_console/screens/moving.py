@@ -105,7 +105,7 @@ class Moving(Keystrokes):
             "A process of its own runs the engine; this console attaches to it.",
             "It stays when this terminal goes; end it with qsuite-console stop.",
         ]
-        if await screen.agrees(ConfirmDialog("Go on in the background?", lines, do="hand over")):
+        if await screen.agrees(ConfirmDialog("Go on in the background?", lines, do="hand over"), is_change=False):
             moved = await host.hand_over()
             self._tell(f"{clean(moved.owner, 60)} runs the engine now{_resumed(moved)}")
 
@@ -121,7 +121,9 @@ class Moving(Keystrokes):
         if found.owner:
             owner = clean(found.owner, 60)
             lines = [f"{owner} ends; other consoles lose it and attach to this one.", "Running jobs save their work."]
-        if await screen.agrees(ConfirmDialog("Run the engine in this console?", lines, do="run it here")):
+        if await screen.agrees(
+            ConfirmDialog("Run the engine in this console?", lines, do="run it here"), is_change=False
+        ):
             moved = await host.take_over()
             self._tell(f"This console runs the engine now{_resumed(moved)}")
 

@@ -26,6 +26,8 @@ async def operate(screen: ConsoleScreen, operation: str, parameters: Mapping[str
 
     Must run in a worker of the screen: it waits for the answer.
     """
+    if not screen.may_change():
+        return False
     control = screen.control
     looked = announced(screen, control.propose(operation, parameters, origin=ORIGIN), "Looking at what it would do …")
     proposal = await screen.attempt(looked)

@@ -264,6 +264,8 @@ class OptimizeScreen(ConsoleScreen):
         if not steps:
             self.tell("Nothing is left to do here")
             return
+        if not self.may_change():
+            return
         if self.state.is_read_only:
             name = clean(self.state.target.name, 60)
             self.tell_error(ReadOnly(f"{name} is read-only here: nothing of the plan can be done"))

@@ -40,6 +40,8 @@ async def run_job(screen: ConsoleScreen, argument: str = "") -> bool:
             return False
         missing = [spec for spec in kind.parameters if spec.is_required and spec.name not in parameters]
         return await (fill_in(screen, kind) if missing and not parameters else start(screen, kind, parameters))
+    if not screen.may_change():
+        return False
     infos = [described(kind) for kind in kinds]
     chosen = await screen.app.push_screen_wait(OperationDialog(infos, title="Run a job"))
     return chosen is not None and await fill_in(screen, kinds[infos.index(chosen)])
@@ -47,6 +49,8 @@ async def run_job(screen: ConsoleScreen, argument: str = "") -> bool:
 
 async def fill_in(screen: ConsoleScreen, kind: KindInfo) -> bool:
     """Ask for a kind's parameters, then for the start."""
+    if not screen.may_change():
+        return False
     if not kind.parameters:
         return await start(screen, kind, {})
     dialog = ParameterDialog(described(kind))
@@ -66,6 +70,8 @@ async def fill_in(screen: ConsoleScreen, kind: KindInfo) -> bool:
 async def start(screen: ConsoleScreen, kind: KindInfo, parameters: Mapping[str, Any]) -> bool:
     """Say what the job would do, ask, start it."""
     control, target = screen.control, screen.state.target
+    if not screen.may_change():
+        return False
     if kind.changes_data and target.is_read_only:
         screen.tell_error(ReadOnly(f"the target {target.name} is read-only", hint=f"{kind.name} would change data"))
         return False

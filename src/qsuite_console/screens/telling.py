@@ -47,6 +47,8 @@ async def send_report(screen: ConsoleScreen, report: ReportInfo) -> None:
 
 
 async def _chosen(screen: ConsoleScreen, title: str, what: str, do: str, asked: dict[str, Any]) -> EndpointView | None:
+    if not screen.may_change():
+        return None
     answer = await screen.attempt(screen.control.ask("webhooks.list", asked))
     if not isinstance(answer, EndpointList):
         return None

@@ -11,6 +11,7 @@ import msgspec
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.headless.table import HELD, Api, Call, Query, Route
 from qsuite_console.model.access import Scope
+from qsuite_console.model.text import clean
 from qsuite_console.model.wire import EngineInfo, EventsAnswer
 
 POLL_S: Final = 0.05  # how often a waiting reader looks for a change
@@ -32,8 +33,10 @@ async def _state(api: Api, call: Call) -> ConsoleState:
             await asyncio.wait_for(api.closing.wait(), POLL_S)
     call.request[HELD] += loop.time() - began
     state = api.control.state
-    is_looking = call.caller.scope is Scope.READ  # a console that is attached by such a token says so
-    return msgspec.structs.replace(state, is_read_only=True) if is_looking else state
+    if call.caller.scope is not Scope.READ:
+        return state
+    why = f"the token {clean(call.caller.name, 60)} has the scope read: it changes nothing\nuse one that may operate"
+    return msgspec.structs.replace(state, is_read_only=True, forbids=why)  # a console that is attached by it says so
 
 
 def _state_tag(api: Api, call: Call) -> str | None:

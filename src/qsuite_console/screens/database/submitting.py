@@ -20,6 +20,8 @@ async def submit(
     ``means`` says what it means for others, ``will`` what the job does, as it follows its number.
     """
     target = screen.state.target
+    if not screen.may_change():
+        return False
     if target.is_read_only:
         screen.tell_error(ReadOnly(f"the target {target.name} is read-only", hint=f"{kind} changes it"))
         return False
