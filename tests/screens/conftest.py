@@ -11,13 +11,15 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import pytest
+from textual import app as textual_app
+from textual import pilot as textual_pilot
 from textual.app import App
 from textual.css import stylesheet
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from screens.attached import ATTACHED
-from screens.seeing import FRAMES, until_still
+from screens.seeing import FRAMES, until_idle, until_still
 
 _parse = stylesheet.parse
 _parsed: dict[Hashable, list[Any]] = {}
@@ -45,6 +47,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         display(app, *arguments)
 
     monkeypatch.setattr(App, "_display", counted)
+    if not ATTACHED.is_wanted:  # over HTTP the answers of another loop are waited for too
+        for module in (textual_app, textual_pilot):
+            monkeypatch.setattr(module, "wait_for_idle", until_idle)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
@@ -15,6 +17,7 @@ from qsuite_console.config.settings import InterfaceSettings
 from screens.attached import ATTACHED, Twin
 
 DEADLINE_S = 10.0
+SOON_S = 0.05  # a timer that is due by then belongs to what was just done
 PATIENCE_S = 3.0  # some tests show what is seen while no answer comes
 FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
 
@@ -41,6 +44,26 @@ def seen(app: App[object]) -> str:
 def _draw(app: App[object]) -> str:
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+async def until_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Wait until the loop has nothing to do and no timer is due soon.
+
+    Textual looks at the processor's time every 20 ms instead: it waits where there is nothing to wait for, and a
+    process that another one keeps from running looks idle to it.
+    """
+    loop = asyncio.get_running_loop()
+    end, calm = loop.time() + max_sleep, 0
+    while calm < 2 and loop.time() < end:
+        await asyncio.sleep(0)
+        due = min((timer.when() for timer in loop._scheduled if not timer.cancelled()), default=math.inf)
+        if loop._ready:
+            calm = 0
+        elif due - loop.time() > SOON_S:
+            calm += 1
+        else:
+            calm = 0
+            await asyncio.sleep(max(0.0, due - loop.time()))
 
 
 async def until(pilot: Pilot[object], condition: Callable[[], object], what: str | Callable[[], str] = "") -> None:
