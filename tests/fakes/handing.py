@@ -17,7 +17,7 @@ from qsuite_console.config.settings import DatabaseSettings
 from qsuite_console.db.database import Database
 from qsuite_console.db.runs import RunBook
 from qsuite_console.distributed.claimer import Claimer
-from qsuite_console.distributed.follower import Follower
+from qsuite_console.distributed.follower import Follower, Outlet
 from qsuite_console.distributed.nodes import Node
 from qsuite_console.engine.engine import Engine
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable, Worker
@@ -111,10 +111,12 @@ def console(
     in_flight: int = 16,
     max_rescues: int = 5,
     is_local: bool = False,
+    outlet: Outlet | None = None,
 ) -> Iterator[Engine]:
     """An engine whose queue ``general`` is done by nodes; its own worker of the kind must never run.
 
-    ``is_local``: its settings have changed, and it does what is in the queue itself.
+    ``outlet``: by Celery workers that are told of it this way. ``is_local``: its settings have changed, and it does
+    what is in the queue itself.
     """
     database = Database(DatabaseSettings(dsn=Secret(dsn), pool_min=0, pool_max=4), application="console-test")
     follower = Follower(RunBook(database, lease_s=lease_s), "home", max_rescues=max_rescues, keep_days=7.0)
@@ -127,7 +129,8 @@ def console(
         finally:
             await database.close()
 
-    executors = {} if is_local else {"general": follower.executor(Execution.NODES, in_flight)}
+    execution = Execution.NODES if outlet is None else Execution.CELERY
+    executors = {} if is_local else {"general": follower.executor(execution, in_flight, outlet)}
     rejoiner = follower.rejoiner(is_read_only=False)
     with running(directory, *workers, executors=executors, rejoiner=rejoiner, services=(services(),)) as engine:
         yield engine

@@ -22,6 +22,7 @@ from qsuite_console.model.handing import Message, Run
 from qsuite_console.model.text import clean
 
 PATIENCE: Final = 8  # times ``resend_s``, doubled each time, for a message that those of other consoles may hide
+AWAY_S: Final = 2.0  # after a failure others are refused at once: each would wait as long for the same answer
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class CeleryOutlet:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="celery")
         self._seen: dict[str, float] = {}  # token -> monotonic seconds since when it is missed
         self._is_gone = False
+        self._away: tuple[float, BrokerGone] | None = None  # until when, and why; written by the thread alone
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -57,7 +59,7 @@ class CeleryOutlet:
             priority=job.priority,
             limit_s=kind.hard_limit_s or kind.soft_limit_s,
         )
-        await self._blocking(self._pipe.send, order)
+        await self._blocking(self._unless_away, order)
         self._seen.pop(run.token, None)
 
     async def missing(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -67,6 +69,17 @@ class CeleryOutlet:
         self._seen = {each.token: self._seen.get(each.token, now) for each in messages}
         lost = {queue for queue, count in wanted.items() if waiting[queue] < count}
         return [each for each in messages if each.queue in lost or self._is_overdue(each, now)]
+
+    def _unless_away(self, order: Order) -> None:
+        """Send, on the thread; one that just failed is not tried again for each of many messages."""
+        if self._away is not None and self._clock.monotonic() < self._away[0]:
+            raise BrokerGone(self._away[1].message, hint=self._away[1].hint)
+        try:
+            self._pipe.send(order)
+        except BrokerGone as error:
+            self._away = self._clock.monotonic() + AWAY_S, error
+            raise
+        self._away = None
 
     def _is_overdue(self, message: Message, now: float) -> bool:
         return now - self._seen[message.token] > self.resend_s * PATIENCE * (1 << min(message.sends - 1, 10))

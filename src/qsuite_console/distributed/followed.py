@@ -47,7 +47,7 @@ class Followed:
 
     def say_waiting(self, message: str) -> None:
         """Show what it waits for, while nobody has taken it."""
-        if message != self._waits_for:
+        if self.is_waiting and message != self._waits_for:
             self._waits_for = message
             self.following.show(idle_progress(self.following, message))
 

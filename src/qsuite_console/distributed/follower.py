@@ -29,6 +29,7 @@ LAST_S: Final = 3.0  # for a word that ends a run of a job that is over
 PRUNE_S: Final = 3600.0
 _DONE_BY: Final = {Execution.NODES: "a node", Execution.CELERY: "a Celery worker"}
 T = TypeVar("T")
+_NO_BROKER: Final = "waits for Celery's broker, which is away"
 log = logging.getLogger(__name__)
 
 
@@ -173,15 +174,18 @@ class Follower:
         """Send again what seems lost, and forget what is long over."""
         await self._began.wait()
         loop = asyncio.get_running_loop()
-        pruned = float("-inf")
+        pruned, told = float("-inf"), ""
         while True:
             try:
                 if loop.time() - pruned > PRUNE_S:
                     pruned = loop.time() if not await self.book.prune(self._keep_days) else pruned
                 for execution, outlet in self._outlets.items():
                     await self._send_again(execution, outlet)
+                told = ""
             except ConsoleError as error:
-                log.warning("runs are not looked after: %s", error.message)
+                if error.message != told:
+                    log.warning("runs are not looked after: %s", error.message)
+                told = error.message
             except Exception:
                 log.exception("looking after runs failed and goes on")
             await asyncio.sleep(min((outlet.resend_s for outlet in self._outlets.values()), default=PRUNE_S) / 3)
@@ -191,11 +195,23 @@ class Follower:
         if not waiting:
             return
         unclaimed = await self.book.unclaimed(self.home, list(waiting), outlet.resend_s)
-        for message in await outlet.missing(unclaimed) if unclaimed else ():
-            each = waiting[message.token]
-            await outlet.send(each.run, each.following.kind)
-            await self.book.sent([message.token])
-            each.following.say(f"nobody has taken it: its message was sent again ({message.sends + 1} in all)")
+        if not unclaimed:
+            return
+        for_whom = f"waits for {_DONE_BY[execution]}"
+        try:
+            for message in await outlet.missing(unclaimed):
+                each = waiting[message.token]
+                await outlet.send(each.run, each.following.kind)
+                await self.book.sent([message.token])
+                each.following.say(f"nobody has taken it: its message was sent again ({message.sends + 1} in all)")
+        except DatabaseError:
+            raise
+        except ConsoleError:
+            for_whom = _NO_BROKER
+            raise
+        finally:
+            for each in waiting.values():
+                each.say_waiting(for_whom)
 
 
 class RunExecutor:
@@ -219,14 +235,16 @@ class RunExecutor:
             if following.is_cancel_wished and following.claim.number > 1:
                 follower.drop(following.claim.job)  # a run of an earlier attempt may be under way
             return unbegun(following)
-        if put.is_adopted:
-            following.say(joined(put.run))
-        elif self._outlet is not None:
-            try:
-                await self._outlet.send(put.run, following.kind)
-            except ConsoleError as error:
-                following.say(f"{error.message}; its message is sent again", "WARNING")
-        return await follower.follow(put.run, following)
+        if put.is_adopted or self._outlet is None:
+            if put.is_adopted:
+                following.say(joined(put.run))
+            return await follower.follow(put.run, following)
+        # Beside it: a broker that hangs must not keep a cancellation from being heard.
+        sending = asyncio.create_task(_announce(self._outlet, put.run, following), name=f"send-{put.run.run_id}")
+        try:
+            return await follower.follow(put.run, following)
+        finally:
+            sending.cancel()
 
     async def _put(self, following: Following) -> Put | None:
         """Write the attempt to the table, as soon as that can be; None where it shall end before."""
@@ -237,6 +255,16 @@ class RunExecutor:
             return await follower.book.put(following.claim, home=follower.home, execution=self.execution)
 
         return await _at_last(following, put, "it is handed out once that works", "can't be handed out")
+
+
+async def _announce(outlet: Outlet, run: Run, following: Following) -> None:
+    try:
+        await outlet.send(run, following.kind)
+    except ConsoleError as error:
+        following.say(f"{error.message}; its message is sent again", "WARNING")
+        following.show(idle_progress(following, _NO_BROKER))
+    except Exception:
+        log.exception("the message of job %d failed; it is sent again", following.claim.job.id)
 
 
 class Rejoiner:

@@ -15,7 +15,7 @@ import redis
 from qsuite_console.cli.main import run
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import CacheSettings, CelerySettings, Settings
-from qsuite_console.distributed.celery_outlet import CeleryOutlet
+from qsuite_console.distributed.celery_outlet import AWAY_S, CeleryOutlet
 from qsuite_console.distributed.celery_pipe import BrokerGone, Order, Pipe, broker_url, make_app
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import ReadOnly, UsageProblem
@@ -139,6 +139,32 @@ class TestMissing:
         assert await outlet.missing([one]) == []
         now[0] += 0.2
         assert await outlet.missing([one]) == [one]
+
+
+def test_a_broker_that_failed_is_not_tried_again_for_each_of_many_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outlet, now, tried = CeleryOutlet(settings("redis://127.0.0.1:1"), SystemClock()), [100.0], [0]
+
+    def refuse(_: Order) -> None:
+        tried[0] += 1
+        now[0] += 10.0  # it hung
+        raise BrokerGone("it does not answer", hint="start it")
+
+    monkeypatch.setattr(outlet._pipe, "send", refuse)
+    monkeypatch.setattr(outlet._clock, "monotonic", lambda: now[0])
+    for _ in range(20):
+        with pytest.raises(BrokerGone, match="it does not answer"):
+            outlet._unless_away(order())
+    assert tried == [1]
+    now[0] += AWAY_S
+    with pytest.raises(BrokerGone):
+        outlet._unless_away(order())
+    assert tried == [2]
+    now[0] += AWAY_S
+    monkeypatch.setattr(outlet._pipe, "send", lambda _: None)
+    outlet._unless_away(order())
+    assert outlet._away is None
 
 
 class TestCommandLine:
