@@ -5,6 +5,7 @@ Every answer and every row under the cursor may change what is possible; mostly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from textual.binding import Binding
@@ -83,13 +84,20 @@ class KeyBar(Widget):
                     entries.append(key_entry(self.app.get_key_display(binding), place.title, is_here=is_here))
         elif bound.get("go.overview") is not None:
             keys = [self.app.get_key_display(b) for p in commands.PLACES if (b := bound.get(f"go.{p.name}"))]
-            entries.append(key_entry(f"{keys[0]}-{keys[-1]}", "Screens"))
+            entries.append(key_entry(_span(keys), "Screens"))
         if (binding := bound.get("app.help")) is not None:
             entries.append(key_entry(self.app.get_key_display(binding), "Help"))
         if has_quit and (binding := bound.get("app.quit")) is not None:
             word = "Back" if len(self.app.screen_stack) > 1 else "Quit"
             entries.append(key_entry(self.app.get_key_display(binding).split(" ")[0], word))
         return Content(GAP).join(entries)
+
+
+def _span(keys: Sequence[str]) -> str:
+    """Return a row of keys as people read it: "0-9" where they are digits, whatever the order of what they lead to."""
+    if all(key.isdigit() and len(key) == 1 for key in keys):
+        keys = sorted(keys)
+    return f"{keys[0]}-{keys[-1]}"
 
 
 def key_entry(key: str, title: str, *, is_here: bool = False) -> Content:
