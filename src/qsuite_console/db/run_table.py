@@ -82,22 +82,25 @@ class RunTable:
             for number in range(await self._version(connection) + 1, _VERSION + 1):
                 await connection.execute(self.sql(f"runs_migration_{number}"))
 
-    async def listen(self, heard: Callable[[str], None], *, serves: Sequence[str] = ()) -> None:
+    async def listen(
+        self, heard: Callable[[str], None], *, serves: Sequence[str] = (), knows: Sequence[str] = ()
+    ) -> None:
         """Call ``heard`` with each word of the others ("put nodes", "wish", "end"), until cancelled.
 
-        ``serves``: queues that this process serves as a node, for as long as its connection lives. Returns at once
-        behind a pooler that shares connections, where nothing can be listened to.
+        ``serves``: queues that this process serves as a node, for as long as its connection lives; ``knows``: kinds of
+        jobs it can do. Returns at once behind a pooler that shares connections, where nothing can be listened to.
         """
         if self.database.settings.pgbouncer:
             return
+        keys = [*map(self._presence, serves), *map(self._knowledge, knows)]
         while True:
             try:
-                await self._listen_once(heard, serves)
+                await self._listen_once(heard, keys)
             except DatabaseError as error:
                 log.debug("not listening to runs: %s", error.message)
             await asyncio.sleep(_REOPEN_S)
 
-    async def _listen_once(self, heard: Callable[[str], None], serves: Sequence[str]) -> None:
+    async def _listen_once(self, heard: Callable[[str], None], keys: Sequence[int]) -> None:
         lost = asyncio.Event()
 
         def on_word(_: object, _pid: int, _channel: str, payload: str) -> None:
@@ -108,8 +111,8 @@ class RunTable:
         async with self.database.session("runs: listen") as connection:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, on_word)
-            for queue in serves:
-                await connection.execute("SELECT pg_advisory_lock_shared($1)", self._presence(queue))
+            for key in keys:
+                await connection.execute("SELECT pg_advisory_lock_shared($1)", key)
             heard("open")
             try:
                 await lost.wait()
@@ -119,15 +122,24 @@ class RunTable:
 
     async def nodes(self, queues: Sequence[str]) -> Mapping[str, int] | None:
         """Return how many nodes serve each queue; None behind a pooler, where nodes can't say that they do."""
+        return await self._holders({self._presence(queue): queue for queue in queues})
+
+    async def knowing(self, kinds: Sequence[str]) -> Mapping[str, int] | None:
+        """Return how many nodes know each kind of job, whatever they serve; None behind a pooler."""
+        return await self._holders({self._knowledge(kind): kind for kind in kinds})
+
+    async def _holders(self, keys: Mapping[int, str]) -> Mapping[str, int] | None:
         if self.database.settings.pgbouncer:
             return None
-        keys = {self._presence(queue): queue for queue in queues}
         async with self.database.session("runs: nodes", 8.0) as connection:
             rows = await connection.fetch(load("runs_nodes"), list(keys))
-        return {queue: 0 for queue in queues} | {keys[row["key"]]: row["nodes"] for row in rows}
+        return dict.fromkeys(keys.values(), 0) | {keys[row["key"]]: row["nodes"] for row in rows}
 
     def _presence(self, queue: str) -> int:
         return lock_key("node", self.table, queue)
+
+    def _knowledge(self, kind: str) -> int:
+        return lock_key("node knows", self.table, kind)
 
     async def tell(self, connection: asyncpg.Connection, word: str) -> None:
         """Say a word to whoever listens, when the transaction is over."""

@@ -45,6 +45,11 @@ class Followed:
         """Return the queue of its job."""
         return self.run.claim.job.queue
 
+    @property
+    def kind(self) -> str:
+        """Return the kind of its job."""
+        return self.run.claim.job.kind
+
     def say_waiting(self, message: str) -> None:
         """Show what it waits for, while nobody has taken it."""
         if self.is_waiting and message != self._waits_for:

@@ -162,9 +162,14 @@ class Follower:
         self._looked_at = now
         with contextlib.suppress(DatabaseError):  # the next question to the table tells what is wrong
             nodes = await self.book.nodes(sorted({each.queue for each in waiting}))
+            knowing = await self.book.knowing(sorted({each.kind for each in waiting}))
             for each in waiting:
-                alone = nodes is not None and not nodes[each.queue]
-                each.say_waiting(f"waits for a node: none serves {each.queue}" if alone else "waits for a node")
+                why = ""
+                if nodes is not None and not nodes[each.queue]:
+                    why = f": none serves {each.queue}"
+                elif knowing is not None and not knowing[each.kind]:
+                    why = f": none knows {each.kind}, which needs the package that brings it"
+                each.say_waiting(f"waits for a node{why}")
 
     async def _listen(self) -> None:
         await self._began.wait()

@@ -42,7 +42,8 @@ class Node:
     async def serving(self) -> AsyncIterator[None]:
         """Claim and do runs until the block ends; those still under way then are left to their leases."""
         serves = [name for name, count in self._slots.items() if count]
-        listening = asyncio.create_task(self._claimer.book.listen(self._hear, serves=serves), name="node-listen")
+        hearing = self._claimer.book.listen(self._hear, serves=serves, knows=self._kinds if serves else ())
+        listening = asyncio.create_task(hearing, name="node-listen")
         serving = asyncio.create_task(self._serve(), name="node")
         log.info("node %s serves %s", self._claimer.owner, ", ".join(f"{n} ({s})" for n, s in self._slots.items()))
         try:

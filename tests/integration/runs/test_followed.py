@@ -189,6 +189,22 @@ async def test_a_job_nobody_has_taken_is_cancelled_at_once_and_never_begun(tmp_p
     assert [job for job, _, _ in there.ran] == [other]
 
 
+async def test_a_job_whose_kind_no_node_knows_says_so_until_one_comes(tmp_path: Path, database_dsn: str) -> None:
+    there = ToldWorker()
+    async with node(database_dsn):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine)
+
+            async def unknown() -> bool:
+                message = (await engine.control.job(job_id)).job.progress.message
+                return message == "waits for a node: none knows told, which needs the package that brings it"
+
+            await until(unknown, FAR)
+            async with node(database_dsn, there):
+                await ended(engine, job_id, JobState.SUCCEEDED)
+    assert [job for job, _, _ in there.ran] == [job_id]
+
+
 async def test_a_run_that_heeds_nothing_is_given_up(
     tmp_path: Path, database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,7 +221,7 @@ SELECT CASE WHEN to_regnamespace(quote_ident($1)) IS NULL THEN has_database_priv
             ELSE has_schema_privilege($1, 'CREATE') END;
 
 -- @name runs_nodes @pg 13-18
--- $1 keys of queues: how many connections hold each of them as nodes that serve it.
+-- $1 keys of queues or kinds of jobs: how many connections hold each of them as nodes that serve or know it.
 SELECT ((l.classid::bigint << 32) | l.objid::bigint) AS key, count(*) AS nodes
   FROM pg_locks l
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.mode = 'ShareLock'
