@@ -80,6 +80,9 @@ class Missing(Exception):
         self.why = why
 
 
+_NO_ROOM: Final = Failure(why=Why.MEMORY, message="the memory for rendering did not suffice")
+
+
 class Child:
     """Loads its libraries, then takes orders until there are none for a while."""
 
@@ -108,7 +111,7 @@ class Child:
         try:
             work()
         except MemoryError:
-            return Failure(why=Why.MEMORY, message="the memory for rendering did not suffice")
+            return _NO_ROOM
         except RecursionError:
             return Failure(why=Why.DEPTH, message="elements are nested too deeply")
         except TemplateProblem as error:
@@ -116,6 +119,8 @@ class Child:
         except Missing as error:
             return Failure(why=error.why, message=str(error)[:500])
         except Exception as error:  # whatever a library makes of a page it can't render
+            if isinstance(error, SystemError) and "without setting an exception" in str(error):
+                return _NO_ROOM  # there was no room for a MemoryError either
             return Failure(why=Why.OTHER, message=f"{type(error).__name__}: {error}"[:500])
         return None
 

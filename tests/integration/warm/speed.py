@@ -139,7 +139,7 @@ async def _speeds(
     entries = [(keys.PRICE.key(entry.symbol), keys.encode(entry)) for entry in found]
     send, writer = await raw_setex(url, entries)
     ours_s, plain_s, result = await in_turns(5, lambda: _warm(services), one_by_one)
-    write_s, raw_s, written = await in_turns(40, lambda: write_keys(services.cache, entries, life_s=90), send)
+    write_s, raw_s, written = await in_turns(200, lambda: write_keys(services.cache, entries, life_s=90), send)
     writer.close()
     await writer.wait_closed()
     print(
