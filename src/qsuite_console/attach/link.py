@@ -33,6 +33,9 @@ PACE_S: Final = 0.1  # a busy engine is not asked more than ten times a second; 
 RETRY_S: Final = 0.5
 CALL_S: Final = 120.0  # no answer takes longer: plans and questions have limits of their own, below this
 RING: Final = 4096  # facts kept
+_QUESTIONS: Final = ("/ask/", "/check", "/plan")
+_NOT_DONE: Final = "nothing was changed: repeat it once the engine is back"
+_UNSURE: Final = "; whether it took the request is not known, look before repeating it"
 _log: Final = logging.getLogger(__name__)
 
 
@@ -189,16 +192,16 @@ class Link:
         self._state = msgspec.structs.replace(state, sequence=sequence, is_attached=True, owner=owner)
 
     async def _ask_or_lose(self, method: str, path: str, kind: type[T], body: object, query: Mapping[str, str]) -> T:
+        is_change = _is_change(method, path)
         if self._lost.is_set():
-            raise EngineGone(self._silence or "the engine does not answer", hint=HINT)
+            raise EngineGone(self._silence or "the engine does not answer", hint=_NOT_DONE if is_change else HINT)
         asked = asyncio.create_task(self._exchange(method, path, kind, body, query))
         lost = asyncio.create_task(self._lost.wait())
         try:
             await asyncio.wait({asked, lost}, timeout=CALL_S, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
-            unsure = "" if method == "GET" else "; whether it took the request is not known, look before repeating it"
-            raise EngineGone(f"the engine stopped answering{unsure}", hint=HINT)
+            raise EngineGone(f"the engine stopped answering{_UNSURE if is_change else ''}", hint=HINT)
         finally:
             asked.cancel()
             lost.cancel()
@@ -230,8 +233,12 @@ class Link:
                 method, self._address.base + path, data=data, headers=headers, params=query, allow_redirects=False
             ) as answer:
                 return answer.status, await answer.read()
+        except aiohttp.ClientConnectorError as error:
+            hint = _NOT_DONE if _is_change(method, path) else HINT
+            raise EngineGone(f"no engine answers on {self._address.where}", hint=hint) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineGone(f"no engine answers on {self._address.where}", hint=HINT) from error
+            unsure = _UNSURE if _is_change(method, path) else ""
+            raise EngineGone(f"no engine answers on {self._address.where} any more{unsure}", hint=HINT) from error
 
 
 def _decode(status: int, content: bytes, kind: type[T]) -> T:
@@ -252,6 +259,11 @@ def _is_refused(error: ConsoleError) -> bool:
     cause = error.__cause__
     found = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
     return isinstance(found, ConnectionRefusedError | FileNotFoundError)
+
+
+def _is_change(method: str, path: str) -> bool:
+    """Tell whether a request may have changed something: some that carry a body only ask."""
+    return method != "GET" and not path.startswith(_QUESTIONS) and not path.endswith("/proposal")
 
 
 def _engine_of(state: ConsoleState) -> tuple[object, str]:

@@ -7,19 +7,20 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fakes.control import FakeControl, demo
 from integration.service.tcp_client import TOKENS, served
 from qsuite_console import __version__
-from qsuite_console.attach import Address, RemoteControl
+from qsuite_console.attach import Address, RemoteControl, parse
 from qsuite_console.cli.engine_address import address_of
 from qsuite_console.config.api import ApiToken
 from qsuite_console.config.secrets import Secret
 from qsuite_console.config.settings import TargetSettings
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.access import Scope
-from qsuite_console.model.errors import ConsoleError, NotAuthenticated
+from qsuite_console.model.errors import ConsoleError, EngineGone, NotAuthenticated
 from qsuite_console.model.jobs import JobQuery
 
 
@@ -105,3 +106,33 @@ async def test_an_engine_whose_words_are_unknown_is_of_another_version(
         await until(lambda: not remote.state.trouble)
     finally:
         remote.close()
+
+
+async def test_a_change_that_was_not_made_is_told_from_one_that_may_have_been() -> None:
+    """Of an engine that takes a request and dies nobody knows; of one that is away it is known."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if not head.startswith(b"GET"):
+                break
+            what = b'{"newest":0}' if b"/events" in head else msgspec.json.encode(ConsoleState(version=__version__))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(what), what))
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    remote = RemoteControl(parse(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"))
+    await asyncio.to_thread(remote.open)
+    try:
+        with pytest.raises(EngineGone, match="whether it took the request is not known"):
+            await remote.set_queue("general", is_paused=True)
+        with pytest.raises(EngineGone) as asked:
+            await remote.ask("market.prices", {})
+        assert "not known" not in asked.value.message
+        listener.close()
+        await until(lambda: "the engine ended" in remote.state.trouble)
+        with pytest.raises(EngineGone) as refused:
+            await remote.set_queue("general", is_paused=True)
+        assert refused.value.hint == "nothing was changed: repeat it once the engine is back"
+    finally:
+        listener.close()
+        await asyncio.to_thread(remote.close)
