@@ -1,5 +1,6 @@
 """Numbered steps from an empty file to today's tables. ``user_version`` repeats the number of the last step, so that
-an up-to-date file opens without loading sqlite-utils and a newer one is refused. Steps are only ever added.
+an up-to-date file opens without loading sqlite-utils and a newer one is refused. Steps are only ever added. What a
+file lacks comes in one transaction: whoever reads meanwhile finds the old tables or all of the new ones.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TELEMETRY_STEPS: Final[Sequence[Step]] = (("0001_telemetry", schema.TELEMETRY),)
 
 
 def migrate(connection: sqlite3.Connection, name: str, steps: Sequence[Step]) -> int:
-    """Apply the missing steps, each in its own transaction, and return how many; refuse a file from the future."""
+    """Apply the missing steps, all or none, and return how many; refuse a file from the future."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
         raise HistoryUnavailable(
@@ -48,7 +49,9 @@ def migrate(connection: sqlite3.Connection, name: str, steps: Sequence[Step]) ->
     migrations = Migrations(name)
     for number, (title, statements) in enumerate(steps, start=1):
         migrations(name=title)(_step(title, number, statements))
-    migrations.apply(Database(connection))
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:  # commits, or rolls back what failed
+        migrations.apply(Database(connection))
     return len(steps) - int(version)
 
 

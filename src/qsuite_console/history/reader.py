@@ -19,6 +19,7 @@ from qsuite_console.config.settings import QUEUES
 from qsuite_console.history import alerts, audit, queries
 from qsuite_console.history.deliveries import DeliveryReader
 from qsuite_console.history.files import open_for_reading, telemetry_path
+from qsuite_console.history.migrations import HISTORY_STEPS, TELEMETRY_STEPS
 from qsuite_console.history.rows import progress_of
 from qsuite_console.history.schedule_rows import ScheduleReader
 from qsuite_console.history.troubles import unavailable
@@ -163,14 +164,14 @@ class HistoryReader:
 
     def _jobs_file(self) -> sqlite3.Connection:
         if self._history is None:
-            self._history = _opened(self._path)
+            self._history = _opened(self._path, len(HISTORY_STEPS))
         if self._history is None:
             raise HistoryMissing(f"there is no history at {self._path}", hint="it is made when the first engine starts")
         return self._history
 
     def _telemetry_file(self) -> sqlite3.Connection | None:
         if self._telemetry is None:
-            self._telemetry = _opened(telemetry_path(self._path))
+            self._telemetry = _opened(telemetry_path(self._path), len(TELEMETRY_STEPS))
         return self._telemetry
 
     def _with_progress(self, job: Job) -> Job:
@@ -192,8 +193,11 @@ def open_reader(path: Path) -> HistoryReader:
     return reader
 
 
-def _opened(path: Path) -> sqlite3.Connection | None:
-    """Return the file's connection, None for one that doesn't exist or whose tables are just being made."""
+def _opened(path: Path, known: int) -> sqlite3.Connection | None:
+    """Return the file's connection, None for one that doesn't exist or whose tables are just being made.
+
+    Raises HistoryUnavailable for one whose schema is older than ``known``: its tables lack what is asked for.
+    """
     if not path.exists():
         return None
     connection = open_for_reading(path)
@@ -202,7 +206,12 @@ def _opened(path: Path) -> sqlite3.Connection | None:
     except BaseException:
         connection.close()
         raise
-    if version:
+    if version >= known:
         return connection
     connection.close()
+    if version:
+        raise HistoryUnavailable(
+            f"the history {path} was written by an older version (schema {version}, this one knows {known})",
+            hint="start the console, or qsuite-console --headless, once: it brings the history up to date",
+        )
     return None
