@@ -10,8 +10,10 @@ from textual.pilot import Pilot
 
 from fakes.celery import HOSTILE, ONE, TWO, celery_answers
 from fakes.control import FakeControl, demo
+from fakes.platform import NOW
 from qsuite_console.model.advice import Unread
 from qsuite_console.model.celery import CeleryQueues, CeleryTasks
+from qsuite_console.model.health import Figure, Level, Reading
 from qsuite_console.model.kinds import ParameterSpec
 from qsuite_console.model.operations import OperationInfo, Proposal
 from screens.seeing import console, seen, until, until_gone, until_seen
@@ -51,6 +53,44 @@ def test_pictures(snap_compare: Any, pane: str, size: tuple[int, int]) -> None:
         await open_pane(pilot, pane)
 
     assert snap_compare(console(watched()), terminal_size=size, run_before=steps)
+
+
+def reading(**levels: Level) -> Reading:
+    told = {
+        "rate": ("tasks ended", "3.1 /s"),
+        "in_flight": ("taken by workers", "4"),
+        "workers": ("workers", "2"),
+        "failures": ("tasks failed", "0 %"),
+        "unconsumed": ("queues nobody consumes", "1"),
+    }
+    figures = (
+        Figure(name=name, label=label, text=text, level=levels.get(name, Level.OK))
+        for name, (label, text) in told.items()
+    )
+    waiting = Figure(name="waiting", label="messages waiting", text="1,204", value=1204)
+    level = max(levels.values(), default=Level.OK, key=list(Level).index)
+    return Reading(
+        source="celery", title="Celery", level=level, headline=waiting, figures=tuple(figures), sampled_at=NOW
+    )
+
+
+async def test_the_overview_has_a_line_where_there_is_a_celery() -> None:
+    control = demo(history=5)
+    readings, alerts = control.state.snapshot.readings, control.state.snapshot.alerts
+    async with console(control).run_test(size=SMALL) as pilot:
+        await until_seen(pilot, "PostgreSQL")
+        assert not pilot.app.screen.query_one("#celery").display
+        control.sample([*readings, reading()], alerts)
+        await until_seen(pilot, "● Celery  messages waiting 1,204  workers 2  taken by workers 4")
+        control.sample([*readings, reading(unconsumed=Level.WARNING)], alerts)
+        await until_seen(pilot, "▲ Celery  ▲ queues nobody consumes 1  messages waiting 1,204")
+        pilot.app.screen.query_one("#celery").focus()
+        await pilot.press("i")
+        await until_seen(pilot, "tasks ended")
+        await pilot.press("escape")
+        control.answers.update(celery_answers(control.clock.now))
+        await pilot.press("enter")
+        await until_seen(pilot, "legacy")  # the queues
 
 
 async def test_what_is_wrong_is_said_in_words() -> None:

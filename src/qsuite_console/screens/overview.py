@@ -15,7 +15,7 @@ from qsuite_console import commands
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.health import Alert, tally
 from qsuite_console.model.jobs import Job, JobState
-from qsuite_console.screens.overview_ways import LISTS, TILES, OverviewWays
+from qsuite_console.screens.overview_ways import LISTS, STRIPS, TILES, OverviewWays
 from qsuite_console.widgets import alert_rows, figures, frames, job_rows, looks
 from qsuite_console.widgets.live_table import Cell, Column, Key, LiveTable, Row
 from qsuite_console.widgets.status_bar import reading_of
@@ -59,8 +59,8 @@ class OverviewScreen(OverviewWays):
                 yield Tile(source, title)
         with Container(id="strips"):
             yield ScoreLine(id="scores")
-            yield ReadingLine("application", "Trading", ("bar_age", "orders_1m", "pending"), id="trading")
-            yield ReadingLine("pgbouncer", "PgBouncer", ("waiting", "max_wait", "clients"), id="pooler")
+            for source, (title, first, name) in STRIPS.items():
+                yield ReadingLine(source, title, first, id=name)
         running = LiveTable(job_rows.RUNNING_COLUMNS, self._running_row, id="running", classes="panel")
         running.border_title = "Running"
         yield running

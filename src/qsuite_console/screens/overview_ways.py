@@ -17,6 +17,11 @@ from qsuite_console.widgets.tile import Tile, worst_figure
 
 LISTS = ("running", "attention", "finished")
 TILES = (("postgresql", "PostgreSQL"), ("redis", "Redis"), ("host", "Host"), ("jobs", "Jobs"))
+STRIPS = {  # source -> title, the figures that come first, name of the line; a source that is not there has none
+    "application": ("Trading", ("bar_age", "orders_1m", "pending"), "trading"),
+    "pgbouncer": ("PgBouncer", ("waiting", "max_wait", "clients"), "pooler"),
+    "celery": ("Celery", ("waiting", "workers", "in_flight", "failures"), "celery"),
+}
 
 
 class OverviewWays(ConsoleScreen):
@@ -107,5 +112,5 @@ class OverviewWays(ConsoleScreen):
         self.refresh_bindings()
 
     def _open_reading(self, source: str) -> None:
-        title = dict(TILES).get(source, "Trading" if source == "application" else source)
+        title = STRIPS[source][0] if source in STRIPS else dict(TILES).get(source, source)
         self.app.push_screen(ReadingDialog(source, title, lambda: (reading_of(self.state, source), self.now)))

@@ -20,6 +20,7 @@ GOOD: Final = 80.0  # below this a score has recommendations
 POOR: Final = 50.0
 OVERALL: Final = "overall"
 _GAP: Final = "  "
+_BAD: Final = (Level.WARNING, Level.CRITICAL)
 _CSS: Final = """
     {name} {{
         height: 1; padding: 0 1; background: $background;
@@ -108,7 +109,7 @@ class ScoreLine(Strip):
 
 
 class ReadingLine(Strip):
-    """Headline and figures of a reading, as many as there is room for; the first named are the most needed."""
+    """Headline and figures of a reading, as many as there is room for: what is not well, then the first named."""
 
     DEFAULT_CSS = _CSS.format(name="ReadingLine")
 
@@ -137,12 +138,12 @@ class ReadingLine(Strip):
     def _ordered(self, reading: Reading) -> list[Figure]:
         found = [reading.headline, *reading.figures]
         rank = {name: index for index, name in enumerate(self._first)}
-        return sorted(found, key=lambda one: rank.get(one.name, len(rank)))
+        return sorted(found, key=lambda one: (one.level not in _BAD, rank.get(one.name, len(rank))))
 
 
 def _part(figure: Figure) -> Content:
     look = looks.LEVELS[figure.level]
-    is_bad = figure.level in (Level.WARNING, Level.CRITICAL)
+    is_bad = figure.level in _BAD
     tone = looks.TONES[look.tone] if is_bad else "$foreground"
     return Content.assemble(
         (f"{look.glyph} " if is_bad else "", tone),
