@@ -100,7 +100,7 @@ def require_own(path: Path) -> None:
     """Raise EngineGone unless there is a socket at ``path`` that this user made."""
     try:
         status = path.lstat()
-    except OSError:
-        raise EngineGone(f"no engine answers on {path}", hint=HINT) from None
+    except OSError as error:
+        raise EngineGone(f"no engine answers on {path}", hint=HINT) from error
     if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
         raise EngineGone(f"{path} is not a socket of this user", hint="remove it, or set QSUITE_CONSOLE_HOME")

@@ -224,7 +224,8 @@ async def test_sigterm_drains_and_exits_clean(start: Callable[..., Other]) -> No
     with RemoteControl(other.paths.socket) as control:
         receipt = await control.submit(hold())
         await until(lambda: bool(control.state.running))
-    assert other.end(signal.SIGTERM) == 0
+        assert await asyncio.to_thread(other.end, signal.SIGTERM) == 0
+        await until(lambda: "the engine ended" in control.state.trouble)
     text = "\n".join(other.lines)
     assert "SIGTERM: draining 1 running jobs for at most 0.3 s" in text
     assert f"job {receipt.job_id} interrupted: hold x" in text
