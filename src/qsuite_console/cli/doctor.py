@@ -20,10 +20,11 @@ from qsuite_console.cli.lazy import examples
 from qsuite_console.config.loading import ConfigurationProblem, Loaded
 from qsuite_console.config.settings import Settings
 from qsuite_console.engine import plugins
+from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import ConsoleError, HistoryMissing
 from qsuite_console.model.text import clean
 from qsuite_console.paths import Paths
-from qsuite_console.workers import REGISTRY
+from qsuite_console.workers import REGISTRY, Services
 
 
 @click.command(epilog=examples("qsuite-console doctor", "qsuite-console --target prod doctor --json"))
@@ -48,12 +49,13 @@ def doctor(invocation: Invocation, *, is_json: bool) -> int:
 def examine(invocation: Invocation) -> list[Finding]:
     """Return every finding; a broken configuration is one of them and ends the list."""
     findings = [local.python(), local.sqlite(), *local.directories(invocation.base)]
-    findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox(), *kinds()]
+    findings += [local.terminal(invocation.environ), local.pdf(), local.sandbox()]
     try:
         loaded = invocation.loaded
     except ConfigurationProblem as error:
         todo = f"correct it; {invocation.base.config_file} is read, then the environment"
-        return [*findings, *(fail("configuration", problem, todo) for problem in error.problems)]
+        return [*findings, *kinds(), *(fail("configuration", problem, todo) for problem in error.problems)]
+    findings += kinds(loaded.settings, invocation.paths)
     findings += _configuration(loaded, invocation.paths)
     findings += _commands(loaded)
     findings += _endpoints(loaded)
@@ -63,16 +65,30 @@ def examine(invocation: Invocation) -> list[Finding]:
     return [*findings, *asyncio.run(_services(loaded.settings))]
 
 
-def kinds() -> list[Finding]:
-    """Check that every kind of job can be loaded, those of other packages too."""
+def kinds(settings: Settings | None = None, paths: Paths | None = None) -> list[Finding]:
+    """Check that every kind of job can be loaded, and made as an engine does it where another package brings it."""
     found, broken = [], []
+    foreign = set(plugins.names()) - set(REGISTRY)
+    services = _services_of(settings, paths) if foreign and settings is not None and paths is not None else None
     for name in known_kinds():
         try:
-            found.append(find_kind(name).name)
-        except KindBroken as error:
+            kind = find_kind(name)
+            if services is not None and name in foreign:
+                plugins.make(name, services)
+            found.append(kind.name)
+        except (KindBroken, plugins.PluginBroken) as error:
             broken.append(warn("job kinds", error.message, error.hint))
+    if services is not None:
+        services.renderer.close()
     broken += [warn("job kinds", line, "rename it, or uninstall that package") for line in plugins.unused(REGISTRY)]
     return [ok("job kinds", ", ".join(found)), *broken]
+
+
+def _services_of(settings: Settings, paths: Paths) -> Services:
+    """Return what workers are made with. Nothing of it is opened: connections would be on first use."""
+    from qsuite_console.runtime.outside import Outside
+
+    return Outside(settings, paths, SystemClock(), None, is_reading=True).services
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
