@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ORIGIN: Final = "cli"
 _PATIENCE_S: Final = 3.0  # two verbs at once: the second waits for the first to let the history go
+FREE_S: Final = 5.0  # a process that is to stay waits so long for one that is about to go
 _PAUSE_S: Final = 0.1
 _HUNG: Final = "end that process, or let it go on: the lock goes with it, jobs resume at the next start"
 
@@ -94,6 +95,23 @@ def running_engine(
 def is_of(invocation: Invocation, engine: RemoteControl) -> bool:
     """Return whether an engine works on the invocation's target; one that the target names does, whatever its name."""
     return invocation.engine is not None or invocation.target in (None, engine.state.target.name)
+
+
+def once_free(invocation: Invocation, make: Callable[[], T]) -> T:
+    """Return what ``make`` opens on the history. A process that has it for a moment, as a verb has, is waited for.
+
+    Raises HistoryOwned where its owner answers as an engine, or does not let it go.
+    """
+    from qsuite_console.attach import find_engine
+
+    until = time.monotonic() + FREE_S
+    while True:
+        try:
+            return make()
+        except HistoryOwned:
+            if time.monotonic() > until or find_engine(invocation.paths) is not None:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def any_engine(

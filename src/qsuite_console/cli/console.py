@@ -7,10 +7,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qsuite_console.cli import output
+from qsuite_console.cli.connect import once_free
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
@@ -95,15 +97,18 @@ def headless(
     invocation.start_log(on_stderr=True)
     settings = invocation.loaded.settings
     interface = Interface.of(settings, invocation.paths.socket, origin=origin)
-    with open_runtime(
-        settings,
-        invocation.paths,
-        claim=Claiming.ALL,
-        origin=origin,
-        extra_services=[interface.serve],
-        is_node=True,
-        requests=interface.costs.view,
-    ) as runtime:
+    with ExitStack() as stack:
+        opening = partial(
+            open_runtime,
+            settings,
+            invocation.paths,
+            claim=Claiming.ALL,
+            origin=origin,
+            extra_services=[interface.serve],
+            is_node=True,
+            requests=interface.costs.view,
+        )
+        runtime = once_free(invocation, lambda: stack.enter_context(opening()))
         if on_ready is not None:
             on_ready(runtime.control)
         return serve(runtime)

@@ -118,6 +118,6 @@ class Host:
             try:
                 way()
             except ConsoleError as error:
-                opened.relay.stand(f"there is no engine: {error.message}; {WHEN_ENDED}")
+                opened.relay.stand(f"there is no engine, {WHEN_ENDED}: {error.message}")
             else:
                 return

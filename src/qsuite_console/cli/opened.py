@@ -11,7 +11,7 @@ from typing import Final
 
 from qsuite_console.attach import RemoteControl
 from qsuite_console.attach.relay import Relay
-from qsuite_console.cli.connect import running_engine
+from qsuite_console.cli.connect import once_free, running_engine
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
@@ -54,7 +54,7 @@ class Opened:
 
     def run_here(self) -> None:
         """Open an engine in this process and lead to it; raises HistoryOwned while another process has the history."""
-        runtime = own_engine(self.invocation, self.stack)
+        runtime = once_free(self.invocation, lambda: own_engine(self.invocation, self.stack))
         self.runtime, self.is_looking = runtime, False
         self.relay.lead_to(runtime.control)
 

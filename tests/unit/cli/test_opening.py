@@ -10,10 +10,11 @@ import pytest
 
 from fakes.control import FakeControl
 from qsuite_console import __version__
-from qsuite_console.cli import targets
+from qsuite_console.cli import connect, targets
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.state import ConsoleState
 from qsuite_console.model.errors import EngineGone, HistoryOwned
+from qsuite_console.model.wire import EngineInfo
 
 
 class Owner:
@@ -77,3 +78,39 @@ def test_one_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch, invoca
     monkeypatch.setattr(targets, "PATIENCE_S", 0.0)
     with pytest.raises(HistoryOwned, match="pid 7 owns the history of default and doesn't answer"):
         targets.open_target(invocation, may_look=False)
+
+
+class Held:
+    """A history that another process has for some tries."""
+
+    def __init__(self, times: float) -> None:
+        self.tries = 0
+        self._times = times
+
+    def open(self) -> str:
+        self.tries += 1
+        if self.tries <= self._times:
+            raise HistoryOwned("in use by pid 7", owner="pid 7")
+        return "opened"
+
+
+def test_a_verb_that_has_the_history_for_a_moment_is_waited_for(invocation: Invocation) -> None:
+    held = Held(3)
+    assert connect.once_free(invocation, held.open) == "opened"
+    assert held.tries == 4
+
+
+def test_an_engine_that_answers_and_an_owner_that_stays_are_not(
+    monkeypatch: pytest.MonkeyPatch, invocation: Invocation
+) -> None:
+    monkeypatch.setattr(connect, "FREE_S", 0.0)
+    staying = Held(1_000_000)
+    with pytest.raises(HistoryOwned, match="in use by pid 7"):
+        connect.once_free(invocation, staying.open)
+    monkeypatch.setattr(connect, "FREE_S", 3600.0)
+    info = EngineInfo(pid=7, host="h", version="1")
+    monkeypatch.setattr("qsuite_console.attach.find_engine", lambda _: info)
+    served = Held(1_000_000)
+    with pytest.raises(HistoryOwned):
+        connect.once_free(invocation, served.open)
+    assert served.tries == 1
