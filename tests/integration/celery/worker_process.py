@@ -16,7 +16,7 @@ import psutil
 
 TESTS = Path(__file__).parents[2]
 PROGRAM = TESTS / "integration" / "celery" / "program.py"
-START_S = 60.0
+START_S = 120.0
 
 
 class WorkerProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -39,8 +40,14 @@ def operator(tuned: servers.Server) -> Operator:
 
 
 async def everything(connection: asyncpg.Connection) -> dict[str, tuple[str, str]]:
-    """Return every setting with its source, and what the files say."""
-    await connection.execute("SELECT 1")  # a session takes a reload in between two statements
+    """Return every setting with its source, and what the files say, once the session knows of the newest reload."""
+    port = await connection.fetchval("SELECT inet_server_port()")
+    fresh = await asyncpg.connect(f"postgresql://qsuite:first@127.0.0.1:{port}/postgres")
+    told_at = await fresh.fetchval("SELECT pg_conf_load_time()")  # the server's: sessions are told one after another
+    await fresh.close()
+    async with asyncio.timeout(30):
+        while await connection.fetchval("SELECT pg_conf_load_time()") < told_at:
+            await asyncio.sleep(0.01)
     rows = await connection.fetch(
         "SELECT name, setting, source, pending_restart FROM pg_settings"
         " UNION ALL SELECT 'file ' || name, setting, sourcefile, applied FROM pg_file_settings"
@@ -95,6 +102,7 @@ async def test_a_restart_is_waited_for_in_words(operator: Operator, admin: async
     outcome = await operator.perform(ApplySetting, **proposal.parameters)
     assert outcome.figures["pending_restart"] is True
     assert "after a restart" in outcome.message
+    await everything(admin)
     assert await admin.fetchval("SELECT pending_restart FROM pg_settings WHERE name = 'wal_buffers'")
 
 
