@@ -28,6 +28,7 @@ from qsuite_console.db.errors import (
     is_database_failure,
     translate,
 )
+from qsuite_console.db.given_up import take_exceptions
 from qsuite_console.model.text import clean
 
 _log = logging.getLogger(__name__)
@@ -164,6 +165,7 @@ class Database:
             # A safety net behind command_timeout: it also ends what a lost client left running.
             "statement_timeout": str(int(settings.command_timeout_s * 3000)),
         }
+        take_exceptions()
         async with asyncio.timeout(settings.connect_timeout_s * 2):
             # The pool's floor is not kept by asyncpg (min_size=0): it logs tracebacks while a server is down.
             return await asyncpg.create_pool(

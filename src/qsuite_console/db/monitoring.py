@@ -21,6 +21,7 @@ from qsuite_console.db import queries
 from qsuite_console.db.counted import CountedConnection
 from qsuite_console.db.database import describe_address
 from qsuite_console.db.errors import DatabaseBusy, DatabaseDown, DatabaseError, is_database_failure, translate
+from qsuite_console.db.given_up import take_exceptions
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.text import clean
 
@@ -188,6 +189,7 @@ class WatchingConnection:
 
     async def _open(self, session: dict[str, str], *, statement_cache_size: int) -> asyncpg.Connection:
         limit_s = self._settings.connect_timeout_s
+        take_exceptions()
         async with asyncio.timeout(limit_s + 0.5):
             return await asyncpg.connect(
                 self._settings.dsn.reveal() or None,
