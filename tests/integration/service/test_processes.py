@@ -43,7 +43,11 @@ class Other:
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.wait_for("engine ready")
+        try:
+            self.wait_for("engine ready")
+        except BaseException:
+            self.leave()  # nobody else knows of it yet
+            raise
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -65,6 +69,16 @@ class Other:
         self._reader.join(5)
         return code
 
+    def leave(self) -> None:
+        """Kill it where it still runs, also where it was stopped, and let go of its output."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait(10)
+        self._reader.join(5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Other]]:
@@ -76,13 +90,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Other]]:
 
     yield make
     for other in started:
-        if other.process.poll() is None:
-            other.process.send_signal(signal.SIGCONT)
-            other.process.kill()
-        other.process.wait(10)
-        other._reader.join(5)
-        assert other.process.stderr is not None
-        other.process.stderr.close()
+        other.leave()
+
+
+def test_a_process_that_does_not_get_ready_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Other] = []
+
+    def never(other: Other, words: str, limit_s: float = 0.0) -> None:
+        started.append(other)
+        raise AssertionError(words)
+
+    monkeypatch.setattr(Other, "wait_for", never)
+    with pytest.raises(AssertionError, match="engine ready"):
+        Other(tmp_path)
+    assert started[0].process.returncode is not None
 
 
 def hold(label: str = "x") -> Submission:
