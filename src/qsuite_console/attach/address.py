@@ -19,7 +19,7 @@ from qsuite_console.config.secrets import Secret
 from qsuite_console.model.errors import EngineGone, UsageProblem
 from qsuite_console.model.text import clean
 
-HINT: Final = "is its process alive? connecting to it is tried again by itself"
+HINT: Final = "is its process alive?"
 _HINT_URL: Final = "for example http://127.0.0.1:8765, https://ops.example.org or unix:/path/to/engine.sock"
 _CONNECT_S: Final = 2.0  # to a process of this machine
 _FAR_CONNECT_S: Final = 5.0

@@ -27,7 +27,7 @@ from qsuite_console.headless.door import NOBODY, Door, LocalDoor, TcpDoor, Token
 from qsuite_console.headless.keeping import KeptAnswers
 from qsuite_console.headless.listening import answering, identity, listen, listen_tcp
 from qsuite_console.headless.routes import ROUTES
-from qsuite_console.headless.table import ANSWERED, CALLER, HELD, PASS, Api, Call, Pass, Route
+from qsuite_console.headless.table import ANSWERED, CALLER, HELD, JSON, PASS, Api, Call, Pass, Route
 from qsuite_console.model import errors
 from qsuite_console.model.access import Caller
 from qsuite_console.model.tally import counting
@@ -145,6 +145,8 @@ def build(api: Api, door: Door) -> web.Application:
         handler = _handler(api, route, kept)
         rows[handler] = route
         application.router.add_route(route.method, route.path, handler)
+        if route.method == "GET" and route.media == JSON:  # load balancers ask so: the same answer without its body
+            application.router.add_route("HEAD", route.path, handler)
     application.on_response_prepare.append(_finish(door))
     application.on_shutdown.append(api.hub.close)
     return application

@@ -128,3 +128,15 @@ async def test_a_file_that_is_read_slowly_is_no_slow_request(
     view = msgspec.convert((await client.ask("GET", "/requests", "admin"))[1], RequestsView)
     assert view.slow == ()
     assert [row.answered for row in view.routes if row.route == "GET /reports/{file}/download"] == [1]
+
+
+async def test_head_is_answered_as_get_without_the_body(client: Client) -> None:
+    for path, who in (("/health/live", ""), ("/health/ready", "reader"), ("/jobs?limit=2", "reader")):
+        got = await client.ask("GET", path, who)
+        status, body, headers = await client.ask("HEAD", path, who)
+        assert (status, body) == (got[0], None)
+        assert headers["Content-Length"] == got[2]["Content-Length"]
+        assert headers.get("ETag") == got[2].get("ETag")
+    assert (await client.ask("HEAD", "/jobs"))[0] == 401
+    status, _, headers = await client.ask("HEAD", "/stream", "reader")
+    assert (status, headers["Allow"]) == (405, "GET")
