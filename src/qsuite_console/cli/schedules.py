@@ -30,6 +30,7 @@ from qsuite_console.model.schedules import (
     Explanation,
     ScheduleDetail,
     ScheduleList,
+    ScheduleRun,
     ScheduleView,
     Timing,
     fields_of,
@@ -37,6 +38,7 @@ from qsuite_console.model.schedules import (
     written,
 )
 
+_RUNS: Final = 10  # of the newest that are shown
 F = TypeVar("F", bound=Callable[..., Any])
 _SURE: Final = (
     click.option("--dry-run", "is_dry", is_flag=True, help="Say what it would do and do nothing."),
@@ -186,6 +188,28 @@ def next_(invocation: Invocation, name: str, count: int, *, is_json: bool) -> No
     print_plans(detail.upcoming.times, detail.view.schedule.timing)
 
 
+@schedules.command(epilog=examples("qsuite-console schedules show night", "qsuite-console schedules show night --json"))
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(invocation: Invocation, name: str, *, is_json: bool) -> None:
+    """Show one schedule with its next runs and what came of the last ones."""
+    detail = _detail(invocation, name, 5)
+    if is_json:
+        output.document(detail)
+        return
+    _print_detail(detail)
+    if detail.runs:
+        output.table(
+            ("planned", "outcome", "job", "why"),
+            [
+                (output.instant(run.planned_at), _outcome(run), run.job_id or "", _why(run))
+                for run in detail.runs[:_RUNS]
+            ],
+            flexible=3,
+        )
+
+
 @schedules.command(
     epilog=examples(
         "qsuite-console schedules explain warm-prices",
@@ -220,6 +244,16 @@ def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _perform(invocation: Invocation, operation: str, fields: dict[str, Any], given: Mapping[str, Any]) -> int:
+    """Do it; what is wrong with an argument is told under its name, not under that of a flag there is not."""
+    try:
+        return _performed(invocation, operation, fields, given)
+    except InvalidParameters as error:
+        arguments = {"--name": "NAME", "--kind": "KIND"}
+        problems = {arguments.get(name, name): why for name, why in error.problems.items()}
+        raise InvalidParameters(problems, hint=error.hint) from error
+
+
+def _performed(invocation: Invocation, operation: str, fields: dict[str, Any], given: Mapping[str, Any]) -> int:
     return perform(
         invocation,
         Request(
@@ -293,6 +327,14 @@ def last_of(view: ScheduleView) -> str:
     return "" if view.last is None else f"{view.last.outcome} {output.ago(view.last.newest_at)}"
 
 
+def _outcome(run: ScheduleRun) -> str:
+    return f"{run.outcome} ×{run.covers:,}" if run.covers > 1 else str(run.outcome)
+
+
+def _why(run: ScheduleRun) -> str:
+    return ", ".join(part for part in (run.trigger if run.trigger != "plan" else "", run.note) if part)
+
+
 def print_plans(times: tuple[datetime, ...], timing: Timing) -> None:
     """Print plans by the schedule's clock, this machine's, and how far off they are."""
     if not times:
@@ -348,7 +390,7 @@ def _print_rest(answer: ScheduleDetail | Explanation, timing: Timing) -> None:
         output.line(note)
     for collision in answer.collisions:
         output.line(
-            f"starts together with {collision.name}: {collision.count} times within"
+            f"starts together with {collision.name}: {collision.count} time{'s' if collision.count > 1 else ''} within"
             f" {output.duration(collision.within_s)}, first {output.instant(collision.first_at)}"
         )
     print_plans(answer.upcoming.times, timing)

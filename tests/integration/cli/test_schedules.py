@@ -35,6 +35,9 @@ def test_a_schedule_is_made_explained_edited_paused_and_removed_without_an_engin
     detail = console.json("schedules", "explain", "morning")
     assert (detail["view"]["schedule"]["missed"], detail["view"]["schedule"]["parameters"]) == ("once", {"steps": "2"})
     assert console.run("schedules", "disable", "morning").stdout == "morning is paused\n"
+    shown = console.run("schedules", "show", "morning").stdout
+    assert "when      every 1 h 30 min" in shown
+    assert "state     paused" in shown
     assert "paused" in console.run("schedules", "list").stdout
     assert console.run("schedules", "remove", "morning", "--yes").stdout == "morning is deleted\n"
     assert console.run("schedules", "remove", "morning", "--yes").returncode == 3
@@ -57,7 +60,8 @@ def test_what_is_wrong_is_named_by_its_flag(console: Console) -> None:
         done = console.run("schedules", "add", "x", "test.count", *flags, "--yes")
         assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
     done = console.run("schedules", "add", "x", "test.cuont", "--every", "1h", "--yes")
-    assert "--kind: there is no kind of job test.cuont" in done.stderr
+    assert "KIND: there is no kind of job test.cuont" in done.stderr
+    assert "--kind" not in done.stderr  # there is no such flag
     assert console.run("schedules", "explain", "0 0 30 2 *").returncode == 2
 
 
