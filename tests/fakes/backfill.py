@@ -51,6 +51,7 @@ class FakeContext:
         self.job_id = job_id
         self.attempt = 1
         self.correlation_id = f"test-{job_id}"
+        self.origin = "test"
         self.checkpoint = checkpoint
         self.log = logging.getLogger(f"test.job.{job_id}")
         self.said: list[tuple[float, float | None, dict[str, Any]]] = []

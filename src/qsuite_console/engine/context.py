@@ -102,6 +102,11 @@ class RunContext:
         return self._claim.job.correlation_id
 
     @property
+    def origin(self) -> str:
+        """Return who asked for the job."""
+        return self._claim.job.origin
+
+    @property
     def checkpoint(self) -> Mapping[str, Any] | None:
         """Return the last saved checkpoint of this job, from whichever attempt."""
         return self._checkpoint

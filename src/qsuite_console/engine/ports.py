@@ -72,6 +72,11 @@ class JobContext(Protocol):
         ...
 
     @property
+    def origin(self) -> str:
+        """Who asked for the job: "cli", "schedule night", "http:grafana"."""
+        ...
+
+    @property
     def checkpoint(self) -> Mapping[str, Any] | None:
         """The last saved checkpoint of this job, from whichever attempt."""
         ...

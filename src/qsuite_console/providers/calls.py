@@ -60,6 +60,7 @@ class Wanted:
     """One call with its patience; references to secrets still in it."""
 
     request: Request
+    user: str = ""  # whom the rate is counted for; "": whoever runs the console
     retries: int = 3
     cache_s: float = 0.0
 
@@ -99,7 +100,7 @@ class _Cache:
 
 
 class CallDesk:
-    """Makes calls. ``user``: whom the rate is counted for; ``sleep`` is waited with between tries."""
+    """Makes calls. ``user``: who runs the console; ``sleep`` is waited with between tries."""
 
     def __init__(
         self,
@@ -138,7 +139,7 @@ class CallDesk:
         error: ProviderError | None = None
         while True:
             try:
-                await self._take(url)
+                await self._take(url, wanted.user or self._user)
             except RateReached:
                 if answer is not None:  # the last one is worth more than that there may be no other
                     return Got(answer=answer, tries=tries)
@@ -168,10 +169,10 @@ class CallDesk:
             return error.message
         return ""
 
-    async def _take(self, url: URL) -> None:
+    async def _take(self, url: URL, user: str) -> None:
         if self._rates is None:
             return
-        subject = hashlib.sha256(f"{self._user}\n{url.raw_host}:{url.port}{url.raw_path}".encode()).hexdigest()
+        subject = hashlib.sha256(f"{user}\n{url.raw_host}:{url.port}{url.raw_path}".encode()).hexdigest()
         wait_s = await self._rates.take(subject, limit=self._per_hour, window_s=WINDOW_S, now=self._clock.now())
         if wait_s > 0:
             raise RateReached(

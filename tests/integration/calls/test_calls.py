@@ -236,6 +236,12 @@ async def test_the_rate_holds_over_restarts_and_for_each_address(tmp_path: Path)
         with pytest.raises(RateReached, match="called 3 times within an hour"):
             await bench.call("/a?n=2")
         await bench.call("/b")
+        holder = FakeContext()
+        holder.origin = "http:grafana"
+        for _ in range(3):
+            await bench.call("/a", holder)  # who holds a token has a rate of his own
+        with pytest.raises(RateReached, match="called 3 times within an hour"):
+            await bench.call("/a", holder)
     async with benched(tmp_path, per_hour=3, receiver=receiver, port=receiver.port) as bench:
         with pytest.raises(RateReached) as caught:
             await bench.desk.call(_wanted(f"{receiver.url}/a"))

@@ -38,7 +38,7 @@ SLOW = ("vacuum_cost_delay = '20ms'", "vacuum_cost_limit = 1")  # some seconds f
 class Context:
     """One attempt; ``saved`` outlives it, as the history does."""
 
-    job_id, correlation_id = 7, "correlation"
+    job_id, correlation_id, origin = 7, "correlation", "test"
     log = logging.getLogger("test.vacuum")
 
     def __init__(self, checkpoint: Mapping[str, Any] | None = None, attempt: int = 1) -> None:

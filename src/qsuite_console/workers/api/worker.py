@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent
+from qsuite_console.model.access import LOCAL_ORIGIN
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.kinds import Plan, PlanLine
 from qsuite_console.model.text import clean
@@ -51,7 +52,7 @@ class _Worker:
             raise ConsoleError("nothing is called from here", hint="start an engine")
         return self._services.calls
 
-    def _wanted(self, call: Call, patience: Patience) -> Wanted:
+    def _wanted(self, call: Call, patience: Patience, user: str = "") -> Wanted:
         request = Request(
             method=call.method,
             url=call.url,
@@ -61,7 +62,7 @@ class _Worker:
             limit=patience.limit_kb * 1024,
             redirects=patience.redirects,
         )
-        return Wanted(request=request, retries=patience.retries, cache_s=patience.cache_s)
+        return Wanted(request=request, user=user, retries=patience.retries, cache_s=patience.cache_s)
 
     def _refusals(self, calls: tuple[Call, ...], patience: Patience) -> tuple[str, ...]:
         found = (self._desk.problems(self._wanted(call, patience).request) for call in calls)
@@ -121,7 +122,7 @@ class CallWorker(_Worker):
         return {"method": call.method, **found}
 
     async def _send(self, context: JobContext, call: Call, parameters: CallParameters) -> Got:
-        wanted = self._wanted(call, parameters)
+        wanted = self._wanted(call, parameters, user_of(context.origin))
         if call.method in IDEMPOTENT:
             return await self._desk.call(wanted)
         await context.save({"sent": True})
@@ -177,7 +178,7 @@ class BulkWorker(_Worker):
         async def one(number: int, call: Call) -> None:
             async with gate:
                 await context.breathe()
-                await round_.call(number, self._wanted(call, parameters))
+                await round_.call(number, self._wanted(call, parameters, user_of(context.origin)))
 
         round_.progress()
         async with asyncio.TaskGroup() as group:
@@ -242,6 +243,11 @@ class _Round:
     async def _save(self) -> None:
         results = {str(number): one for number, one in self.results.items()}
         await self._context.save({"sent": sorted(self._sent), "results": results})
+
+
+def user_of(origin: str) -> str:
+    """Return the user for whom a job's calls are counted: the holder of a token by its name, else "", the console's."""
+    return origin if origin.startswith(f"{LOCAL_ORIGIN}:") else ""
 
 
 def _shown(got: Got, kept: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Unwatched:
     job_id = 0
     attempt = 1
     correlation_id = "ingest_records"
+    origin = ""
     checkpoint: Mapping[str, Any] | None = None
     log = logging.getLogger(__name__)
 
