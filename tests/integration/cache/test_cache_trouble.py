@@ -116,7 +116,7 @@ async def test_a_million_keys_are_looked_at_in_bounded_time_while_others_are_ser
     ours = {name: usec for name, usec in medians.items() if name.startswith(("scan", "type", "memory"))}
     assert len(ours) >= 3, medians
     assert max(ours.values()) < 10_000, f"no command of ours takes 10 ms: {ours}"
-    assert percentile(busy) < percentile(quiet) + 25
+    assert percentile(busy) < 3 * percentile(quiet) + 25
 
 
 async def survey(families: panels.FamiliesProbe, keys: panels.KeysProbe) -> Any:

@@ -9,6 +9,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
+
 from fakes.backfill import FakeContext, make_settings, open_services
 from qsuite_console import workers
 from qsuite_console.config.settings import TargetSettings
@@ -23,8 +25,9 @@ START = 77
 async def main() -> None:
     settings = make_settings(os.environ["DATABASE_URL"], NOWHERE, redis=os.environ["REDIS_URL"])
     async with open_services(replace(settings, target=TargetSettings(paper_execution=True))) as services:
-        async with services.database.session("start") as connection:
-            await connection.execute(f"SELECT pg_advisory_lock_shared({START}), pg_advisory_unlock_shared({START})")
+        starting = await asyncpg.connect(os.environ["DATABASE_URL"])  # waits for the slowest of them, however long
+        await starting.execute(f"SELECT pg_advisory_lock_shared({START}), pg_advisory_unlock_shared({START})")
+        await starting.close()
         worker: Any = workers.load("orders.settle", services)
         result = await worker.run(FakeContext(int(sys.argv[1])), decode(worker.kind.parameters, {"wait": False}))
     sys.stdout.write(json.dumps(result))

@@ -6,6 +6,7 @@ QSUITE_TEST_ORDERS is how many there are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -67,10 +68,17 @@ async def together(connection: asyncpg.Connection, dsn: str, redis_url: str) -> 
     await connection.execute(f"SELECT pg_advisory_lock({START})")
     started = [await start(dsn, redis_url, number) for number in range(1, WORKERS + 1)]
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = $1"
-    async with asyncio.timeout(90):
-        while await connection.fetchval(waiting, START) < WORKERS:
-            assert all(process.returncode is None for process in started)
-            await asyncio.sleep(0.02)
+    try:
+        async with asyncio.timeout(150):
+            while await connection.fetchval(waiting, START) < WORKERS:
+                assert all(process.returncode is None for process in started)
+                await asyncio.sleep(0.02)
+    except BaseException:
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
+        raise
     await connection.execute(f"SELECT pg_advisory_unlock({START})")
     return started
 
