@@ -84,8 +84,9 @@ def show_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
 
 @reports.command("open", epilog=examples("qsuite-console reports open last"))
 @click.argument("report")
+@json_option
 @click.pass_obj
-def open_report(invocation: Invocation, *, report: str) -> None:
+def open_report(invocation: Invocation, *, report: str, is_json: bool) -> None:
     """Open a report with its program, or print its path."""
     shelf = Shelf(invocation)
     found = shelf.find(report)
@@ -93,8 +94,12 @@ def open_report(invocation: Invocation, *, report: str) -> None:
         raise ConsoleError(
             f"{found.file} is on the machine of {shelf.where}", hint=f"qsuite-console reports export {found.file} ."
         )
-    output.line(found.path)
-    if why := open_file(found.path):
+    if not is_json:
+        output.line(found.path)
+    why = open_file(found.path)
+    if is_json:
+        output.document({"report": found.file, "path": found.path, "is_opened": not why})
+    if why:
         output.note(f"{why}; copy it with scp, or see it as text: qsuite-console reports show")
 
 
@@ -102,8 +107,9 @@ def open_report(invocation: Invocation, *, report: str) -> None:
 @click.argument("report")
 @click.argument("file")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
+@json_option
 @click.pass_obj
-def export_report(invocation: Invocation, *, report: str, file: str, force: bool) -> None:
+def export_report(invocation: Invocation, *, report: str, file: str, force: bool, is_json: bool) -> None:
     """Copy a report to FILE, or into the directory FILE."""
     shelf = Shelf(invocation)
     found = shelf.find(report)
@@ -111,6 +117,8 @@ def export_report(invocation: Invocation, *, report: str, file: str, force: bool
     target = checked_copy(str(wanted / found.file if wanted.is_dir() else wanted), is_forced=force)
     with shelf.file(found) as source:
         copy(source, target, is_forced=force)
+    if is_json:
+        output.document({"report": found.file, "path": str(target), "bytes": target.stat().st_size})
 
 
 @reports.command(

@@ -49,9 +49,16 @@ def test_a_report_from_making_to_removing(environ: dict[str, str], tmp_path: Pat
     opened = run(environ, "reports", "open", found["file"][:6])
     assert opened.stdout.strip() == found["path"]
     assert "no desktop" in opened.stderr
+    as_json = json.loads(run(environ, "reports", "open", "last", "--json").stdout)
+    assert as_json == {"report": found["file"], "path": found["path"], "is_opened": False}
     target = tmp_path / "folder"
     target.mkdir()
-    assert run(environ, "reports", "export", "last", str(target)).returncode == 0
+    exported = json.loads(run(environ, "reports", "export", "last", str(target), "--json").stdout)
+    assert exported == {
+        "report": found["file"],
+        "path": str(target / found["file"]),
+        "bytes": found["bytes"],
+    }
     assert (target / found["file"]).read_bytes() == copy.read_bytes()
     assert run(environ, "reports", "remove", "last").returncode == 0
     assert json.loads(run(environ, "reports", "list", "--json").stdout)["reports"] == []

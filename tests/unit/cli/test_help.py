@@ -42,6 +42,19 @@ def test_no_help_is_cut_and_every_verb_has_an_example(path: str) -> None:
     assert "Examples:" in text
 
 
+WITHOUT_JSON = {"", "attach", "celery-worker", "completion", "man", "sandbox"}  # screens, services, texts for shells
+
+
+def test_every_verb_that_answers_does_so_as_json_too() -> None:
+    answering = {
+        path.removeprefix("qsuite-console").strip(): command
+        for path, (command, _) in VERBS.items()
+        if not isinstance(command, click.Group) or command.invoke_without_command
+    }
+    bare = {path for path, command in answering.items() if not any("--json" in p.opts for p in command.params)}
+    assert bare == WITHOUT_JSON
+
+
 def examples_of(path: str) -> list[list[str]]:
     """Return the arguments behind ``path`` of each of its own examples."""
     command, context = VERBS[path]
