@@ -43,6 +43,7 @@ async def test_standing_is_told_in_words_and_glyphs() -> None:
             ("✖", "given up", "31"),
         ):
             assert any(glyph in line and word in line and of in line for line in lines), (word, lines)
+        assert "nothing arrives at desk now · 7 deliveries, 2 given up" in seen(pilot.app)
 
 
 async def test_delivering_again_and_what_does_not_go_there() -> None:

@@ -239,6 +239,8 @@ def _state(one: EndpointView) -> str:
         return "off"
     if one.disabled_at is not None:
         return f"told nothing since {output.instant(one.disabled_at)}: {one.disabled_why}"
+    if not one.problem and one.failing:
+        return f"failing: {one.failing}"
     return one.problem or "ok"
 
 

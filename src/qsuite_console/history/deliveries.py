@@ -164,6 +164,19 @@ class DeliveryReader:
 
         return await self._read(read)
 
+    async def failing(self, target: str) -> Mapping[str, str]:
+        """Return endpoint -> why its newest try failed; an endpoint whose newest try arrived is not among them."""
+
+        def read(connection: sqlite3.Connection) -> Mapping[str, str]:
+            rows = connection.execute(  # SQLite: other columns beside max() are those of its row
+                "SELECT endpoint, state, error, max(tried_at) FROM deliveries WHERE target = ? AND tried_at IS NOT NULL"
+                " GROUP BY endpoint",
+                (target,),
+            ).fetchall()
+            return {name: error for name, state, error, _ in rows if state != "delivered" and error}
+
+        return await self._read(read)
+
     async def disabled(self, target: str) -> Mapping[str, tuple[datetime, str]]:
         """Return endpoint -> (since when it is told nothing any more, why)."""
 

@@ -110,6 +110,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     delivered: int = 0
     last_at: datetime | None = None  # of the last one that was delivered
+    failing: str = ""  # why the newest try failed, if it did
     is_told_of_job: bool = False  # it asked for just the job that the question is about
 
 

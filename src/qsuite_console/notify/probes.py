@@ -127,6 +127,7 @@ async def list_endpoints(
     """Return endpoints with how their deliveries stand, where there is a history yet; raises HistoryUnavailable."""
     tallies = {} if book is None else await book.tallies(target)
     disabled = {} if book is None else await book.disabled(target)
+    failing = {} if book is None else await book.failing(target)
     views = []
     for name, endpoint in sorted(endpoints.items()):
         waiting, delivered, dead, last_at = tallies.get(name, (0, 0, 0, None))
@@ -145,6 +146,7 @@ async def list_endpoints(
                 dead=dead,
                 delivered=delivered,
                 last_at=last_at,
+                failing=failing.get(name, ""),
             )
         )
     return EndpointList(endpoints=tuple(views), at=clock.now())

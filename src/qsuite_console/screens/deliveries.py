@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from qsuite_console.model.deliveries import Delivery, DeliveryDetail, DeliveryPage, DeliveryState
+from qsuite_console.model.text import clean
 from qsuite_console.screens.panes import Pane, Question
 from qsuite_console.widgets import delivery_rows, figures, frames
 from qsuite_console.widgets.entry_table import EntryTable
@@ -73,7 +74,9 @@ class DeliveriesPane(Pane[DeliveryPage]):
         dead = sum(one.state is DeliveryState.DEAD for one in answer.deliveries)
         older = ", older ones: webhooks log" if answer.next_before is not None else ""
         said = figures.plural(len(answer.deliveries), "delivery", "deliveries")
-        frames.caption(self.table, Content(f"{said}, {dead} given up{older}"))
+        failing = delivery_rows.failing(answer.deliveries)
+        names = f"nothing arrives at {clean(', '.join(failing), 40)} now · " if failing and not self.text else ""
+        frames.caption(self.table, Content.assemble((names, "$error"), f"{said}, {dead} given up{older}"))
         self._show_selected(now)
 
     def _row(self, one: Delivery) -> Row:

@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from qsuite_console import commands
 from qsuite_console.engine.state import ConsoleState
+from qsuite_console.model.text import clean
 from qsuite_console.screens.questions import Question
 from qsuite_console.screens.standing import Kind, Standing, blank, info, note, standing
 from qsuite_console.widgets.status_bar import reading_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from qsuite_console.screens.panes import PaneScreen
 
 A = TypeVar("A", bound=msgspec.Struct)
+FILTER_SHOWN: Final = 24  # characters of a filter beside the tabs
 RETRY_S: Final = 1.0  # after a failure: a server that is back is shown within two seconds
 
 
@@ -141,10 +143,11 @@ class Pane(Vertical, Generic[A]):
         return standing(self.question, reading_of(self.paned.state, source), now)
 
     def info(self, now: datetime) -> Content:
-        """Return cost and age, for the end of the tab line."""
-        if not self.PROBE:
-            return Content("")
-        return info(self.standing(now), getattr(self.answer, "cost_ms", None))
+        """Return the filter that is in force, cost and age, for the end of the tab line."""
+        told = info(self.standing(now), getattr(self.answer, "cost_ms", None)) if self.PROBE else Content("")
+        if not self.text:
+            return told
+        return Content.assemble((f"/{clean(self.text, FILTER_SHOWN)}", "$primary bold"), "  " if told else "", told)
 
     def ask_due(self) -> None:
         """Ask what it is time to ask."""

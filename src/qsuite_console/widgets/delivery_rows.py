@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -48,6 +49,16 @@ def result_of(one: Delivery) -> str:
         return "not tried yet"
     took = f"in {one.latency_ms or 0:,.0f} ms"
     return took if one.status is None else f"answered {one.status} {took}"
+
+
+def failing(deliveries: Iterable[Delivery]) -> list[str]:
+    """Return the names of those at whom the newest try was a failure, and more are to come."""
+    newest: dict[str, Delivery] = {}
+    for one in deliveries:
+        before = newest.get(one.endpoint)
+        if one.tried_at is not None and (before is None or before.tried_at is None or one.tried_at > before.tried_at):
+            newest[one.endpoint] = one
+    return sorted(name for name, one in newest.items() if one.state is DeliveryState.WAITING)
 
 
 def delivery_row(one: Delivery, now: datetime, zone: tzinfo | None) -> Row:

@@ -240,6 +240,7 @@ async def test_a_mail_server_that_is_down_or_refuses(tmp_path: Path) -> None:
         await found.tick()
         (one,) = await found.deliveries()
         assert "can't be used" in one.error
+        assert await found.store.deliveries.failing(TARGET) == {"oncall": one.error}
         async with mail_server(box):
             box.answers = ["451 try later"]
             await found.tick(6)
@@ -248,6 +249,7 @@ async def test_a_mail_server_that_is_down_or_refuses(tmp_path: Path) -> None:
             await found.tick(400)
             (one,) = await found.deliveries()
             assert (one.state, one.attempts) == (DeliveryState.DELIVERED, 3)
+            assert await found.store.deliveries.failing(TARGET) == {}
             assert len(box.mails) == 1
 
 

@@ -87,4 +87,6 @@ def _entry(one: EndpointView) -> Content:
 def _trouble(one: EndpointView) -> str:
     if not one.enabled:
         return "told nothing: enabled = false"
-    return f"told nothing: {one.disabled_why}" if one.disabled_at is not None else one.problem
+    if one.disabled_at is not None:
+        return f"told nothing: {one.disabled_why}"
+    return one.problem or (f"its last delivery failed: {one.failing}" if one.failing else "")
