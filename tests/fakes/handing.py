@@ -22,7 +22,7 @@ from qsuite_console.distributed.nodes import Node
 from qsuite_console.engine.engine import Engine
 from qsuite_console.engine.ports import JobContext, JobKind, Permanent, Retryable, Worker
 from qsuite_console.engine.state import TargetView
-from qsuite_console.model.clock import SystemClock
+from qsuite_console.model.clock import Clock, SystemClock
 from qsuite_console.model.handing import Execution
 from qsuite_console.model.jobs import Job, JobState
 from qsuite_console.model.runs import Claim
@@ -35,7 +35,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     steps: int = 3
     wait_s: float = 0.0
-    fails: str = ""  # "", "passing", "for good"
+    fails: str = ""  # "", "passing", "in a quarter of an hour", "for good"
     word: str = ""
 
 
@@ -62,6 +62,8 @@ class ToldWorker:
             await context.breathe()
         if parameters.fails == "passing":
             raise Retryable("it may pass")
+        if parameters.fails == "in a quarter of an hour":
+            raise Retryable("it is closed", after_s=900.0)
         if parameters.fails:
             raise Permanent("never again", hint="do something else")
         return {"steps": parameters.steps, "word": parameters.word}
@@ -138,12 +140,17 @@ def console(
 
 @asynccontextmanager
 async def node(
-    dsn: str, *workers: Worker, slots: int = 4, lease_s: float = 30.0, is_pooled: bool = False
+    dsn: str,
+    *workers: Worker,
+    slots: int = 4,
+    lease_s: float = 30.0,
+    is_pooled: bool = False,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Node]:
     """A node on the loop of the test."""
     async with open_book(dsn, lease_s=lease_s, is_pooled=is_pooled) as book:
         named = {worker.kind.name: worker for worker in workers}
-        claimer = Claimer(book, named, owner=f"host:{id(workers)}:x", target=TargetView(), clock=SystemClock())
+        claimer = Claimer(book, named, owner=f"host:{id(workers)}:x", target=TargetView(), clock=clock or SystemClock())
         served = Node(claimer, {"general": slots})
         async with served.serving():
             yield served

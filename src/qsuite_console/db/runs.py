@@ -277,4 +277,5 @@ def _news(row: Mapping[str, Any]) -> RunNews:
         progress=None if row["progress"] is None else msgspec.json.decode(row["progress"], type=Progress),
         checkpoint=None if row["checkpoint"] is None else msgspec.json.decode(row["checkpoint"]),
         ending=None if row["ending"] is None else msgspec.json.decode(row["ending"], type=Ending),
+        ended_s=row["ended_s"],
     )

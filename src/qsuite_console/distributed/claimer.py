@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import msgspec
+
 from qsuite_console.db.errors import DatabaseError
 from qsuite_console.db.runs import RunBook
 from qsuite_console.engine import parameters
@@ -128,7 +130,7 @@ class Claimer:
                 break
             try:
                 await held.flush()
-                if await self.book.finish(held.run.token, ending, owner=self.owner):
+                if await self.book.finish(held.run.token, self._dated(ending), owner=self.owner):
                     return True
                 break
             except DatabaseError as error:
@@ -138,6 +140,13 @@ class Claimer:
                 await asyncio.sleep(delay_s)
         log.warning("%s was given up meanwhile: what came of it here does not count", held.name)
         return False
+
+    def _dated(self, ending: Ending) -> Ending:
+        """Say in how many seconds it is tried again: our clock may be another than that of its console."""
+        if ending.retry_at is None:
+            return ending
+        wait_s = (ending.retry_at - self.clock.now()).total_seconds()
+        return msgspec.structs.replace(ending, retry_in_s=max(0.0, wait_s))
 
     async def _attend(self) -> None:
         renewed, is_away = self.clock.monotonic(), False

@@ -122,7 +122,7 @@ class Followed:
             following.show(news.progress)
         if news.ending is not None:
             await self._patiently(lambda: self._book.collected(self.token))
-            return self._spoken(news.ending)
+            return self._spoken(news.ending, news.ended_s)
         if news.state is RunState.WITHDRAWN:
             return unbegun(following)
         if news.state is RunState.LOST or (
@@ -155,7 +155,10 @@ class Followed:
             return Ending(outcome=Outcome.FAILED, error=times)
         return Ending(outcome=Outcome.INTERRUPTED, reason=died)
 
-    def _spoken(self, ending: Ending) -> Ending:
+    def _spoken(self, ending: Ending, ended_s: float) -> Ending:
+        """Return an ending as its console keeps it; ``ended_s``: how long ago it was, by the server's clock."""
+        if ending.retry_in_s is not None:
+            return structs.replace(ending, retry_in_s=max(0.0, ending.retry_in_s - ended_s))
         if ending.outcome is Outcome.INTERRUPTED:
             return structs.replace(ending, reason=f"{self._by()} was stopped")
         return ending

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from msgspec import structs
@@ -149,6 +150,9 @@ class Handoff:
         self._around.bus.settle_progress(self.claim.job.id)
         if ending.progress == Progress():
             ending = structs.replace(ending, progress=structs.replace(self._progress, rate=None, eta_s=None))
+        if ending.retry_in_s is not None:
+            at = self._around.clock.now() + timedelta(seconds=ending.retry_in_s)
+            ending = structs.replace(ending, retry_at=at, reason=retry.reason(self.claim.job, at))
         return structs.replace(ending, run_s=ending.run_s or self._around.clock.monotonic() - started)
 
     async def _follow(self) -> Ending:

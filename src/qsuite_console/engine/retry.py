@@ -8,6 +8,7 @@ from typing import Final
 
 from qsuite_console.engine.ports import Permanent, Retryable
 from qsuite_console.model.errors import ConsoleError
+from qsuite_console.model.jobs import Job
 
 BASE_S: Final = 2.0
 CAP_S: Final = 600.0
@@ -49,6 +50,11 @@ def _outlasting_s(after_s: float, tries: int) -> float:
     and the first does not keep a job waiting for one that is back at once.
     """
     return max(after_s, min(after_s * 4.0 ** (tries - 1), OUTAGE_S))
+
+
+def reason(job: Job, at: datetime) -> str:
+    """Return why a job waits that failed and is tried again."""
+    return f"try {job.tries + 1} of {job.max_attempts} at {at:%H:%M:%S} UTC"
 
 
 def describe(error: BaseException) -> str:

@@ -330,9 +330,8 @@ def failed(job: Job, around: Around, outcome: Outcome, error: BaseException, tex
     at = retry.retry_at(error, tries=job.tries, max_attempts=job.max_attempts, now=around.clock.now(), dice=around.dice)
     if at is None:
         return Ending(outcome=outcome, error=text)
-    reason = f"try {job.tries + 1} of {job.max_attempts} at {at:%H:%M:%S} UTC"
     kept = Outcome.RETRY if outcome is Outcome.FAILED else outcome
-    return Ending(outcome=kept, error=text, reason=reason, retry_at=at)
+    return Ending(outcome=kept, error=text, reason=retry.reason(job, at), retry_at=at)
 
 
 def _words(limit_s: float) -> str:

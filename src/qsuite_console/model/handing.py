@@ -60,6 +60,7 @@ class RunNews(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
     checkpoint: dict[str, Any] | None = None
     ending: Ending | None = None
+    ended_s: float = 0.0  # ago, by the server's clock
 
 
 class Wishes(NamedTuple):

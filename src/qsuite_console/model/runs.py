@@ -49,6 +49,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     result: dict[str, Any] | None = None
     retry_at: datetime | None = None  # the job is scheduled anew instead of failed
+    retry_in_s: float | None = None  # the same from now on: told by another process, whose clock may be wrong
     run_s: float = 0.0
     cpu_s: float = 0.0
     memory_delta: int = 0

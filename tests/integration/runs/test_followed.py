@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +20,7 @@ from qsuite_console.distributed.follower import Follower
 from qsuite_console.engine.engine import Engine
 from qsuite_console.engine.handing_ports import Following
 from qsuite_console.engine.ports import JobKind
+from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.handing import Execution
 from qsuite_console.model.jobs import JobAction, JobDetail, JobState, Outcome, Submission
 
@@ -102,6 +104,25 @@ async def test_failures_are_retried_or_final_as_ever(tmp_path: Path, database_ds
     assert retried.job.max_attempts == 4
     assert failed.job.error == "never again (do something else)"
     assert "attempt 1: never again (do something else)" in messages(failed)
+
+
+class Slow(SystemClock):
+    """The clock of a node that is three hours behind."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=3)
+
+
+async def test_a_retry_is_dated_by_no_clock_of_a_node(tmp_path: Path, database_dsn: str) -> None:
+    async with node(database_dsn, ToldWorker(), clock=Slow()):
+        with console(tmp_path, database_dsn, ToldWorker()) as engine:
+            job_id = await submit(engine, fails="in a quarter of an hour")
+            job = await reaches(engine.control, job_id, JobState.SCHEDULED, timeout_s=FAR)
+            (attempt,) = (await engine.control.job(job_id)).attempts
+    assert attempt.finished_at is not None
+    waits_s = (job.run_at - attempt.finished_at).total_seconds()
+    assert 900 - FAR < waits_s < 905  # what passed between the node's word and the console's ear is taken off
+    assert job.reason == f"try 2 of 4 at {job.run_at:%H:%M:%S} UTC"
 
 
 async def test_an_engine_that_comes_back_joins_the_run(tmp_path: Path, database_dsn: str) -> None:

@@ -151,7 +151,8 @@ SELECT known.token, coalesce(r.run_id, 0) AS run_id, coalesce(r.state, 'lost') A
        coalesce(r.changes, known.changes) AS changes, coalesce(r.saves, known.saves) AS saves,
        coalesce(r.lines, 0) AS lines, coalesce(r.rescues, 0) AS rescues, r.progress::text AS progress,
        r.ending::text AS ending, r.claimed_at, CASE WHEN r.saves > known.saves THEN r.checkpoint::text END AS checkpoint,
-       coalesce(r.state = 'running' AND r.lease_until < clock_timestamp(), false) AS is_late
+       coalesce(r.state = 'running' AND r.lease_until < clock_timestamp(), false) AS is_late,
+       coalesce(extract(epoch FROM clock_timestamp() - r.finished_at)::float8, 0) AS ended_s
   FROM unnest($1::text[], $2::bigint[], $3::integer[]) AS known (token, changes, saves)
   LEFT JOIN {{runs}} r ON r.token = known.token
  WHERE r.token IS NULL OR r.changes > known.changes OR r.state = 'running' AND r.lease_until < clock_timestamp();
