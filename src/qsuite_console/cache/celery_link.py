@@ -64,12 +64,12 @@ class Broker:
 
     async def sample(self) -> BrokerSample:
         """Return what waits; raises CacheError."""
-        with _broker():
+        with speaking_of_broker():
             return await self.queues.read(self._reading)
 
     async def exchange(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Any]:
         """Send commands at once; an answer or a CacheError for each. Raises CacheError."""
-        with _broker():
+        with speaking_of_broker():
             return await self._reading.exchange(commands)
 
     async def ask(
@@ -84,7 +84,7 @@ class Broker:
         It is over once everybody who listens has answered: without workers at once, with healthy ones in milliseconds.
         """
         async with self._turn:
-            with _broker():
+            with speaking_of_broker():
                 return await self._ask(methods, destination, patience_s)
 
     async def _ask(
@@ -108,7 +108,7 @@ class Broker:
     async def tell(self, method: str, arguments: Mapping[str, Any], *, destination: Sequence[str] = ()) -> int:
         """Send a command that is not answered; returns how many workers listen. Raises CacheError."""
         async with self._turn:
-            with _broker():
+            with speaking_of_broker():
                 return await self._publish([celery_wire.command(method, arguments, destination=destination)])
 
     async def listen(self, take: Callable[[list[Event]], None], opened: Callable[[], None]) -> None:
@@ -116,7 +116,7 @@ class Broker:
 
         ``opened`` is called once the server has taken the subscription.
         """
-        with _broker():
+        with speaking_of_broker():
             async with Listening(self.cache.line("celery events")) as channel:
                 await channel.subscribe(self.channels.events)
                 opened()
@@ -199,7 +199,7 @@ class Broker:
 
 
 @contextmanager
-def _broker() -> Iterator[None]:
+def speaking_of_broker() -> Iterator[None]:
     """Let errors speak of the broker, which may be another server than the cache."""
     try:
         yield

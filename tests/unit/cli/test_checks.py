@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from qsuite_console.cli.checks import Verdict, local, services
-from qsuite_console.config.settings import CacheSettings, ProviderSettings
+from qsuite_console.cli.checks import Verdict, handing, local, services
+from qsuite_console.config.secrets import Secret
+from qsuite_console.config.settings import CacheSettings, CelerySettings, ProviderSettings, Settings
 from qsuite_console.paths import resolve
+from qsuite_console.sandbox.servers import free_port
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+async def test_a_broker_that_is_away_is_not_called_the_cache() -> None:
+    """It may be another server, with a setting of its own."""
+    away = Settings(celery=CelerySettings(broker_url=Secret(f"redis://127.0.0.1:{free_port()}/0")))
+    (finding,) = await handing._broker(away, ["general"])
+    assert (finding.verdict, finding.name) == (Verdict.FAIL, "celery broker")
+    assert finding.what.startswith("can't reach the broker at 127.0.0.1:")
+    assert "celery.broker_url" in finding.todo
 
 
 def test_private_directories_are_fine_and_made(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 
-from qsuite_console.cache.celery_link import Broker
+from qsuite_console.cache.celery_link import Broker, speaking_of_broker
 from qsuite_console.cache.client import Cache
 from qsuite_console.cli.checks import Finding, fail, ok, warn
 from qsuite_console.config.settings import CacheSettings, Settings
@@ -80,7 +80,8 @@ async def _broker(settings: Settings, queues: Sequence[str]) -> list[Finding]:
     cache = Cache(CacheSettings(url=settings.broker_url, timeout_s=settings.cache.timeout_s))
     broker = Broker(cache, prefix=settings.celery.key_prefix)
     try:
-        info = await cache.info("memory", "server")
+        with speaking_of_broker():
+            info = await cache.info("memory", "server")
         answers = await broker.ask({"active_queues": {}})
     except ConsoleError as error:
         return [fail("celery broker", error.message, error.hint)]
