@@ -65,6 +65,16 @@ def test_picture_of_no_report_at_all(snap_compare: Any, size: tuple[int, int]) -
     assert snap_compare(console(control), terminal_size=size, run_before=steps)
 
 
+async def test_the_first_report_is_seen_while_it_is_made() -> None:
+    control = made()
+    control.answers["reports.list"] = lambda _: ReportList(at=control.clock.now(), limit=1 << 30)
+    first = msgspec.structs.replace(control.state.running[0], kind="report", title="report jobs as pdf")
+    control.set_state(running=(first,))
+    async with console(control).run_test(size=SMALL) as pilot:
+        await pilot.press("g", "r")
+        await until_seen(pilot, "being made: report jobs as pdf")
+
+
 async def test_what_is_incomplete_or_expired_is_said_without_colour() -> None:
     async with console(made()).run_test(size=WIDE) as pilot:
         await open_screen(pilot)

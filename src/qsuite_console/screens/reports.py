@@ -65,8 +65,8 @@ class ReportsPane(Listing[ReportList, ReportInfo]):
         return {"text": self.text}
 
     def has_nothing(self, answer: ReportList) -> bool:
-        """Return whether there is none; a filter without a match keeps its list."""
-        return not answer.reports and not self.text
+        """Return whether there is none, nor one to come; a filter without a match keeps its list."""
+        return not answer.reports and not self.text and _being_made(self.paned.state) is None
 
     def entries(self, answer: ReportList) -> Mapping[Key, ReportInfo]:
         """Return the reports by their files."""
