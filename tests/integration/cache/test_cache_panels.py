@@ -229,7 +229,7 @@ async def test_the_slow_log_hides_what_was_written(services: workers.Services, o
     await other.set("session:1", "s3cret-value")
     await other.execute_command("KEYS", "price:*")
     await other.execute_command("LRANGE", "queue", 0, -1)
-    await other.config_set("slowlog-log-slower-than", 10_000)
+    await other.config_set("slowlog-log-slower-than", 60_000_000)  # no machine is as slow as that
     answer = await panels.SlowlogProbe(services).ask({})
     assert "s3cret" not in str(answer)
     calls = {call.command: call for call in answer.calls}
@@ -238,17 +238,21 @@ async def test_the_slow_log_hides_what_was_written(services: workers.Services, o
     assert calls["KEYS"].arguments == "price:*"
     assert "SCAN" in calls["KEYS"].problem
     assert "pages" in calls["LRANGE"].problem
-    assert (answer.threshold_ms, answer.most) == (10.0, 128)
+    assert (answer.threshold_ms, answer.most) == (60_000.0, 128)
     assert answer.length == await other.slowlog_len()
     assert [call.id for call in answer.calls] == [one["id"] for one in await other.slowlog_get(128)]
+    await other.config_set("slowlog-log-slower-than", 10_000)
 
 
 async def test_clients_are_listed_and_ours_are_marked(services: workers.Services, other: Any) -> None:
     await services.cache.ping()
     await other.ping()
-    answer = await panels.ClientsProbe(services).ask({})
-    listed = {int(one["id"]): one for one in await other.client_list()}
-    assert {one.id for one in answer.clients} == set(listed)
+    async with asyncio.timeout(30):
+        while True:  # clients of the test before may just be leaving
+            answer = await panels.ClientsProbe(services).ask({})
+            listed = {int(one["id"]): one for one in await other.client_list()}
+            if {one.id for one in answer.clients} == set(listed):
+                break
     assert answer.total == len(listed)
     ours = sorted(one.name for one in answer.clients if one.is_ours)
     assert ours == ["qsuite-console", "qsuite-console/panels"]
