@@ -101,6 +101,21 @@ async def test_one_in_full_tells_both_clocks_policies_and_its_last_runs() -> Non
         await until_seen(pilot, "together  with warm-market-data")
 
 
+async def test_plans_to_come_hang_where_the_line_is_short() -> None:
+    async with console(scheduled()).run_test(size=(48, 40)) as pilot:
+        await shown(pilot)
+        await until_seen(pilot, "16:15 New York")
+        lines = [line.strip("│▌▐█ ") for line in seen(pilot.app).split("\n")]
+        first = next(number for number, line in enumerate(lines) if line.startswith("next "))
+        plans = [line for line in seen(pilot.app).split("\n")[first : first + 4]]
+        assert all("New York" in line for line in plans[::2])
+        for line in plans[1::2]:
+            inside = line.strip("│")
+            assert inside.startswith(" " * 13), line  # below the plan, not below its label
+            assert "here" in inside
+            assert " in " in inside
+
+
 @pytest.mark.parametrize(
     ("key", "name", "operation"),
     [

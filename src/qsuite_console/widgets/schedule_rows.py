@@ -126,28 +126,40 @@ def facts(detail: ScheduleDetail, now: datetime, zone: tzinfo | None, width: int
     ]
     title = Content.assemble((f"{look.glyph} {word}", looks.TONES.get(look.tone, "")), (f"  {schedule.name}", "bold"))
     told = pairs([entry for entry in entries if entry[1]], width=width, label_width=LABEL)
-    return Content("\n").join([title, *plans(detail.upcoming.times, schedule, now, zone), *told])
+    return Content("\n").join([title, *plans(detail.upcoming.times, schedule, now, zone, width), *told])
 
 
-def plans(times: Sequence[datetime], schedule: Schedule, now: datetime, zone: tzinfo | None) -> list[Content]:
-    """Return the plans to come, by the schedule's clock and by the one here, with how far off they are."""
+def plans(
+    times: Sequence[datetime], schedule: Schedule, now: datetime, zone: tzinfo | None, width: int
+) -> list[Content]:
+    """Return the plans to come, by the schedule's clock and by the one here, with how far off they are.
+
+    What does not fit into ``width`` cells goes on below, whole parts of it, under the first one.
+    """
     lines: list[Content] = []
     for number, at in enumerate(times[:SHOWN_PLANS]):
         label = ("next" if schedule.is_enabled else "would be") if number == 0 else ""
-        lines.append(Content.assemble((f"{label:<{LABEL}} ", "$dim"), plan_line(at, schedule.timing.zone, now, zone)))
+        line = Content.styled(f"{label:<{LABEL}}", "$dim")
+        gap = " "
+        for part in plan_parts(at, schedule.timing.zone, now, zone):
+            if len(gap) > 1 and line.cell_length + len(gap) + part.cell_length > width:
+                lines.append(line)
+                line, gap = Content(" " * LABEL), "   "
+            line, gap = Content.assemble(line, gap, part), "  "
+        lines.append(line)
     return lines
 
 
-def plan_line(at: datetime, own: str, now: datetime, zone: tzinfo | None) -> Content:
-    """Return one plan: "Mon 23 Nov 09:25 New York  14:25 here  in 17:44:10"."""
+def plan_parts(at: datetime, own: str, now: datetime, zone: tzinfo | None) -> list[Content]:
+    """Return one plan in parts: "Mon 23 Nov 09:25 New York", "14:25 here", "in 17:44:10"."""
     there, here = at.astimezone(ZoneInfo(own)), at.astimezone(zone)
     clock = "%H:%M:%S" if at.second else "%H:%M"
     name = own.rpartition("/")[2].replace("_", " ")
-    parts: list[str | tuple[str, str]] = [f"{there:%a %d %b {clock}} ", (name, "$dim")]
+    parts = [Content.assemble(f"{there:%a %d %b {clock}} ", (name, "$dim"))]
     if there.utcoffset() != here.utcoffset():
         day = f"{here:%a} " if here.date() != there.date() else ""
-        parts += [f"  {day}{here:{clock}} ", ("here", "$dim")]
-    return Content.assemble(*parts, (f"  in {figures.countdown((at - now).total_seconds())}", "$dim"))
+        parts.append(Content.assemble(f"{day}{here:{clock}} ", ("here", "$dim")))
+    return [*parts, Content.styled(f"in {figures.countdown((at - now).total_seconds())}", "$dim")]
 
 
 def often(found: Frequency) -> str:
@@ -202,4 +214,4 @@ def meaning(answer: Explanation, schedule: Schedule, now: datetime, zone: tzinfo
         *(("note", note, "$warning") for note in answer.notes),
     ]
     told = pairs([entry for entry in entries if entry[1]], width=width, label_width=LABEL)
-    return Content("\n").join([*told, *plans(answer.upcoming.times[:3], schedule, now, zone)])
+    return Content("\n").join([*told, *plans(answer.upcoming.times[:3], schedule, now, zone, width)])
