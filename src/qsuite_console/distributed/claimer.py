@@ -152,7 +152,8 @@ class Claimer:
         renewed, is_away = self.clock.monotonic(), False
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), min(TICK_S, self._beat_s))
+                async with asyncio.timeout(min(TICK_S, self._beat_s)):
+                    await self._woken.wait()
             self._woken.clear()
             now = self.clock.monotonic()
             self._give_up_late(now)

@@ -131,7 +131,8 @@ class Follower:
         while True:
             await self._began.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
             self._woken.clear()
             if not self._followed:
                 self._began.clear()
@@ -331,5 +332,6 @@ async def _at_last(following: Following, ask: Callable[[], Awaitable[T]], then: 
                 is_told = True
             following.show(idle_progress(following, f"{trouble}: {error.message}"))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(following.wished.wait(), RETRY_S)
+            async with asyncio.timeout(RETRY_S):
+                await following.wished.wait()
     return None

@@ -89,7 +89,8 @@ class Node:
                 log.exception("node: claiming failed and goes on")
                 await asyncio.sleep(RETRY_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def _claim(self) -> None:

@@ -66,7 +66,8 @@ class ScoreKeeper:
             await asyncio.sleep(_APART_S)
             self._wanted.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), LOOK_EVERY_S - _APART_S)
+                async with asyncio.timeout(LOOK_EVERY_S - _APART_S):
+                    await self._wanted.wait()
 
     async def look(self, services: Services) -> None:
         """Take one full look; raises nothing for a server that is down."""

@@ -66,7 +66,8 @@ class Supervisor:
             while not self._stopping.is_set():
                 self._revive()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), _WATCH_S)
+                    async with asyncio.timeout(_WATCH_S):
+                        await self._stopping.wait()
         finally:
             if not self._options.detached:
                 loop.remove_reader(0)

@@ -30,7 +30,8 @@ async def _state(api: Api, call: Call) -> ConsoleState:
     until = began + wait_s
     while api.control.state.sequence == after and loop.time() < until and not api.closing.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(api.closing.wait(), POLL_S)
+            async with asyncio.timeout(POLL_S):
+                await api.closing.wait()
     call.request[HELD] += loop.time() - began
     state = api.control.state
     if call.caller.scope is not Scope.READ:
