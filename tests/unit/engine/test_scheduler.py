@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,10 +18,19 @@ from fakes.scheduling import START, StandingClock, questions, schedule, scheduli
 from qsuite_console.engine.ports import Claiming, JobContext
 from qsuite_console.engine.scheduler import Scheduler
 from qsuite_console.engine.state import TargetView
+from qsuite_console.metrics import schedules as meanings
 from qsuite_console.model.clock import SystemClock
 from qsuite_console.model.errors import Conflict, HistoryUnavailable
 from qsuite_console.model.jobs import JobState, Submission
-from qsuite_console.model.schedules import Missed, Overlap, RunOutcome, Timing
+from qsuite_console.model.schedules import (
+    Collision,
+    Explanation,
+    Missed,
+    Overlap,
+    RunOutcome,
+    ScheduleDetail,
+    Timing,
+)
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -358,3 +368,32 @@ async def test_an_engine_that_only_edits_runs_no_plan(tmp_path: Path) -> None:
         outcome = await scene.engine.control.perform("schedules.pause", {"name": "tick"})
         assert outcome.message == "tick is paused"
         assert await scene.jobs() == []
+
+
+async def test_what_many_schedules_mean_together_is_computed_beside_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    real = meanings.collisions
+
+    def told(*arguments: Any) -> tuple[Collision, ...]:
+        threads.append(threading.get_ident())
+        return real(*arguments)
+
+    monkeypatch.setattr(meanings, "collisions", told)
+    others = [schedule(f"s{number}", timing=Timing(cron="*/5 * * * *")) for number in range(3)]
+    with scheduling(tmp_path, Doing(nothing), schedules=[schedule(), *others]) as scene:
+        detail = await scene.engine.control.ask("schedules.detail", {"name": "tick"})
+        assert isinstance(detail, ScheduleDetail)
+        assert [(one.name, one.first_at) for one in detail.collisions] == [
+            (f"s{number}", START + 5 * MINUTE) for number in range(3)
+        ]
+        explained = await scene.engine.control.ask("schedules.explain", {"cron": "*/5 * * * *", "zone": "UTC"})
+        assert isinstance(explained, Explanation)
+        assert [one.name for one in explained.collisions] == ["s0", "s1", "s2", "tick"]
+
+        async def here() -> int:
+            return threading.get_ident()
+
+        assert len(threads) == 2
+        assert await scene.there(here()) not in threads
