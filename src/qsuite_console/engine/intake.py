@@ -16,6 +16,7 @@ from qsuite_console.engine import parameters
 from qsuite_console.engine.core import Core
 from qsuite_console.engine.ports import Checker, Estimator, JobKind, Worker
 from qsuite_console.model.errors import InvalidParameters, NotFound, UsageProblem
+from qsuite_console.model.instants import stated
 from qsuite_console.model.jobs import Job, JobState, Submission
 from qsuite_console.model.text import clean
 
@@ -70,7 +71,7 @@ class Intake:
         gate.check_confirmation(kind.name, submission.confirmation, changes_target=kind.changes_data)
         queue = core.dispatcher.queue(submission.queue or kind.queue).name
         now = core.clock.now()
-        run_at = now if submission.run_at is None else max(now, submission.run_at)
+        run_at = now if submission.run_at is None else max(now, stated(submission.run_at, "run_at"))
         job = Job(
             id=0,
             kind=kind.name,

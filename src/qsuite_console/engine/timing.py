@@ -106,10 +106,10 @@ def _read_once(text: str, zone: str, now: datetime) -> datetime:
         at = datetime.fromisoformat(f"{found[1]}T{found[2].zfill(len(found[2]) + (len(found[2]) in (4, 7)))}")
         if found[3]:
             at = datetime.fromisoformat(f"{at.isoformat()}{found[3].upper()}")
-    except ValueError as error:
+        instant = (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         why = f"“{clean(text, 40)}” is not a time like 2026-11-30 09:25"
         raise InvalidParameters({"once": why}) from error
-    instant = (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
     if not at.tzinfo and instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != at:
         raise InvalidParameters({"once": f"{text} does not exist in {zone}: the clocks jump over it"})
     if instant <= now:

@@ -19,6 +19,7 @@ from qsuite_console.metrics import thresholds
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.errors import ConsoleError
 from qsuite_console.model.health import Figure, Reading, Snapshot
+from qsuite_console.model.instants import stated
 from qsuite_console.model.jobs import Job, JobQuery
 from qsuite_console.model.series import Line, Mark, Point, Series
 
@@ -121,7 +122,7 @@ class SeriesProbe:
         """Return the lines; raises InvalidParameters. A history that can't be read is a problem in the answer."""
         wanted: SeriesParameters = decode(SeriesParameters, parameters)
         begun, now = self._clock.monotonic(), self._clock.now()
-        end = now if wanted.end is None else min(wanted.end, now)
+        end = now if wanted.end is None else min(stated(wanted.end, "end"), now)
         start = end - timedelta(seconds=wanted.window_s)
         monitoring = self._monitoring
         if monitoring is None:

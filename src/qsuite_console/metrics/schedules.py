@@ -19,6 +19,7 @@ from qsuite_console.engine.schedule_ports import ScheduleReading
 from qsuite_console.engine.scheduler import Entry, Scheduler
 from qsuite_console.engine.timing import read_timing
 from qsuite_console.model.errors import ConsoleError, InvalidParameters, NotFound, Unconfirmed, UsageProblem
+from qsuite_console.model.instants import stated
 from qsuite_console.model.schedules import (
     Explanation,
     Occurrences,
@@ -237,6 +238,4 @@ def _instant(name: str, parameters: Mapping[str, Any]) -> datetime | None:
         found = msgspec.convert(given, datetime)
     except msgspec.ValidationError as error:
         raise UsageProblem(f"{name} is an instant like 2026-11-30T09:25:00Z") from error
-    if found.tzinfo is None:
-        raise UsageProblem(f"{name} must say its zone, as in 2026-11-30T09:25:00Z")
-    return found
+    return stated(found, name)

@@ -210,7 +210,10 @@ class Judge:
             except ValueError:
                 raise Problem("the timestamp can't be read") from None
         if isinstance(value, datetime) and value.tzinfo is not None:
-            return value.astimezone(UTC).isoformat()
+            try:
+                return value.astimezone(UTC).isoformat()
+            except OverflowError:
+                raise Problem("the timestamp can't be read") from None
         is_day = not isinstance(value, datetime) or value.time() == time(0)
         if not isinstance(value, date):
             raise Problem("the timestamp can't be read")

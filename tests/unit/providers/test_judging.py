@@ -25,6 +25,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"open": " 100.10 "}, {"open": "1e2"}, {"open": "102"}, {"open": Decimal("100.5")}, {"open": 100.5}, {"open": ""},
     {"high": "98"}, {"low": "100.4", "close": "100.3"}, {"close": "1e13", "high": "1e13"}, {"close": "٣"},
     {"volume": "-5"}, {"volume": "2.5"}, {"volume": "٣"}, {"volume": "²"}, {"volume": "9" * 30}, {"volume": 7},
+    {"timestamp": "9999-12-31T23:59:59-12:00"}, {"timestamp": "0001-01-01T00:00:00+14:00"},
     {"volume": "007"}, {"trade_count": "3", "vwap": "100.1"}, {"trade_count": "x", "vwap": ""}, {"extra": "1"},
 )  # fmt: skip
 
