@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from qsuite_console.model.errors import HistoryUnavailable, InvalidParameters, R
 from qsuite_console.model.jobs import JobState
 from qsuite_console.model.operations import Proposal
 from qsuite_console.screens.dialogs.schedule import ScheduleDialog
+from qsuite_console.widgets.fields import FieldList
 from qsuite_console.widgets.text_view import TextView
 from screens.seeing import console, seen, until, until_gone, until_seen
 
@@ -203,6 +205,32 @@ async def test_production_wants_the_name_and_a_read_only_target_is_told_before_a
         await pilot.press("n")
         await until_seen(pilot, "read-only")
         assert not isinstance(pilot.app.screen, ScheduleDialog)
+
+
+async def test_saving_is_not_cut_off_by_the_look_that_typing_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    control = scheduled()
+    asked: list[str] = []
+    real, is_saving = FakeControl.propose, False
+
+    async def slow(self: FakeControl, operation: str, given: Mapping[str, Any], **more: Any) -> Proposal:
+        if is_saving:
+            asked.append(operation)
+        while len(asked) == 1:  # the gate takes its time until the look that was due has come, too
+            await asyncio.sleep(0.01)
+        return await real(self, operation, given, **more)
+
+    monkeypatch.setattr(FakeControl, "propose", slow)
+    async with console(control).run_test(size=(80, 24)) as pilot:
+        await shown(pilot)
+        await pilot.press("e")
+        await until_seen(pilot, "means")
+        dialog = pilot.app.screen
+        assert isinstance(dialog, ScheduleDialog)
+        is_saving = True
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: asked, "the question of saving")
+        dialog.on_field_list_edited(FieldList.Edited("note"))
+        await until_seen(pilot, "Change the schedule close-backfill?")
 
 
 async def test_on_a_read_only_target_a_schedule_of_jobs_that_only_read_can_be_typed() -> None:

@@ -187,10 +187,12 @@ class ScheduleDialog(Dialog[dict[str, Any] | None]):
             self._fields.focus_field(first)
         return bool(found)
 
-    @work(exclusive=True, group="look")
+    @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        """Return what was typed, if nothing is wrong with it."""
+        """Return what was typed, if nothing is wrong with it; a look that is due from typing does not cut it off."""
+        self._touched |= self._fields.fields.keys()
         if not await self._problems(only_touched=False):
+            self.workers.cancel_group(self, "look")
             self.dismiss(self._given())
 
     def action_leave(self) -> None:
