@@ -17,7 +17,7 @@ from qsuite_console.config.settings import InterfaceSettings
 from screens.attached import ATTACHED, Twin
 
 DEADLINE_S = 10.0
-SOON_S = 0.05  # a timer that is due by then belongs to what was just done
+SOON_S, LATER_S = 0.05, 0.4  # a timer due by then belongs to what was just done; one that comes again does not
 PATIENCE_S = 3.0  # some tests show what is seen while no answer comes
 FRAMES: WeakKeyDictionary[App[object], int] = WeakKeyDictionary()  # how often each app has painted
 
@@ -46,20 +46,21 @@ def _draw(app: App[object]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def until_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+async def until_idle(min_sleep: float = 0.0, max_sleep: float = 5.0) -> None:
     """Wait until the loop has nothing to do and no timer is due soon.
 
     Textual looks at the processor's time every 20 ms instead: it waits where there is nothing to wait for, and a
     process that another one keeps from running looks idle to it.
     """
     loop = asyncio.get_running_loop()
-    end, calm = loop.time() + max_sleep, 0
+    began, calm = loop.time(), 0
+    end = began + max_sleep
     while calm < 2 and loop.time() < end:
         await asyncio.sleep(0)
         due = min((timer.when() for timer in loop._scheduled if not timer.cancelled()), default=math.inf)
         if loop._ready:
             calm = 0
-        elif due - loop.time() > SOON_S:
+        elif due > min(loop.time() + SOON_S, began + LATER_S):
             calm += 1
         else:
             calm = 0
