@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qsuite_console.cli.invocation import Invocation
 from qsuite_console.engine.control import Control
 from qsuite_console.engine.ports import Claiming
+from qsuite_console.history.lock import owned_for_s
 from qsuite_console.model.errors import EngineGone, HistoryOwned
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ORIGIN: Final = "cli"
 _PATIENCE_S: Final = 3.0  # two verbs at once: the second waits for the first to let the history go
+STARTING_S: Final = 15.0  # who has had the history for less may be on its way to answer: a busy machine starts slowly
 FREE_S: Final = 5.0  # a process that is to stay waits so long for one that is about to go
 _PAUSE_S: Final = 0.1
 _HUNG: Final = "end that process, or let it go on: the lock goes with it, jobs resume at the next start"
@@ -138,6 +140,9 @@ def any_engine(
         except (HistoryOwned, EngineGone) as error:  # it is just starting, or just ending
             if time.monotonic() > until:
                 if isinstance(error, HistoryOwned):
+                    if owned_for_s(paths.history) < STARTING_S:
+                        time.sleep(_PAUSE_S)
+                        continue
                     raise HistoryOwned(
                         f"{error.owner} owns this history and doesn't answer", owner=error.owner, hint=_HUNG
                     ) from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import socket
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -71,6 +73,15 @@ def silent_owner(history: Path) -> str:
     finally:
         os.close(descriptor)
     return ""
+
+
+def owned_for_s(history: Path) -> float:
+    """Return for how many seconds the lock's last owner has had it, by the file's own time; infinity if unknown."""
+    try:
+        age_s = time.time() - lock_path(history).stat().st_mtime
+    except OSError:
+        return math.inf
+    return age_s if age_s >= 0 else math.inf
 
 
 def describe_owner(history: Path) -> str:
