@@ -198,7 +198,7 @@ async def test_production_and_read_only_hold_here_too(
     settings: Settings, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
     one = {"records": [bar("AAPL", 0)]}
-    schedule = {"name": "s", "kind": "report", "every": "1 h"}
+    schedule = {"name": "s", "kind": "vacuum", "parameters": {"table": "market_data_ticker"}, "every": "1 h"}
     looked = replace(settings, target=TargetSettings(name="looked", read_only=True))
     async with serving(looked, tmp_path / "looked") as served:
         for path, body in (("/bars", one), ("/schedules", schedule)):
