@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from qsuite_console.config.notices import Endpoint, Way
 from qsuite_console.history.deliveries import DeliveryBook
 from qsuite_console.model.clock import Clock
-from qsuite_console.model.deliveries import Delivery, DeliveryTry, Notice
+from qsuite_console.model.deliveries import Delivery, DeliveryState, DeliveryTry, Notice
 from qsuite_console.model.errors import Conflict, ConsoleError, HistoryUnavailable, NotFound
 from qsuite_console.model.health import Alert
 from qsuite_console.model.jobs import TERMINAL, Job
@@ -177,6 +177,20 @@ class Courier:
         report = await asyncio.to_thread(self.enclosures.report, file)
         nonce = secrets.token_hex(8) if is_again else ""
         return await self._add(notices.of_report(endpoint, self.target, report, self._clock.now(), nonce))
+
+    async def say(self, name: str, message: str, data: Mapping[str, Any], *, job_id: int, mark: str) -> int:
+        """Send what a job has to say and return the delivery's number: the one before where ``mark`` is the same.
+
+        One that has not arrived is tried again at once. Raises NotFound, Conflict for an endpoint that is told nothing.
+        """
+        endpoint, now = await self.willing(name), self._clock.now()
+        notice = notices.of_message(endpoint, self.target, now, message=message, data=data, job_id=job_id, mark=mark)
+        number = await self._add(notice)
+        known = (await self.book.detail(self.target, number)).delivery
+        if known.state is not DeliveryState.DELIVERED and known.tried_at is not None:
+            await self.book.redeliver(self.target, (number,), now)
+            self.wake()
+        return number
 
     async def _add(self, notice: Notice) -> int:
         await self.book.add(self.target, (notice,), self._clock.now())

@@ -5,7 +5,7 @@ noticing something twice, or again after a restart, tells it once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from qsuite_console.model.text import clean
 
 TEST: Final = "test"
 REPORT: Final = "report.sent"  # its file goes along, see enclosures
+MESSAGE: Final = "message"  # what a person or a schedule has to say
 
 
 def of_jobs(
@@ -104,6 +105,14 @@ def of_report(endpoint: Endpoint, target: str, report: ReportInfo, now: datetime
     }
     key = f"{target}|report {report.file}|{report.created_at.isoformat() if nonce else ''}|{nonce}"
     return _notice(endpoint, REPORT, report.file, now, body, key)
+
+
+def of_message(
+    endpoint: Endpoint, target: str, now: datetime, *, message: str, data: Mapping[str, Any], job_id: int, mark: str
+) -> Notice:
+    """Return what a job has to say: once, however often the job is tried; ``mark`` tells it from all others."""
+    body = {"target": target, "message": _text(message), "job": job_id, "data": data or None}
+    return _notice(endpoint, MESSAGE, f"job {job_id}", now, body, f"{target}|message|{mark}")
 
 
 def _notice(endpoint: Endpoint, event: str, subject: str, at: datetime, body: dict[str, Any], key: str) -> Notice:

@@ -13,6 +13,7 @@ from qsuite_console.engine.parameters import decode
 from qsuite_console.history.deliveries import DeliveryReader
 from qsuite_console.model.clock import Clock
 from qsuite_console.model.deliveries import (
+    Delivery,
     DeliveryDetail,
     DeliveryPage,
     DeliveryQuery,
@@ -157,3 +158,17 @@ def where_of(endpoint: Endpoint) -> str:
     if endpoint.way is Way.COMMAND:
         return endpoint.command[0]
     return ", ".join(endpoint.email) if endpoint.way is Way.EMAIL else endpoint.url_reference
+
+
+def standing(one: Delivery) -> str:
+    """Return how a delivery stands, in words."""
+    tries = f"{one.attempts} tries" if one.attempts != 1 else "1 try"
+    if one.state is DeliveryState.DELIVERED:
+        said = f" answered {one.status}" if one.status is not None else ""
+        but = f"; {one.error}" if one.error else ""
+        return f"delivered in {one.latency_ms or 0:,.0f} ms{',' if said else ''}{said}{but}"
+    if one.state is DeliveryState.DEAD:
+        return f"not tried any more after {tries}: {one.error}"
+    if one.next_at is None or not one.error:
+        return "waits for its first try"
+    return f"{one.error}; {tries} so far, the next at {one.next_at:%m-%d %H:%M:%S} UTC"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from qsuite_console.engine.ports import OperationKind
-from qsuite_console.model.deliveries import Delivery, DeliveryState
+from qsuite_console.model.deliveries import DeliveryState
 from qsuite_console.model.errors import Conflict
 from qsuite_console.model.operations import Outcome, Proposal
 from qsuite_console.notify.courier import Courier
-from qsuite_console.notify.probes import courier_of
+from qsuite_console.notify.probes import courier_of, standing
 
 if TYPE_CHECKING:
     from qsuite_console.workers import Services
@@ -171,17 +171,3 @@ class Enable(Notifying):
         was = await self._courier.book.enable(self._courier.target, endpoint.name)
         said = "is told again from now on" if was else "was told already"
         return Outcome(operation=self.kind.name, is_done=was, message=f"{endpoint.name} {said}")
-
-
-def standing(one: Delivery) -> str:
-    """Return how a delivery stands, in words."""
-    tries = f"{one.attempts} tries" if one.attempts != 1 else "1 try"
-    if one.state is DeliveryState.DELIVERED:
-        said = f" answered {one.status}" if one.status is not None else ""
-        but = f"; {one.error}" if one.error else ""
-        return f"delivered in {one.latency_ms or 0:,.0f} ms{',' if said else ''}{said}{but}"
-    if one.state is DeliveryState.DEAD:
-        return f"not tried any more after {tries}: {one.error}"
-    if one.next_at is None or not one.error:
-        return "waits for its first try"
-    return f"{one.error}; {tries} so far, the next at {one.next_at:%m-%d %H:%M:%S} UTC"

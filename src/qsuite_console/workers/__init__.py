@@ -54,6 +54,7 @@ REGISTRY: Final[Mapping[str, str]] = {
     "warm.order-books": "qsuite_console.workers.warm:WarmOrderBooks",
     "warm.positions": "qsuite_console.workers.warm:WarmPositions",
     "warm.prices": "qsuite_console.workers.warm:WarmPrices",
+    "webhook": "qsuite_console.workers.webhook:WebhookWorker",
 }
 
 # read-only questions of front ends: name -> module:Class, made with Services like a worker
