@@ -29,7 +29,7 @@ _TEMPLATE = "kills_template"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     """Both servers, with a template of the platform's tables."""
     directory = Path(tempfile.mkdtemp(prefix="qsuite-kills-"))
