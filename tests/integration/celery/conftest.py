@@ -79,7 +79,7 @@ async def execute(dsn: str, *statements: str) -> None:
 
 @pytest.fixture(scope="module")
 def platform(postgres: Server, valkey: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Two workers with two processes each for the queue "general", until the module ends: others look at this broker."""
+    """Two workers with two processes each for "general", until the module ends: others look at this broker."""
     name = f"celery_{os.getpid()}"
     dsn = urlunsplit(urlsplit(postgres.url)._replace(path=f"/{name}"))
     home = tmp_path_factory.mktemp("home")
