@@ -136,7 +136,13 @@ class Kills:
         async with self.holding(f"SELECT pg_advisory_xact_lock({GATE})"):
             yield
         if self.pair.running["postgres"].is_alive:
-            await self.execute(f"DROP TRIGGER gate ON {table}")
+            for left in reversed(range(20)):
+                try:
+                    await self.execute(f"DROP TRIGGER gate ON {table}")
+                    break
+                except asyncpg.DeadlockDetectedError:  # who was held goes on meanwhile, and has locks that this needs
+                    if not left:
+                        raise
 
     async def submit(self, kind: str, /, **parameters: Any) -> int:
         """Make a job and return its id."""
